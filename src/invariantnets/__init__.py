@@ -1,0 +1,1 @@
+"""Train networks whose features keep the class and forget the nuisance, and measure what is left."""

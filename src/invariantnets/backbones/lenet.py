@@ -1,0 +1,52 @@
+"""LeNet as shipped with Caffe's MNIST example, the network of Rudd et al. (2016), section 4."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import nn
+
+from invariantnets.backbones.backbone import Backbone
+from invariantnets.errors import InvariantNetsError
+
+
+def lenet(
+    image_shape: Sequence[int] = (1, 28, 28),
+    num_classes: int = 10,
+    embedding_dim: int = 500,
+    embedding: str = "ip1",
+) -> Backbone:
+    """conv1 20@5×5, pool1, conv2 50@5×5, pool2, ip1 with ReLU, ip2. Pixels are divided by 256.
+
+    As in Caffe, where the ReLU works in place, ``ip1`` names the activation *after* it.
+
+    Args:
+        image_shape: ``(C, H, W)``.
+        num_classes: width of ip2.
+        embedding_dim: width of ip1.
+        embedding: the layer that is probed.
+
+    Raises:
+        InvariantNetsError: an image too small for two 5×5 convolutions, or an unknown layer.
+    """
+    channels, height, width = image_shape
+    height, width = (((side - 4) // 2 - 4) // 2 for side in (height, width))
+    if min(height, width) < 1:
+        raise InvariantNetsError(f"images of {tuple(image_shape)} leave no pixel after pool2: LeNet needs at least 16×16")
+    layers = {
+        "conv1": nn.Conv2d(channels, 20, 5),
+        "pool1": nn.MaxPool2d(2),
+        "conv2": nn.Conv2d(20, 50, 5),
+        "pool2": nn.MaxPool2d(2),
+        "ip1": nn.Sequential(nn.Flatten(), nn.Linear(50 * height * width, embedding_dim), nn.ReLU()),
+        "ip2": nn.Linear(embedding_dim, num_classes),
+    }
+    backbone = Backbone(layers, embedding=embedding, classifier="ip2")
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            bound = math.sqrt(3 / module.weight[0].numel())  # Caffe's "xavier": variance 1 / fan-in
+            nn.init.uniform_(module.weight, -bound, bound)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return backbone

@@ -1,0 +1,89 @@
+"""Notice a run that has stopped meaning anything, say why, and stop it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from invariantnets.errors import CollapseError
+from invariantnets.module import InvariantNet
+
+
+class CollapseAlarm(pl.Callback):
+    """Stop on a non-finite loss, on constant features, or on a softmax loss that stays at chance.
+
+    Args:
+        warm_up: validations before a softmax loss at chance counts.
+        tolerance: features are constant when their variance between validation samples is below
+            this fraction of their mean square; a loss is at chance within this fraction of
+            ``log(num_classes)``.
+    """
+
+    def __init__(self, warm_up: int = 3, tolerance: float = 1e-3):
+        self.warm_up, self.tolerance = warm_up, tolerance
+        self.validations = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self.count, self.sum, self.square = 0, torch.zeros(()), torch.zeros(())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"validations": self.validations}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.validations = state_dict["validations"]
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # On a GPU a look at the loss waits for the device, so it is looked at as rarely as it is logged.
+        if trainer.global_step % trainer.log_every_n_steps == 0 and not torch.isfinite(outputs["loss"]):
+            raise CollapseError(self._message(trainer, f"the loss is {float(outputs['loss'])}", "diverged"))
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._reset()
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        x: Tensor = outputs["embedding"].flatten(0, 1).double()
+        self.count += len(x)
+        self.sum = self.sum.to(x.device) + x.sum(0)
+        self.square = self.square.to(x.device) + x.square().sum(0)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        assert isinstance(pl_module, InvariantNet) and pl_module.spec is not None
+        self.validations += 1
+        mean_square = float((self.square / self.count).sum())
+        variance = mean_square - float((self.sum / self.count).square().sum())
+        if not math.isfinite(mean_square):
+            raise CollapseError(self._message(trainer, "the features are not finite", "diverged"))
+        if variance <= self.tolerance * mean_square:
+            raise CollapseError(self._message(trainer, "the features are the same for every image", "constant"))
+        loss = trainer.callback_metrics.get("val/softmax")
+        chance = math.log(pl_module.spec.num_classes)
+        if loss is not None and self.validations >= self.warm_up and float(loss) > (1 - self.tolerance) * chance:
+            raise CollapseError(
+                self._message(trainer, f"after {self.validations} validations the softmax loss is {float(loss):.3f}, chance", "chance")
+            )
+
+    @staticmethod
+    def _message(trainer: pl.Trainer, what: str, kind: str) -> str:
+        cause = {
+            "diverged": "the steps are too long: lower model.optimizer.lr, or the weights of the constraints",
+            "constant": "a constraint outweighs the softmax: lower its weight (model.constraints.<name>.weight), or the learning rate",
+            "chance": "nothing is learnt: lower the weights of the other constraints, or change model.optimizer.lr",
+        }[kind]
+        return f"training collapsed at epoch {trainer.current_epoch}, step {trainer.global_step}: {what}. Likely {cause}"

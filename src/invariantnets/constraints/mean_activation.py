@@ -1,0 +1,66 @@
+"""μ-LeNet: regress to the mean activation of the class (Rudd et al. 2016, section 4.2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from invariantnets.backbones import Backbone
+from invariantnets.constraints.constraint import Constraint, mean_square
+from invariantnets.data import Batch
+from invariantnets.errors import InvariantNetsError
+
+
+class MeanActivation(Constraint):
+    """Half the mean squared difference to the class's mean activation in a trained network.
+
+    The trained network's features are min–max normalised to [0, 1], each over all training images,
+    before they are averaged by class; a feature that never varies becomes 0.
+
+    Args:
+        layer: the layer that regresses, and the layer of the teacher that is averaged.
+        embedding_dim: its width.
+        num_classes: number of classes.
+        weight: of the term.
+    """
+
+    def __init__(self, layer: str, embedding_dim: int, num_classes: int, weight: float = 1.0):
+        super().__init__([layer], weight)
+        self.targets: Tensor
+        self.register_buffer("targets", torch.full((num_classes, embedding_dim), torch.nan))
+
+    @torch.no_grad()
+    def prepare(self, teacher: Backbone | None, batches: Callable[[], Iterable[Batch]]) -> None:
+        """One pass over the training images through the teacher.
+
+        Raises:
+            InvariantNetsError: no teacher, a teacher of another width, or a class without images.
+        """
+        if teacher is None:
+            raise InvariantNetsError("MeanActivation needs a trained network: model.teacher=<checkpoint> or model.teacher=train")
+        layer, (classes, width) = self.layers[0], self.targets.shape
+        total, count = torch.zeros(classes, width, dtype=torch.float64), torch.zeros(classes, dtype=torch.float64)
+        low, high = torch.full((width,), torch.inf), torch.full((width,), -torch.inf)
+        device = next(teacher.parameters()).device
+        for batch in batches():
+            x = teacher.features(batch.image.flatten(0, 1).to(device), [layer])[layer].flatten(1).cpu()
+            if x.shape[1] != width:
+                raise InvariantNetsError(
+                    f"the teacher's {layer} is {x.shape[1]} wide, this network's {width}: set "
+                    f"model.backbone.embedding_dim={x.shape[1]} or give another teacher"
+                )
+            label = batch.label.repeat_interleave(batch.image.shape[1]).cpu()
+            total.index_add_(0, label, x.double())
+            count += label.bincount(minlength=classes)
+            low, high = torch.minimum(low, x.amin(0)), torch.maximum(high, x.amax(0))
+        if (count == 0).any():
+            raise InvariantNetsError(f"class {int((count == 0).nonzero()[0])} has no training image: it has no mean activation")
+        span = (high - low).double()
+        mean = (total / count[:, None] - low) / span.where(span > 0, torch.ones_like(span))
+        self.targets.copy_(mean)
+
+    def forward(self, layers: dict[str, Tensor], batch: Batch) -> Tensor:
+        """Scalar. ``layers[layer]`` is ``(B, V, embedding_dim)``."""
+        return mean_square(layers[self.layers[0]] - self.targets[batch.label][:, None])

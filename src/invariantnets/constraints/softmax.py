@@ -1,0 +1,28 @@
+"""Softmax cross-entropy on the class scores."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from invariantnets.constraints.constraint import Constraint
+from invariantnets.data import Batch
+
+
+class Softmax(Constraint):
+    """Cross-entropy of the first view (PAIR, figure 5 of Rudd et al. 2016); of all views in evaluation.
+
+    Args:
+        layer: the class scores.
+        weight: of the term.
+    """
+
+    def __init__(self, layer: str, weight: float = 1.0):
+        super().__init__([layer], weight)
+
+    def forward(self, layers: dict[str, Tensor], batch: Batch) -> Tensor:
+        """Scalar, in nats. ``layers[layer]`` is ``(B, V, num_classes)``."""
+        scores = layers[self.layers[0]]
+        if self.training:
+            return F.cross_entropy(scores[:, 0], batch.label)
+        return F.cross_entropy(scores.flatten(0, 1), batch.label.repeat_interleave(scores.shape[1]))

@@ -1,0 +1,111 @@
+"""What the data promise and what a batch holds. Nothing downstream is guessed from a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from invariantnets.errors import InvariantNetsError
+
+Kind = Literal["continuous", "circular", "categorical", "binary"]
+
+
+@dataclass(frozen=True)
+class Nuisance:
+    """Something that varies between images of one class and that features should forget.
+
+    Args:
+        name: column name, e.g. ``angle``.
+        kind: ``continuous`` (a number), ``circular`` (degrees, 360 ≡ 0), ``categorical`` or
+            ``binary`` (codes 0..K-1).
+        unit: for axes and tables, e.g. ``°``.
+        categories: names of the codes of a categorical or binary nuisance.
+    """
+
+    name: str
+    kind: Kind = "continuous"
+    unit: str = ""
+    categories: tuple[str, ...] = ()
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """The regression target that stands for the nuisance.
+
+        Continuous: the number itself; circular: (cos, sin); categorical and binary: one-hot. R²
+        over all columns of the encoding then means the same for every kind, and 0 is chance.
+
+        Args:
+            values: ``(N,)``.
+
+        Returns:
+            ``(N, K)`` float64.
+        """
+        if self.kind == "continuous":
+            return np.asarray(values, np.float64)[:, None]
+        if self.kind == "circular":
+            radians = np.deg2rad(np.asarray(values, np.float64))
+            return np.stack([np.cos(radians), np.sin(radians)], 1)
+        return np.eye(len(self.categories))[np.asarray(values, np.int64)]
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a data module yields: image shape ``(C, H, W)``, number of classes, nuisances."""
+
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    nuisances: tuple[Nuisance, ...] = ()
+
+
+@dataclass
+class Batch:
+    """One step's worth of images. ``V`` is the number of views (1 unless pairs are asked for).
+
+    Attributes:
+        image: ``(B, V, C, H, W)`` uint8.
+        label: ``(B,)`` int64, shared by all views.
+        index: ``(B, V)`` int64, the row of each image in its split: unique and reproducible.
+        source: ``(B, V)`` int64, the image of origin, before any perturbation.
+        nuisance: name → ``(B, V)`` float32 (codes for categorical ones).
+    """
+
+    image: Tensor
+    label: Tensor
+    index: Tensor
+    source: Tensor
+    nuisance: dict[str, Tensor] = field(default_factory=dict)
+
+
+def parse_range(spec: Sequence[float] | dict[str, float], name: str = "angles") -> list[float]:
+    """Turn ``[a, b, …]`` or ``{start, stop, step}`` (both ends included) into a list.
+
+    Raises:
+        InvariantNetsError: empty, repeated or non-finite values, or a step that misses the stop.
+    """
+    if isinstance(spec, Sequence):
+        values = [float(v) for v in spec]
+    elif set(spec) == {"start", "stop", "step"} and spec["step"] > 0:
+        count = (spec["stop"] - spec["start"]) / spec["step"]
+        if abs(count - round(count)) > 1e-6 or count < 0:
+            raise InvariantNetsError(f"{name}: step {spec['step']} does not lead from {spec['start']} to {spec['stop']}")
+        values = [spec["start"] + i * spec["step"] for i in range(round(count) + 1)]
+    else:
+        raise InvariantNetsError(f"{name}: give a list, or a mapping with start, stop and a positive step; got {spec}")
+    if not values or len(set(values)) < len(values) or not np.isfinite(values).all():
+        raise InvariantNetsError(f"{name}: needs at least one value, all finite and different; got {values}")
+    return values
+
+
+def numpy_rng(*entropy: int) -> np.random.Generator:
+    """A generator that is a pure function of its integers, so that nothing need be saved to resume."""
+    return np.random.default_rng(list(entropy))
+
+
+def torch_rng(*entropy: int) -> torch.Generator:
+    """The same for torch."""
+    state = np.random.SeedSequence(list(entropy)).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0] >> 1))

@@ -1,0 +1,112 @@
+"""Which images make which training batch: a pure function of (seed, epoch)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from invariantnets.data.batch import numpy_rng
+from invariantnets.errors import InvariantNetsError
+
+Pairs = Literal["same_image", "same_class"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The rows of one batch: image and angle numbers, each ``(B, V)`` int64."""
+
+    image: Tensor
+    angle: Tensor
+
+
+class EpochSampler(Sampler[Request]):
+    """Batches of an endless shuffled stream, cut into epochs of ``batches``.
+
+    Batch ``t`` holds the positions ``[tB, (t+1)B)`` of an endless row of permutations of the images,
+    so that every image is seen once before any is seen again whatever the length of an epoch. Both
+    the permutations and the angles depend on ``(seed, number)`` alone: an interrupted run that
+    starts again at an epoch sees the stream it would have seen, and no generator need be saved.
+
+    Args:
+        label: ``(N,)`` class of each image.
+        angles: number of angles to draw from.
+        batch_size: images per batch and process.
+        batches: batches per epoch.
+        views: images per sample.
+        pairs: what the other views are: the same image at other angles, or other images of the class.
+        seed: of the stream.
+        rank, world: this process's share of every batch.
+
+    Raises:
+        InvariantNetsError: more views of an image than angles, or a class with a single image where
+            pairs of one class are asked for.
+    """
+
+    def __init__(
+        self,
+        label: np.ndarray,
+        angles: int,
+        batch_size: int,
+        batches: int,
+        views: int = 1,
+        pairs: Pairs = "same_image",
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ):
+        if pairs not in ("same_image", "same_class"):
+            raise InvariantNetsError(f"pairs={pairs}: choose same_image or same_class")
+        if pairs == "same_image" and views > angles:
+            raise InvariantNetsError(f"views={views} of one image need as many angles, but data.angles has {angles}")
+        counts = np.bincount(label)
+        if views > 1 and pairs == "same_class" and (counts == 1).any():
+            raise InvariantNetsError(
+                f"pairs=same_class needs two images per class, but class {int(np.flatnonzero(counts == 1)[0])} has one; "
+                "use pairs=same_image or drop the class"
+            )
+        self.label, self.angles, self.batch_size, self.batches = label, angles, batch_size, batches
+        self.views, self.pairs, self.seed, self.rank, self.world = views, pairs, seed, rank, world
+        self.epoch = 0
+        # Images grouped by class, and where each image stands in its group.
+        self._by_class = np.argsort(label, kind="stable")
+        self._start = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        self._count = counts
+        self._place = np.empty(len(label), np.int64)
+        self._place[self._by_class] = np.arange(len(label)) - self._start[label[self._by_class]]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def epoch_rows(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image and angle numbers of a whole epoch over all processes, each ``(batches · B · world, V)``."""
+        total = self.batches * self.batch_size * self.world
+        first, size = epoch * total, len(self.label)
+        passes = range(first // size, (first + total - 1) // size + 1)
+        stream = np.concatenate([numpy_rng(self.seed, 0, number).permutation(size) for number in passes])
+        anchor = stream[first - passes[0] * size :][:total]
+        rng = numpy_rng(self.seed, 1, epoch)
+        if self.pairs == "same_image":
+            angle = rng.random((total, self.angles)).argsort(1)[:, : self.views]  # all different
+            return np.repeat(anchor[:, None], self.views, 1), angle
+        angle = rng.integers(self.angles, size=(total, self.views))
+        group = self.label[anchor]
+        count = self._count[group][:, None]
+        step = 1 + np.floor(rng.random((total, self.views - 1)) * (count - 1)).astype(np.int64)  # never the anchor
+        other = self._by_class[self._start[group][:, None] + (self._place[anchor][:, None] + step) % count]
+        return np.concatenate([anchor[:, None], other], 1), angle
+
+    def __iter__(self) -> Iterator[Request]:
+        image, angle = (torch.from_numpy(rows) for rows in self.epoch_rows(self.epoch))
+        for step in range(self.batches):
+            start = (step * self.world + self.rank) * self.batch_size
+            yield Request(image[start : start + self.batch_size], angle[start : start + self.batch_size])

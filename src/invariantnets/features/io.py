@@ -1,0 +1,182 @@
+"""Tables of features on disk: our own folder, or a file that came from anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from invariantnets.data.batch import Nuisance
+from invariantnets.errors import InvariantNetsError
+from invariantnets.features.table import SPLITS, FeatureTable
+from invariantnets.files import write_atomically
+
+KNOWN = ("label", "split", "source", "prediction")
+
+
+def save_table(table: FeatureTable, folder: Path) -> Path:
+    """Write ``features.safetensors``, ``rows.parquet`` and, last, ``table.json`` into ``folder``."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: np.ascontiguousarray(x) for name, x in table.features.items()}, folder / "features.safetensors")
+    columns = {"label": table.label, "split": table.split, "source": table.source, **table.nuisance}
+    if table.prediction is not None:
+        columns["prediction"] = table.prediction
+    pd.DataFrame(columns).to_parquet(folder / "rows.parquet")
+    header = {"num_classes": table.num_classes, "nuisances": [asdict(n) for n in table.nuisances], "meta": dict(table.meta)}
+    return write_atomically(folder / "table.json", json.dumps(header, indent=1))
+
+
+def load_table(path: str | Path) -> FeatureTable:
+    """Read a table of features.
+
+    - a folder written by :func:`save_table` (features are memory-mapped);
+    - ``.npz``: ``label``, ``split``, one or more 2-D arrays (layers), other 1-D arrays are nuisances;
+    - ``.parquet`` or ``.csv``: ``label``, ``split``, numbered columns ``f0 f1 …`` (or, in parquet,
+      columns of lists) are features, all others nuisances;
+    - ``.npy`` with 2-D features, beside a ``.csv`` or ``.parquet`` of the same name with the rest.
+
+    ``split`` says train, val or test. ``source`` numbers what rows have in common (one person, one
+    photograph): intervals resample it; without it every row stands alone. Nuisances of numbers are
+    continuous, those of text or booleans categorical.
+
+    Raises:
+        InvariantNetsError: naming the file, the column and the fix.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InvariantNetsError(f"features={path}: no such file or folder")
+    try:
+        if path.is_dir():
+            return _load_folder(path)
+        features, columns = _read(path)
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        if isinstance(error, InvariantNetsError):
+            raise
+        raise InvariantNetsError(f"features={path}: cannot be read ({' '.join(str(error).split())})") from None
+    with path.open("rb") as file:
+        checksum = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read())
+    return make_table(features, columns, owner=str(path), meta={"checksum": checksum.hexdigest()})
+
+
+def _load_folder(folder: Path) -> FeatureTable:
+    from safetensors import safe_open
+
+    header = json.loads((folder / "table.json").read_text())
+    rows = pd.read_parquet(folder / "rows.parquet")
+    with safe_open(folder / "features.safetensors", "pt") as file:  # torch's tensors share the mapped file
+        features = {name: file.get_tensor(name).numpy() for name in file.keys()}
+    nuisances = tuple(Nuisance(**{**n, "categories": tuple(n["categories"])}) for n in header["nuisances"])
+    return FeatureTable(
+        features=features,
+        label=rows["label"].to_numpy(),
+        split=rows["split"].to_numpy().astype("U5"),
+        source=rows["source"].to_numpy(),
+        nuisance={n.name: rows[n.name].to_numpy() for n in nuisances},
+        nuisances=nuisances,
+        num_classes=header["num_classes"],
+        prediction=rows["prediction"].to_numpy() if "prediction" in rows else None,
+        meta=header["meta"],
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Feature matrices and the other columns of a file."""
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        return {k: v for k, v in arrays.items() if v.ndim == 2}, {k: v for k, v in arrays.items() if v.ndim != 2}
+    if path.suffix == ".npy":
+        beside = [p for p in (path.with_suffix(".csv"), path.with_suffix(".parquet")) if p.is_file()]
+        if not beside:
+            raise InvariantNetsError(f"features={path}: a .npy needs its labels beside it, in {path.with_suffix('.csv')}")
+        return {"features": np.load(path, mmap_mode="r", allow_pickle=False)}, _columns(_frame(beside[0]))
+    frame = _frame(path)
+    numbered = [c for c in frame if c[:1] == "f" and c[1:].isdigit()]
+    lists = [c for c in frame if frame[c].dtype == object and isinstance(frame[c].iloc[0], list | tuple | np.ndarray)]
+    features = {name: np.stack(frame[name].to_list()) for name in lists}
+    if numbered:
+        features["features"] = frame[sorted(numbered, key=lambda c: int(c[1:]))].to_numpy()
+    return features, _columns(frame.drop(columns=[*numbered, *lists]))
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    if path.suffix not in (".csv", ".parquet"):
+        raise InvariantNetsError(f"features={path}: give a .npz, .npy, .csv or .parquet file, or a folder that was saved here")
+    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    return {str(name): frame[name].to_numpy() for name in frame}
+
+
+def make_table(
+    features: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray], *, owner: str, meta: dict[str, Any]
+) -> FeatureTable:
+    """Check features and columns, and put them together.
+
+    Args:
+        features: layer → ``(N, D)``.
+        columns: ``label`` and ``split``, perhaps ``source`` and ``prediction``; all others are nuisances.
+        owner: what to call the table in messages.
+        meta: provenance.
+
+    Raises:
+        InvariantNetsError: a column missing, of another length or with missing values, no matrix of
+            features, or an unknown split.
+    """
+    if not features:
+        raise InvariantNetsError(f"{owner}: no features: a 2-D array, columns f0, f1, … or a column of lists")
+    for name in ("label", "split"):
+        if name not in columns:
+            raise InvariantNetsError(f"{owner}: has no column {name!r}; it has {', '.join([*columns, *features])}")
+    rows = len(columns["label"])
+    for name, values in {**columns, **features}.items():
+        if len(values) != rows:
+            raise InvariantNetsError(f"{owner}: {name!r} has {len(values)} rows, 'label' has {rows}")
+    for name, values in columns.items():
+        if values.ndim != 1 or pd.isna(values).any():
+            raise InvariantNetsError(f"{owner}: column {name!r} has missing values or is no plain column; fill or drop it")
+    split = columns["split"].astype("U5")
+    if unknown := set(columns["split"].astype(str)) - set(SPLITS):
+        raise InvariantNetsError(f"{owner}: split {sorted(unknown)[0]!r} is unknown; use {', '.join(SPLITS)}")
+    classes, label = np.unique(columns["label"], return_inverse=True)
+    prediction = columns.get("prediction")
+    if prediction is not None:
+        # A prediction of a class that no row has cannot be right: one number past the last stands for it.
+        prediction = np.where(np.isin(prediction, classes), np.searchsorted(classes, prediction), len(classes))
+    order = np.argsort([SPLITS.index(s) for s in split], kind="stable")  # each split together: then it is a view
+    nuisances, nuisance = [], {}
+    for name in columns:
+        if name not in KNOWN:
+            kind, values = _nuisance(name, columns[name])
+            nuisances.append(kind)
+            nuisance[name] = values[order]
+    source = np.unique(columns["source"], return_inverse=True)[1] if "source" in columns else np.arange(rows)
+    together = bool((order == np.arange(rows)).all())
+    return FeatureTable(
+        features={k: np.asarray(v, np.float32) if together else np.asarray(v, np.float32)[order] for k, v in features.items()},
+        label=label[order],
+        split=split[order],
+        source=source[order],
+        nuisance=nuisance,
+        nuisances=tuple(nuisances),
+        num_classes=len(classes),
+        prediction=None if prediction is None else prediction[order],
+        meta=meta,
+    )
+
+
+def _nuisance(name: str, values: np.ndarray) -> tuple[Nuisance, np.ndarray]:
+    if np.issubdtype(values.dtype, np.number):
+        return Nuisance(name), values.astype(np.float64)
+    categories, codes = np.unique(values.astype(str), return_inverse=True)
+    kind = Nuisance(name, "binary" if len(categories) == 2 else "categorical", categories=tuple(map(str, categories)))
+    return kind, codes.astype(np.float64)

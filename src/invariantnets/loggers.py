@@ -1,0 +1,193 @@
+"""Where the numbers of a run go while it runs: CSV (default), Weights & Biases, TensorBoard, nowhere.
+
+Each ``conf/logger/*.yaml`` names one of the ``*_logger`` functions and its settings as a partial;
+``run.py`` completes it with the :class:`RunInfo` that only a running program knows.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from invariantnets.probes.result import Result, read_jsonl
+
+if TYPE_CHECKING:
+    import wandb
+
+log = logging.getLogger(__name__)
+
+# Glob → keyword arguments of wandb's define_metric. The two x-axes are hidden, or W&B would plot
+# them against themselves; with `best` as summary, the table of runs can be sorted by what a run reached.
+WANDB_METRICS: dict[str, dict[str, Any]] = {
+    "trainer/global_step": {"hidden": True},
+    "epoch": {"hidden": True},
+    "*": {"step_metric": "trainer/global_step", "step_sync": True},
+    "val/accuracy": {"step_metric": "trainer/global_step", "summary": "max"},
+    "val/loss": {"step_metric": "trainer/global_step", "summary": "min"},
+    "online/*": {"step_metric": "trainer/global_step", "summary": "last"},
+}
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a logger must know of the run.
+
+    Attributes:
+        folder: the run's output folder.
+        name: shown in tables and plots, e.g. ``pair_lenet on rotated_digits``.
+        job_type: which of the two programs it is.
+        group: name of the sweep, the same for all its jobs; None outside a sweep.
+        id: W&B id of the run to continue (``logger.version`` of the run that was interrupted).
+        config: the resolved config, plain containers only.
+    """
+
+    folder: Path
+    name: str
+    job_type: Literal["train", "evaluate"]
+    group: str | None = None
+    id: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def no_logger(run: RunInfo) -> None:
+    """Log nowhere."""
+
+
+def csv_logger(run: RunInfo) -> CSVLogger:
+    """``csv/version_<k>/metrics.csv`` in the run's folder, a new version after each resume.
+
+    Lightning deletes the metrics of a version that it is given again; left to count, it keeps them.
+    """
+    return CSVLogger(save_dir=run.folder, name="csv")
+
+
+def tensorboard_logger(run: RunInfo) -> TensorBoardLogger:
+    """Event files in ``tensorboard/version_<k>`` of the run's folder (needs the extra ``tensorboard``)."""
+    return TensorBoardLogger(save_dir=run.folder, name="tensorboard")
+
+
+def wandb_logger(run: RunInfo, project: str, offline: bool = True, timeout: float = 30.0) -> WandbLogger:
+    """A Weights & Biases run, kept as files in ``wandb/`` of the run's folder.
+
+    Offline, nothing leaves the machine until ``wandb sync``. Online, a server that does not answer
+    or a missing API key costs one warning: the run goes on offline, and its data are kept.
+
+    Args:
+        run: what to call it, where to put it, and its config.
+        project: W&B project.
+        offline: whether to keep everything on this machine.
+        timeout: seconds to wait for the server (and for a key to be typed) before going offline, and
+            for the last upload at the end.
+    """
+    experiment = _start_wandb(run, project, offline, timeout)
+    return WandbLogger(project=project, save_dir=run.folder, experiment=experiment)
+
+
+@rank_zero_only  # the other processes of a distributed run get None, and a WandbLogger that does nothing
+def _start_wandb(run: RunInfo, project: str, offline: bool, timeout: float) -> wandb.Run:
+    import wandb
+
+    def start(mode: Literal["online", "offline"]) -> wandb.Run:
+        return wandb.init(
+            project=project,
+            name=run.name,
+            group=run.group,
+            job_type=run.job_type,
+            id=run.id,
+            config=dict(run.config),
+            dir=run.folder,
+            mode=mode,
+            # Offline there is no server to ask; `wandb sync` joins the files of one id in order.
+            resume="allow" if mode == "online" else None,
+            settings=wandb.Settings(
+                console="off",  # else the progress bars fill W&B's log
+                init_timeout=timeout,
+                login_timeout=timeout,
+                finish_timeout=0 if mode == "offline" else timeout,
+            ),
+        )
+
+    if offline:
+        experiment = start("offline")
+    else:
+        try:
+            experiment = start("online")
+        except wandb.Error as error:
+            reason = str(error).splitlines()[0]
+            log.warning("W&B: %s; going on offline, nothing is lost: send the run later with `wandb sync`", reason)
+            experiment = start("offline")
+    for name, settings in WANDB_METRICS.items():
+        experiment.define_metric(name, **settings)
+    return experiment
+
+
+@rank_zero_only
+def close(loggers: Iterable[Logger], exit_code: int, folder: Path | None = None) -> None:
+    """Give each logger what the run left behind, and say how it ended. Belongs in a ``finally``.
+
+    Without this a failed job of a sweep is shown as finished, and the next job of the same process
+    goes on logging into it.
+
+    Args:
+        loggers: the trainer's loggers.
+        exit_code: 0 if the run succeeded.
+        folder: where ``results.jsonl``, ``report.html``, ``provenance.json`` and ``figures/`` lie, as
+            far as they exist; None to send none of them.
+    """
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            try:
+                if folder is not None:
+                    _log_outcome(logger.experiment, folder)
+            finally:
+                logger.experiment.finish(exit_code=exit_code)
+        else:
+            logger.finalize("success" if exit_code == 0 else "failed")
+
+
+def _log_outcome(run: wandb.Run, folder: Path) -> None:
+    """Figures and report to look at, results as a table and as numbers to sort by, files as one artifact."""
+    import wandb
+
+    media: dict[str, Any] = {}
+    for path in sorted((folder / "figures").glob("*.png")):
+        media[f"figures/{path.stem}"] = wandb.Image(str(path))
+    for path in sorted((folder / "figures").glob("*.svg")):  # to W&B no image, but a page that it shows
+        media[f"figures/{path.stem}"] = wandb.Html(str(path), inject=False)
+    if (folder / "report.html").is_file():
+        media["report"] = wandb.Html(str(folder / "report.html"), inject=False)
+    if (folder / "results.jsonl").is_file():
+        results = read_jsonl(folder / "results.jsonl")
+        rows = [{**asdict(result), "where": json.dumps(result.where)} for result in results]
+        if rows:
+            media["results"] = wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])
+        run.summary.update(summary(results))
+    if media:
+        run.log(media)
+    kept = [path for name in ("report.html", "results.jsonl", "provenance.json") if (path := folder / name).is_file()]
+    if kept:
+        artifact = wandb.Artifact(f"report-{run.id}", type="report")
+        for path in kept:
+            artifact.add_file(str(path))
+        run.log_artifact(artifact)
+
+
+def summary(results: Iterable[Result]) -> dict[str, float]:
+    """The numbers worth a column in a table of runs, named ``test/<target>/<probe>/<metric>/<layer>``.
+
+    Left out are those about a part of the rows, those that are not numbers, and those of failed
+    probes: a failed probe says nothing about invariance, and a column has no room to say so.
+    """
+    return {
+        f"{r.split}/{r.target}/{r.probe}/{r.metric}/{r.layer}": r.value
+        for r in results
+        if not r.where and r.status == "ok" and math.isfinite(r.value)
+    }

@@ -1,0 +1,136 @@
+"""The one LightningModule: a backbone under weighted constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import WandbLogger
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from invariantnets.backbones import Backbone
+from invariantnets.constraints import Constraint, Softmax
+from invariantnets.data import Batch, DataSpec
+from invariantnets.data.batch import torch_rng
+from invariantnets.errors import InvariantNetsError
+
+
+def inverse_decay(optimizer: Optimizer, gamma: float = 1e-4, power: float = 0.75) -> LRScheduler:
+    """Caffe's "inv" schedule: ``lr · (1 + γ · step) ^ -power``."""
+    return LambdaLR(optimizer, lambda step: (1 + gamma * step) ** -power)
+
+
+class InvariantNet(pl.LightningModule):
+    """Train a backbone to minimise the weighted sum of its constraints.
+
+    Args:
+        backbone: the network.
+        constraints: name → constraint; ``null`` entries are dropped, so that a config can remove one.
+        optimizer: from parameter groups to an optimiser.
+        scheduler: from the optimiser to a schedule that is advanced at every step.
+        bias_lr_multiplier: learning rate of the biases relative to the weights' (Caffe's LeNet: 2).
+        teacher: where the network came from that constraints were prepared with, for the record.
+        seed: every epoch's random state is set from (seed, epoch, rank), so that a run that resumes
+            at an epoch continues with the state of an uninterrupted one.
+
+    Raises:
+        InvariantNetsError: no constraint, or a constraint on a layer that does not exist.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        constraints: Mapping[str, Constraint | None],
+        optimizer: Callable[[list[dict[str, Any]]], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        bias_lr_multiplier: float = 1.0,
+        teacher: str | None = None,
+        seed: int = 0,
+    ):
+        super().__init__()
+        kept = {name: c for name, c in constraints.items() if c is not None and c.weight > 0}
+        if not kept:
+            raise InvariantNetsError("model.constraints is empty: there is nothing to train for")
+        for constraint in kept.values():
+            backbone.check(constraint.layers)
+        # NHWC is what CPU and GPU convolutions and max-pooling are fastest in.
+        self.backbone = backbone.to(memory_format=torch.channels_last)
+        self.constraints = nn.ModuleDict(kept)
+        self.optimizer, self.scheduler, self.bias_lr_multiplier = optimizer, scheduler, bias_lr_multiplier
+        self.teacher, self.seed = teacher, seed
+        self.config: dict[str, Any] | None = None
+        self.spec: DataSpec | None = None
+        self._needed = [n for n in backbone.layer_names if any(n in c.layers for c in kept.values())]
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the class scores are trained (they are not in μ-LeNet)."""
+        return any(isinstance(constraint, Softmax) for constraint in self.constraints.values())
+
+    def connect(self, spec: DataSpec, views: int) -> None:
+        """Take note of the data that the network will see.
+
+        Raises:
+            InvariantNetsError: a constraint needs more views of a sample than the data give.
+        """
+        self.spec = spec
+        for name, constraint in self.constraints.items():
+            if constraint.views > views:
+                raise InvariantNetsError(
+                    f"constraint {name} compares {constraint.views} views of a sample but the data give {views}: "
+                    f"set views={constraint.views}"
+                )
+
+    def prepare(self, teacher: Backbone | None, batches: Callable[[], Iterable[Batch]]) -> None:
+        """Let each constraint compute what it must know before training."""
+        for constraint in self.constraints.values():
+            constraint.prepare(teacher, batches)
+
+    def layers(self, image: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+        """Activations of ``(B, V, C, H, W)`` images at the named layers, each ``(B, V, …)``."""
+        flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        found = self.backbone.features(flat, list(names))
+        return {name: x.unflatten(0, image.shape[:2]) for name, x in found.items()}
+
+    def terms(self, layers: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Every constraint's weighted value, and their sum as ``loss``."""
+        terms = {name: constraint.weight * constraint(layers, batch) for name, constraint in self.constraints.items()}
+        return {**terms, "loss": torch.stack(list(terms.values())).sum()}
+
+    def on_train_epoch_start(self) -> None:
+        torch.manual_seed(torch_rng(self.seed, self.current_epoch, self.global_rank).initial_seed())
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        terms = self.terms(self.layers(batch.image, self._needed), batch)
+        # Logging every step would cost as much as a tenth of the step itself.
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+            self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()}, prog_bar=False)
+        return terms["loss"]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Returns the embedding, for callbacks that look at it."""
+        names = dict.fromkeys([*self._needed, self.backbone.embedding])
+        layers = self.layers(batch.image, names)
+        metrics = {f"val/{k}": v for k, v in self.terms(layers, batch).items()}
+        if self.classifies:
+            correct = layers[self.backbone.classifier].argmax(-1) == batch.label[:, None]
+            metrics["val/accuracy"] = correct.float().mean()
+        self.log_dict(metrics, batch_size=len(batch.label), sync_dist=True, prog_bar=True)
+        return {"embedding": layers[self.backbone.embedding].flatten(2)}
+
+    def configure_optimizers(self) -> Any:
+        weights = [p for n, p in self.backbone.named_parameters() if not n.endswith("bias")]
+        biases = [p for n, p in self.backbone.named_parameters() if n.endswith("bias")]
+        optimizer = self.optimizer([{"params": weights}, {"params": biases}])
+        optimizer.param_groups[1]["lr"] *= self.bias_lr_multiplier
+        if self.scheduler is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        wandb_id = self.logger.version if isinstance(self.logger, WandbLogger) else None
+        checkpoint["invariantnets"] = {"format": 1, "config": self.config, "wandb_id": wandb_id}

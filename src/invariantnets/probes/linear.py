@@ -1,0 +1,96 @@
+"""Ridge regression from moments: every target, class and penalty at once, the penalty chosen on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from invariantnets.probes.moments import Moments, project, project_by
+
+# On the scale of the eigenvalues of the correlation matrix. The last one predicts the mean.
+LAMBDAS = (*np.logspace(-12, 4, 33).tolist(), np.inf)
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A fitted regressor of T targets: ``x @ coef + intercept``.
+
+    Attributes:
+        coef: ``(D, T)`` in the units of the features; 0 for dead ones.
+        intercept: ``(T,)``.
+        penalty: the λ of each group of targets.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    penalty: tuple[float, ...]
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """``(N, D)`` → ``(N, T)`` float64."""
+        return project(features, self.coef) + self.intercept
+
+
+def eigenbasis(train: Moments) -> tuple[np.ndarray, np.ndarray]:
+    """Principal axes of the standardised features, without dead features and directions below precision.
+
+    Returns:
+        variances ``(R,)``, descending, and axes ``(D, R)`` in the units of the features: the columns
+        of ``(x - x̄) @ axes`` are uncorrelated on the training rows and have these variances.
+    """
+    live = train.live
+    axes = np.zeros((len(live), int(live.sum())))
+    if not live.any():
+        return np.zeros(0), axes
+    scale = 1 / train.x_std[live]
+    variances, vectors = np.linalg.eigh(train.xx[np.ix_(live, live)] / train.n * np.outer(scale, scale))
+    axes[live] = scale[:, None] * vectors
+    kept = np.flatnonzero(variances > variances[-1] * len(variances) * np.finfo(np.float64).eps)[::-1]
+    return variances[kept], axes[:, kept]
+
+
+def fit_ridge(
+    train: Moments, val: Moments, groups: Sequence[slice], penalties: Sequence[float] = LAMBDAS
+) -> Ridge:
+    """Ridge on standardised features, min ‖y - Xw‖²/n + λ‖w‖², with λ chosen by squared error on validation.
+
+    In the eigenbasis every λ is a division, and the validation error of each is a quadratic form in
+    the validation moments, so that no row is read again.
+
+    Args:
+        train: moments of the rows to fit.
+        val: moments of the rows to choose λ on.
+        groups: which targets share a λ (the columns that encode one nuisance).
+        penalties: λ to choose from; infinity predicts the training mean.
+    """
+    variances, axes = eigenbasis(train)
+    slopes = axes.T @ train.xy / train.n
+    path = slopes / (variances[None, :, None] + np.asarray(penalties)[:, None, None])  # (L, R, T)
+
+    gram, cross = axes.T @ val.xx @ axes, axes.T @ val.xy
+    offset = (val.y_mean - train.y_mean) - ((val.x_mean - train.x_mean) @ axes) @ path
+    quadratic = (path * (gram @ path)).sum(1)
+    error = val.yy - 2 * (path * cross).sum(1) + quadratic + val.n * offset**2  # (L, T)
+
+    best = [int(np.argmin(error[:, group].sum(1))) for group in groups]
+    weights = np.zeros_like(slopes)
+    for group, index in zip(groups, best, strict=True):
+        weights[:, group] = path[index][:, group]
+    coef = axes @ weights
+    return Ridge(coef, train.y_mean - train.x_mean @ coef, tuple(float(penalties[i]) for i in best))
+
+
+def predict_by_class(models: Sequence[Ridge], features: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Each row by the regressor of its label.
+
+    Args:
+        models: one per class.
+        features: ``(N, D)``.
+        label: ``(N,)`` true or predicted classes.
+
+    Returns:
+        ``(N, T)`` float64.
+    """
+    intercepts = np.stack([model.intercept for model in models])
+    return project_by(features, label, np.stack([model.coef for model in models])) + intercepts[label]

@@ -1,0 +1,68 @@
+"""Mean activation vectors (MAV): a class is the mean of its training features, compared by cosine (chapter, 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from invariantnets.probes.moments import Moments, project, project_by
+
+
+def mean_activation_vectors(train: Sequence[Moments]) -> np.ndarray:
+    """The mean of each class, ``(C, D)``."""
+    return np.stack([m.x_mean for m in train])
+
+
+def means_per_value(train: Sequence[Moments], indicators: slice) -> np.ndarray:
+    """The mean of each class at each value of a nuisance.
+
+    Args:
+        train: moments of each class, whose targets hold the indicators of the values.
+        indicators: the columns of those indicators, one per value.
+
+    Returns:
+        ``(V, C, D)``; NaN where a class was never seen at a value.
+    """
+    means = []
+    for m in train:
+        at_value = m.targets(indicators)
+        count = np.rint(at_value.y_mean * m.n)
+        shift = np.divide(at_value.xy, count, out=np.full_like(at_value.xy, np.nan), where=count > 0)
+        means.append(m.x_mean + shift.T)
+    return np.stack(means, 1)
+
+
+def _directions(means: np.ndarray) -> np.ndarray:
+    """``(…, C, D)`` → ``(…, D, C)`` unit vectors; a zero mean has similarity 0 to everything."""
+    norm = np.linalg.norm(means, axis=-1, keepdims=True)
+    return np.swapaxes(means / np.where(norm == 0, 1, norm), -1, -2)
+
+
+def classify(features: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """The class whose mean has the largest cosine with each row (the row's own norm does not matter).
+
+    Args:
+        features: ``(N, D)``.
+        means: ``(C, D)``.
+
+    Returns:
+        ``(N,)`` int64.
+    """
+    return project(features, _directions(means)).argmax(1)
+
+
+def classify_at(features: np.ndarray, value: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """The same among the means at one nuisance value per row; a class never seen there is never chosen.
+
+    Args:
+        features: ``(N, D)``.
+        value: ``(N,)`` index of the nuisance value of each row.
+        means: ``(V, C, D)``.
+
+    Returns:
+        ``(N,)`` int64.
+    """
+    unseen = np.isnan(means).any(-1)
+    cosine = project_by(features, value, _directions(np.nan_to_num(means)))
+    return np.where(unseen[value], -np.inf, cosine).argmax(1)

@@ -1,0 +1,149 @@
+"""Sufficient statistics: one pass over the features, after which everything linear is a small closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+BLOCK_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Counts, means and centred products of features ``x`` (D columns) and targets ``y`` (T columns).
+
+    Products are kept about the mean and in float64: nuisance at a thousandth of the class signal's
+    scale is a millionth of its variance, which a float32 Gram matrix would round away.
+
+    Attributes:
+        n: number of rows.
+        x_mean: ``(D,)``.
+        y_mean: ``(T,)``.
+        xx: ``(D, D)`` Σ (x - x̄)(x - x̄)ᵀ.
+        xy: ``(D, T)`` Σ (x - x̄)(y - ȳ)ᵀ.
+        yy: ``(T,)`` Σ (y - ȳ)².
+    """
+
+    n: int
+    x_mean: np.ndarray
+    y_mean: np.ndarray
+    xx: np.ndarray
+    xy: np.ndarray
+    yy: np.ndarray
+
+    def __add__(self, other: Moments) -> Moments:
+        """The moments of both sets of rows together (Chan, Golub & LeVeque 1983)."""
+        n = self.n + other.n
+        dx, dy, weight = other.x_mean - self.x_mean, other.y_mean - self.y_mean, self.n * other.n / n
+        return Moments(
+            n,
+            self.x_mean + dx * (other.n / n),
+            self.y_mean + dy * (other.n / n),
+            self.xx + other.xx + weight * np.outer(dx, dx),
+            self.xy + other.xy + weight * np.outer(dx, dy),
+            self.yy + other.yy + weight * dy**2,
+        )
+
+    def targets(self, columns: slice) -> Moments:
+        """The same rows and features with some of the targets."""
+        return replace(self, y_mean=self.y_mean[columns], xy=self.xy[:, columns], yy=self.yy[columns])
+
+    @property
+    def x_std(self) -> np.ndarray:
+        """``(D,)`` standard deviation of each feature."""
+        return np.sqrt(np.diag(self.xx) / self.n)
+
+    @property
+    def live(self) -> np.ndarray:
+        """``(D,)`` True for features that vary."""
+        return varies(self.x_mean, self.x_std)
+
+
+def varies(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """Which features vary by more than float32 rounding: the others are dead."""
+    return std > np.finfo(np.float32).eps * np.abs(mean)
+
+
+def moments(features: np.ndarray, targets: np.ndarray, rows: np.ndarray | None = None) -> Moments:
+    """Moments of some rows, read once, block by block.
+
+    Args:
+        features: ``(N, D)`` float32, possibly memory-mapped.
+        targets: ``(N, T)`` float64.
+        rows: indices of the rows wanted, at least one; all of them if None.
+    """
+    rows = np.arange(len(features)) if rows is None else rows
+    # Any point near the data is a good origin; exact centring follows from the sums.
+    origin = features[rows[:BLOCK_ROWS]].mean(0, dtype=np.float64)
+    y_origin = targets[rows].mean(0)
+    dims, width = features.shape[1], targets.shape[1]
+    x_sum, y_sum, yy = np.zeros(dims), np.zeros(width), np.zeros(width)
+    xx, xy = np.zeros((dims, dims)), np.zeros((dims, width))
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS]
+        x, y = features[block] - origin, targets[block] - y_origin
+        x_sum += x.sum(0)
+        y_sum += y.sum(0)
+        yy += (y**2).sum(0)
+        xx += x.T @ x
+        xy += x.T @ y
+    n = len(rows)
+    return Moments(
+        n,
+        origin + x_sum / n,
+        y_origin + y_sum / n,
+        xx - np.outer(x_sum, x_sum) / n,
+        xy - np.outer(x_sum, y_sum) / n,
+        yy - y_sum**2 / n,
+    )
+
+
+def class_moments(features: np.ndarray, targets: np.ndarray, label: np.ndarray, num_classes: int) -> list[Moments]:
+    """Moments of each class; their sum is that of all rows.
+
+    Args:
+        features: ``(N, D)`` float32.
+        targets: ``(N, T)`` float64.
+        label: ``(N,)``; every class must have a row.
+        num_classes: number of classes.
+    """
+    return [moments(features, targets, np.flatnonzero(label == c)) for c in range(num_classes)]
+
+
+def project(features: np.ndarray, weights: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """``features[rows] @ weights`` in float64, block by block.
+
+    Args:
+        features: ``(N, D)`` float32.
+        weights: ``(D, T)`` float64.
+        rows: indices; all rows if None.
+
+    Returns:
+        ``(len(rows), T)`` float64.
+    """
+    count = len(features) if rows is None else len(rows)
+    out = np.empty((count, weights.shape[1]))
+    for start in range(0, count, BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        x = features[block] if rows is None else features[rows[block]]
+        np.matmul(x.astype(np.float64), weights, out=out[block])
+    return out
+
+
+def project_by(features: np.ndarray, choice: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Each row times the weights chosen for it: ``out[i] = features[i] @ weights[choice[i]]``.
+
+    Args:
+        features: ``(N, D)`` float32.
+        choice: ``(N,)`` integers below ``M``.
+        weights: ``(M, D, T)`` float64.
+
+    Returns:
+        ``(N, T)`` float64.
+    """
+    out = np.empty((len(features), weights.shape[2]))
+    for value in np.unique(choice):
+        rows = np.flatnonzero(choice == value)
+        out[rows] = project(features, weights[value], rows)
+    return out

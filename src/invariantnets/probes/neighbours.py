@@ -1,0 +1,58 @@
+"""k nearest neighbours by blocked matrix products."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+NEIGHBOURS = (1, 2, 4, 8, 16, 32, 64)
+BLOCK_QUERIES = 1024
+
+
+def neighbour_grid(rows: int) -> tuple[int, ...]:
+    """The numbers of neighbours to choose from that ``rows`` training rows allow."""
+    return tuple(k for k in NEIGHBOURS if k <= rows)
+
+
+def nearest(fit: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
+    """The ``k`` nearest rows by Euclidean distance.
+
+    The smallest ‖q - f‖² is the largest q·f - ‖f‖²/2. Coordinates should be centred, or the
+    products lose digits.
+
+    Args:
+        fit: ``(M, D)`` float32.
+        queries: ``(N, D)`` float32.
+        k: at most ``M``.
+
+    Returns:
+        ``(N, k)`` int64, nearest first.
+    """
+    points = torch.from_numpy(fit)
+    offset = (points**2).sum(1).mul_(-0.5)
+    scores = torch.empty(BLOCK_QUERIES, len(fit))
+    found = []
+    for block in torch.from_numpy(queries).split(BLOCK_QUERIES):
+        torch.addmm(offset, block, points.T, out=scores[: len(block)])
+        found.append(scores[: len(block)].topk(k).indices)
+    return torch.cat(found).numpy()
+
+
+def neighbour_means(targets: np.ndarray, index: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
+    """Means over the first k neighbours, for every k of the grid at once.
+
+    Args:
+        targets: ``(M, T)``.
+        index: ``(N, K)`` from `nearest`, with ``K`` at least the largest k.
+        grid: numbers of neighbours.
+
+    Returns:
+        ``(len(grid), N, T)``.
+    """
+    total = np.zeros((len(index), targets.shape[1]))
+    means = []
+    for rank in range(max(grid)):
+        total += targets[index[:, rank]]
+        if rank + 1 in grid:
+            means.append(total / (rank + 1))
+    return np.stack(means)

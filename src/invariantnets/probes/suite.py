@@ -1,0 +1,150 @@
+"""Every probe of one layer: fitted on train, chosen on validation, reported on test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from invariantnets.features.table import FeatureTable
+from invariantnets.probes import mav
+from invariantnets.probes.checks import check_table
+from invariantnets.probes.linear import Ridge, fit_ridge, predict_by_class
+from invariantnets.probes.nonlinear import knn_probes, mlp_probes
+from invariantnets.probes.problem import Problem, prepare
+from invariantnets.probes.result import Result
+from invariantnets.probes.scores import Regression, Scorer, strongest
+
+
+def _fit_linear(problem: Problem) -> tuple[Ridge, list[Ridge]]:
+    """The label-blind regressor and one per class, of all nuisances and controls at once."""
+    columns, groups = problem.regressed, problem.groups
+    blind = fit_ridge(problem.train_all.targets(columns), problem.val_all.targets(columns), groups)
+    per_class = [
+        fit_ridge(train.targets(columns), val.targets(columns), groups)
+        for train, val in zip(problem.train, problem.val, strict=True)
+    ]
+    return blind, per_class
+
+
+def _linear_probes(problem: Problem, blind: Ridge, per_class: list[Ridge], means: np.ndarray) -> list[list[Regression]]:
+    """Per nuisance: ridge, ridge of the true label, ridge of the label that MAV predicts."""
+    splits = ("val", "test")
+    x, label = problem.x, {s: problem.parts[s].label for s in splits}
+    guess = {s: mav.classify(x[s], means) for s in splits}
+    predicted = {
+        "ridge": {s: blind.predict(x[s]) for s in splits},
+        "ridge/per_label": {s: predict_by_class(per_class, x[s], label[s]) for s in splits},
+        "ridge/per_mav_label": {s: predict_by_class(per_class, x[s], guess[s]) for s in splits},
+    }
+    probes = []
+    for i, target in enumerate(problem.targets):
+        # Groups alternate between true and control, see Problem.groups.
+        penalties = [model.penalty[2 * i] for model in per_class]
+        note = {name: f"lambda={min(penalties):.3g}..{max(penalties):.3g} over classes" for name in predicted}
+        note["ridge"] = f"lambda={blind.penalty[2 * i]:.3g}"
+        probes.append(
+            [
+                Regression(
+                    name,
+                    problem.validation_r2(by_split["val"][:, target.true], target),
+                    by_split["test"][:, target.true],
+                    by_split["test"][:, target.control],
+                    problem.train_all.n,
+                    f"{note[name]} (chosen on validation)",
+                    uses_answer=name == "ridge/per_label",
+                )
+                for name, by_split in predicted.items()
+            ]
+        )
+    return probes
+
+
+def _label_results(
+    problem: Problem, scorer: Scorer, means: np.ndarray, linear: list[list[Regression]]
+) -> list[Result]:
+    """Softmax, MAV, and MAV at the known or estimated value of each nuisance with few values (figure 4)."""
+    x, test = problem.x["test"], problem.parts["test"]
+    majority = np.bincount(problem.parts["train"].label).max() / problem.train_all.n
+    chance, n_fit = max(1 / test.num_classes, float(majority)), problem.train_all.n
+    results = []
+    if test.prediction is not None:
+        results += scorer.classification("softmax", test.prediction, chance, None)
+    results += scorer.classification("mav", mav.classify(x, means), chance, n_fit)
+    for target, (ridge, per_label, _) in zip(problem.targets, linear, strict=True):
+        if not len(target.values):
+            continue
+        at_value = mav.means_per_value(problem.train, target.indicators)
+        name = target.nuisance.name
+        for probe, encoded, uses_answer in (
+            (f"mav/known_{name}", problem.y["test"][:, target.true], True),
+            (f"mav/estimated_{name}", ridge.test, False),
+            (f"mav/estimated_{name}_true_label", per_label.test, True),
+        ):
+            predicted = mav.classify_at(x, target.nearest_value(encoded), at_value)
+            note = f"nearest of {len(target.values)} training values of {name}"
+            results += scorer.classification(probe, predicted, chance, n_fit, uses_answer=uses_answer, note=note)
+    return results
+
+
+def _nuisance_results(problem: Problem, scorer: Scorer, probes: list[list[Regression]]) -> list[Result]:
+    """Every probe of every nuisance, the strongest, and the predictions by true value (figure 3)."""
+    y, results = problem.y["test"], []
+    for target, of_target in zip(problem.targets, probes, strict=True):
+        scored = []
+        for probe in of_target:
+            numbers = scorer.regression(target, probe, y[:, target.true], y[:, target.control], problem.mean(target.true))
+            scored.append((probe, numbers[0]))
+            results += numbers
+        results.append(strongest(scorer, target, scored))
+        if target.nuisance.kind == "continuous":
+            for probe in of_target[:2]:
+                results += scorer.per_value(target, probe, y[:, target.true][:, 0])
+    return results
+
+
+def run_probes(
+    table: FeatureTable,
+    layer: str,
+    *,
+    seed: int = 0,
+    bootstrap: int = 1000,
+    knn_rows: int = 20_000,
+    mlp_rows: int = 50_000,
+    mlp_epochs: int = 20,
+    progress: Callable[[str], None] | None = None,
+) -> list[Result]:
+    """Measure what a layer knows of the class and of every nuisance.
+
+    Everything linear comes from one pass of sufficient statistics; kNN and MLP see random sources of
+    the training rows, as many as their ``n_fit`` says.
+
+    Args:
+        table: features with splits train, val and test.
+        layer: the layer to probe.
+        seed: of the shuffled controls, subsets, networks and bootstrap.
+        bootstrap: replicates of the 95 % intervals, which resample sources.
+        knn_rows: training rows that kNN searches.
+        mlp_rows: training rows of the MLP.
+        mlp_epochs: at most so many epochs.
+        progress: is told the name of each step before it starts.
+
+    Raises:
+        InvariantNetsError: the table cannot be probed; the message says why.
+    """
+    step = progress or (lambda _: None)
+    step("checking the table")
+    check_table(table, layer)
+    step("sufficient statistics")
+    problem = prepare(table, layer, seed)
+    step("linear probes")
+    means = mav.mean_activation_vectors(problem.train)
+    linear = _linear_probes(problem, *_fit_linear(problem), means)
+    step("nearest neighbours")
+    knn = knn_probes(problem, knn_rows)
+    step("multi-layer perceptron")
+    mlp = mlp_probes(problem, mlp_rows, mlp_epochs)
+    step("intervals")
+    scorer = Scorer(problem.parts["test"], layer, seed, bootstrap)
+    probes = [[*of_target, k, m] for of_target, k, m in zip(linear, knn, mlp, strict=True)]
+    return _label_results(problem, scorer, means, linear) + _nuisance_results(problem, scorer, probes)

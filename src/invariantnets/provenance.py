@@ -1,0 +1,54 @@
+"""Where a number came from."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = ("invariantnets", "torch", "torchvision", "pytorch-lightning", "numpy", "scikit-learn", "hydra-core")
+
+
+def provenance(
+    *,
+    name: str,
+    model: str,
+    data: str,
+    seed: int,
+    overrides: list[str],
+    config: dict[str, Any],
+    checksums: dict[str, str],
+    checkpoint: str | None,
+    started: datetime,
+) -> dict[str, Any]:
+    """Everything a reader needs to repeat a run, as plain JSON."""
+    now = datetime.now(timezone.utc)
+    return {
+        "name": name,
+        "model": model,
+        "data": data,
+        "seed": seed,
+        "overrides": overrides,
+        "config": config,
+        "versions": {"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
+        "commit": commit(),
+        "data_checksum": checksums,
+        "checkpoint": checkpoint,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round((now - started).total_seconds(), 1),
+        "command": " ".join(sys.argv),
+    }
+
+
+def commit() -> str | None:
+    """The commit of the code that runs, ``-dirty`` if it was edited; None outside a clone."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # no git on this machine
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,106 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from invariantnets.probes.result import Result
+from invariantnets.visualize.select import Spread, failed, probe_name
+
+NONE = "–"
+METRICS = {
+    "accuracy": "accuracy",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "effective_rank": "effective rank",
+    "ideal_rank": "ideal rank",
+    "variance_in_ideal_rank": "variance in the ideal rank",
+    "sparsity": "sparsity (zeros)",
+    "dead_fraction": "dead features",
+    "within_between": "scatter within / between classes",
+}
+_PER_CENT = ("accuracy", "variance_in_ideal_rank", "sparsity", "dead_fraction")
+_IN_UNIT = ("rmse", "mae")
+
+
+def metric_name(metric: str) -> str:
+    """A metric's name for people."""
+    return METRICS.get(metric, metric.replace("_", " "))
+
+
+def number(value: float | None, metric: str, unit: str = "", bare: bool = False, places: int | None = None) -> str:
+    """A value in the unit of its metric, with a true minus; ``–`` for none.
+
+    Args:
+        value: as in `Result.value`.
+        metric: e.g. ``accuracy``, shown in per cent.
+        unit: of the nuisance, for metrics measured in it.
+        bare: leave the unit away.
+        places: decimals, if others than the metric's usual ones.
+    """
+    if value is None or not math.isfinite(value):
+        return NONE
+    if metric in _PER_CENT:
+        text, suffix = f"{100 * value:.{1 if places is None else places}f}", " %"
+    elif metric in _IN_UNIT:
+        text, suffix = f"{value:.{1 if places is None else places}f}", f" {unit}" if unit not in ("", "°") else unit
+    elif metric in METRICS and metric != "r2":
+        text, suffix = f"{value:.3g}", ""
+    else:
+        text, suffix = f"{value:.{2 if places is None else places}f}", ""
+    if text.startswith("-"):
+        text = "−" + text[1:] if float(text) else text[1:]
+    return text if bare else text + suffix
+
+
+def interval(low: float | None, high: float | None, metric: str) -> str:
+    """``[0.92, 0.94]``, or ``–`` where no interval is defined."""
+    if low is None or high is None:
+        return NONE
+    return f"[{number(low, metric, bare=True)}, {number(high, metric, bare=True)}]"
+
+
+def summary(spread: Spread | None, metric: str, unit: str = "", places: int | None = None) -> str:
+    """A group's cell: mean ± s.d. over seeds, or one run's value with its interval; failures are named."""
+    if spread is None:
+        return NONE
+    total = spread.runs + spread.failed
+    if not spread.runs:
+        return f"failed ({spread.failed} of {total})"
+    text = number(spread.mean, metric, unit, places=places)
+    if spread.deviation is not None:
+        bare = number(spread.mean, metric, bare=True, places=places)
+        text = f"{bare} ± {number(spread.deviation, metric, bare=True, places=places)}{text.removeprefix(bare)}"
+    elif spread.low is not None:
+        text += f" {interval(spread.low, spread.high, metric)}"
+    return text + (f" ({spread.failed} of {total} failed)" if spread.failed else "")
+
+
+def count(value: int | None) -> str:
+    """A number of rows with its thousands apart."""
+    return NONE if value is None else f"{value:,}"
+
+
+def result_row(r: Result, units: Mapping[str, str]) -> dict[str, object]:
+    """A `Result` as a row of a table: everything a reader needs to judge it."""
+    unit = units.get(r.target, "")
+    described = r.probe == "description"  # a property of the features: its name says all
+    return {
+        "layer": r.layer,
+        "probe": metric_name(r.metric) if described else probe_name(r.probe),
+        "metric": "" if described else metric_name(r.metric),
+        "value": number(r.value, r.metric, unit),
+        "interval": interval(r.low, r.high, r.metric),
+        "chance": number(r.chance, r.metric, unit),
+        "control": number(r.control, r.metric, unit),
+        "n": count(r.n),
+        "sources": count(r.sources),
+        "n_fit": count(r.n_fit),
+        "split": r.split,
+        "seed": r.seed,
+        "failed": failed(r),
+        "uses_answer": r.uses_answer,
+        "note": r.note,
+    }

@@ -1,0 +1,127 @@
+"""What leaks, how much, against chance: the sentences at the top of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from invariantnets.probes.result import Result
+from invariantnets.report.format import NONE, count, interval, number, summary
+from invariantnets.visualize.plots import Runs
+from invariantnets.visualize.select import LABEL, failed, nuisances, over_runs, probe_name, select
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One large number of the headline with what it takes to judge it."""
+
+    value: str
+    name: str
+    detail: str
+
+
+def sentences(results: Sequence[Result], layer: str, units: Mapping[str, str]) -> list[str]:
+    """The headline: one sentence or two per nuisance, then the classes.
+
+    A failed probe never counts as invariance, and an interval that holds chance is not called proof either.
+
+    Args:
+        results: of one layer.
+        layer: its name.
+        units: nuisance → unit.
+    """
+    found = [_leak(results, target, layer, units.get(target, "")) for target in nuisances(results)]
+    return (found or [f"No nuisance was probed at {layer}: nothing here speaks of invariance."]) + _classes(results)
+
+
+def facts(results: Sequence[Result], units: Mapping[str, str]) -> list[Fact]:
+    """The same as large numbers: R² and RMSE of the strongest honest probe for each nuisance, and the accuracies."""
+    shown = []
+    for target in nuisances(results):
+        for strongest in select(results, "r2", target, "strongest"):
+            shown.append(_fact(strongest, f"R² of {target}", ""))
+            for r in select(results, "rmse", target, _named(results, strongest)):
+                shown.append(_fact(r, f"RMSE of {target}", units.get(target, "")))
+    for probe in ("mav", "softmax"):
+        for r in select(results, "accuracy", LABEL, probe):
+            shown.append(_fact(r, f"{probe_name(probe)} accuracy", ""))
+    return shown
+
+
+def sweep_sentences(groups: Mapping[str, Runs]) -> list[str]:
+    """Which group keeps least and most of each nuisance, and which knows the class best.
+
+    Args:
+        groups: name → results of each run, of one layer.
+    """
+    every = [results for runs in groups.values() for results in runs]
+    said = []
+    for target in dict.fromkeys(t for results in every for t in nuisances(results)):
+        found = {name: over_runs(runs, "r2", target, "strongest").get(None) for name, runs in groups.items()}
+        read = sorted(((s.mean, name, s) for name, s in found.items() if s and s.runs), key=lambda item: item[:2])
+        shown = [f"{name} (R² {summary(s, 'r2')}, {s.runs} {'seed' if s.runs == 1 else 'seeds'})" for _, name, s in read]
+        if len(shown) > 1:
+            said.append(f"The {target} is least readable from {shown[0]} and most from {shown[-1]}; chance is 0.")
+        elif shown:
+            said.append(f"The {target} can be read from {shown[0]}; chance is 0.")
+        if lost := [name for name, s in found.items() if s and not s.runs]:
+            said.append(f"No probe of the {target} succeeded for {', '.join(lost)}; this is not evidence of invariance.")
+    accuracy = {name: over_runs(runs, "accuracy", LABEL, "mav").get(None) for name, runs in groups.items()}
+    known = [(s.mean, name, s) for name, s in accuracy.items() if s and s.runs]
+    if known:
+        _, name, best = max(known, key=lambda item: item[:2])
+        said.append(f"The class is best recognised by {name}: {summary(best, 'accuracy')} by mean activation vectors (MAV).")
+    return said
+
+
+def _fact(r: Result, name: str, unit: str) -> Fact:
+    if failed(r):
+        return Fact("failed", name, f"no evidence of invariance; chance {number(r.chance, r.metric, unit)}; n = {count(r.n)}")
+    bounds = interval(r.low, r.high, r.metric)
+    return Fact(number(r.value, r.metric, unit), name, f"{bounds}, chance {number(r.chance, r.metric, unit)}; n = {count(r.n)}")
+
+
+def _named(results: Sequence[Result], strongest: Result) -> str | None:
+    """Which probe the strongest is: the honest one of the same R²."""
+    for r in select(results, "r2", strongest.target):
+        if r.probe != "strongest" and not r.uses_answer and not failed(r) and r.value == strongest.value:
+            return r.probe
+    return "strongest"
+
+
+def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> str:
+    strongest = next(iter(select(results, "r2", target, "strongest")), None)
+    if strongest is None or failed(strongest):
+        return f"From {layer}, no probe of the {target} succeeded; this is not evidence of invariance."
+    name = _named(results, strongest)
+    known = "" if name in (None, "strongest") else f" ({probe_name(name)})"
+    control = f", shuffled control {number(strongest.control, 'r2')}" if strongest.control is not None else ""
+    chance = number(0.0 if strongest.chance is None else strongest.chance, "r2", bare=True).replace("0.00", "0")
+    text = (
+        f"From {layer}, the strongest honest probe{known} reads the {target} with R² "
+        f"{_bounded(strongest)} (chance {chance}{control}; {_rows(strongest)})"
+    )
+    for metric, what in (("rmse", "typical error (RMSE)"), ("accuracy", "accuracy")):
+        for r in select(results, metric, target, name):
+            guess = f" where guessing gives {number(r.chance, metric, unit)}" if r.chance is not None else ""
+            text += f"; {what} {number(r.value, metric, unit)}{guess}"
+    if strongest.low is not None and strongest.low <= (strongest.chance or 0):
+        text += ". The interval holds chance: these probes found nothing, which does not prove that nothing is there"
+    return text + "."
+
+
+def _classes(results: Sequence[Result]) -> list[str]:
+    rows = [r for p in ("softmax", "mav") for r in select(results, "accuracy", LABEL, p)]
+    if not rows:
+        return []
+    parts = [f"{_bounded(r)} by {'its softmax' if r.probe == 'softmax' else 'mean activation vectors (MAV)'}" for r in rows]
+    return [f"The class is recognised with {' and '.join(parts)} (chance {number(rows[0].chance, 'accuracy')}; {_rows(rows[0])})."]
+
+
+def _bounded(r: Result) -> str:
+    bounds = interval(r.low, r.high, r.metric)
+    return number(r.value, r.metric) + ("" if bounds == NONE else f" {bounds}")
+
+
+def _rows(r: Result) -> str:
+    return f"n = {count(r.n)} rows of {count(r.sources)} images"

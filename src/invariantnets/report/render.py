@@ -1,0 +1,201 @@
+"""Results and figures in a folder → one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from invariantnets.errors import InvariantNetsError
+from invariantnets.probes.result import Result
+from invariantnets.report.chapter import MODELS, ChapterTable, compare
+from invariantnets.report.chapter import HEADER as CHAPTER_HEADER
+from invariantnets.report.chapter import NOTE as CHAPTER_NOTE
+from invariantnets.report.format import NONE, count, number, result_row, summary
+from invariantnets.report.headline import facts, sentences, sweep_sentences
+from invariantnets.report.runs import Group, Sweep, read_run, read_sweep
+from invariantnets.visualize import draw_sweep
+from invariantnets.visualize.plots import Runs
+from invariantnets.visualize.select import FEATURES, LABEL, nuisances, over_runs, probe_name, select
+from invariantnets.visualize.style import write_atomically
+
+_MIME = {".svg": "image/svg+xml", ".png": "image/png"}
+_METRIC_ORDER = ("r2", "rmse", "mae", "accuracy")
+
+
+def render_run(folder: Path) -> Path:
+    """Write ``report.html`` of one run from its ``results.jsonl``, ``provenance.json`` and ``figures/`` alone.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        InvariantNetsError: one of these is missing or unreadable, or the folder cannot be written to.
+    """
+    run = read_run(folder)
+    here, rest = run.here, [r for r in run.results if r.layer != run.layer and not r.where and r.probe != "softmax"]
+    provenance = run.provenance
+    html = _template("run.html.j2").render(
+        title=str(provenance.get("name") or folder.name),
+        headline=sentences(here, run.layer, run.units),
+        facts=facts(here, run.units),
+        tables=_tables(here, run.units),
+        rest=[result_row(r, run.units) for r in rest],
+        layer=run.layer,
+        figures=_embedded(folder / "figures", run.figures),
+        details=_details(provenance, {r.seed for r in run.results}),
+        versions=provenance.get("versions") or {},
+        checksums=provenance.get("data_checksum") or {},
+        config=json.dumps(provenance.get("config") or {}, indent=2, ensure_ascii=False),
+        overrides=[str(o) for o in provenance.get("overrides") or []],
+    )
+    return _write(folder, html)
+
+
+def render_sweep(folder: Path) -> Path:
+    """Write one ``report.html`` over every run below a folder, and its figures to ``figures/``.
+
+    Runs that differ in their seed alone are one group. A run that cannot be read is named, and loses no other.
+
+    Args:
+        folder: of the multirun.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        InvariantNetsError: no run is below the folder, or it cannot be written to.
+    """
+    sweep = read_sweep(folder)
+    groups = {g.name: [r.here for r in g.runs] for g in sweep.groups}
+    units = {name: unit for g in sweep.groups for r in g.runs for name, unit in r.units.items()}
+    draw_sweep(groups, folder / "figures", units)
+    figures = json.loads((folder / "figures" / "figures.json").read_text(encoding="utf-8"))
+    header, rows, chance = _sweep_table(sweep.groups, units)
+    html = _template("sweep.html.j2").render(
+        title=f"Sweep of {len(sweep.groups)} groups",
+        headline=sweep_sentences(groups),
+        sweep=sweep,
+        header=header,
+        rows=rows,
+        chance=chance,
+        figures=_embedded(folder / "figures", figures),
+        runs=[(g.name, r.provenance.get("seed"), r.folder.relative_to(folder).as_posix()) for g in sweep.groups for r in g.runs],
+        reports={r.folder.relative_to(folder).as_posix(): (r.folder / "report.html").exists() for g in sweep.groups for r in g.runs},
+        chapter=chapter_table(sweep),
+        chapter_header=CHAPTER_HEADER,
+        chapter_note=CHAPTER_NOTE,
+    )
+    return _write(folder, html)
+
+
+def chapter_table(sweep: Sweep) -> ChapterTable | None:
+    """The chapter's figures beside ours, if the sweep holds each of its three networks on MNIST in just one setting."""
+    groups = [g for g in sweep.groups if g.data == "rotated_mnist" and g.model in MODELS]
+    if sorted(g.model for g in groups) != sorted(MODELS):
+        return None
+    return compare({g.model: [r.here for r in g.runs] for g in groups})
+
+
+def _tables(results: Sequence[Result], units: Mapping[str, str]) -> list[dict[str, Any]]:
+    """A table for the class, one for each nuisance (by metric, the strongest probe first), one for the features."""
+
+    def rows(target: str) -> list[Result]:
+        found = [r for r in results if r.target == target and not r.where]
+        order = {m: i for i, m in enumerate(_METRIC_ORDER)}
+        return sorted(found, key=lambda r: (order.get(r.metric, len(order)), r.probe != "strongest"))
+
+    titles = {LABEL: "How well the class is recognised"}
+    titles |= {t: f"How well the {t} can be read" for t in nuisances(results)}
+    titles[FEATURES] = "What the features look like"
+    tables = [{"title": title, "rows": [result_row(r, units) for r in rows(t)]} for t, title in titles.items()]
+    return [t for t in tables if t["rows"]]
+
+
+def _sweep_table(
+    groups: Sequence[Group], units: Mapping[str, str]
+) -> tuple[list[str], list[tuple[Group, list[str], str]], list[str]]:
+    """Column heads; per group its cells and its number of test rows; and what chance gives in each column."""
+    every: Runs = [r.here for g in groups for r in g.runs]
+    targets = list(dict.fromkeys(t for results in every for t in nuisances(results)))
+    columns = [("softmax", "accuracy", LABEL, "softmax"), ("MAV", "accuracy", LABEL, "mav")]
+    for t in targets:
+        columns += [
+            (probe_name(f"mav/estimated_{t}"), "accuracy", LABEL, f"mav/estimated_{t}"),
+            (f"RMSE of {t}, linear per true label (uses the answer)", "rmse", t, "ridge/per_label"),
+            (f"R² of {t}, linear", "r2", t, "ridge"),
+            (f"R² of {t}, strongest honest probe", "r2", t, "strongest"),
+        ]
+    columns = [c for c in columns if any(select(results, *c[1:]) for results in every)]
+    rows = []
+    for group in groups:
+        runs = [r.here for r in group.runs]
+        cells = [
+            summary(over_runs(runs, metric, target, probe).get(None), metric, units.get(target, ""))
+            for _, metric, target, probe in columns
+        ]
+        rows.append((group, cells, _range([r.n for results in runs for r in results if r.target != FEATURES and not r.where])))
+    chance = []
+    for _, metric, target, probe in columns:
+        values = [r.chance for results in every for r in select(results, metric, target, probe) if r.chance is not None]
+        texts = dict.fromkeys(number(v, metric, units.get(target, "")) for v in sorted(values))
+        chance.append(" to ".join([*texts][:1] + [*texts][1:][-1:]) or NONE)
+    return [c[0] for c in columns], rows, chance
+
+
+def _range(sizes: Sequence[int]) -> str:
+    return count(min(sizes)) if min(sizes) == max(sizes) else f"{count(min(sizes))} to {count(max(sizes))}"
+
+
+def _details(provenance: Mapping[str, Any], seeds: set[int]) -> list[tuple[str, str]]:
+    """The provenance in short, as name and value."""
+    pairs = {
+        "model": provenance.get("model"),
+        "data": provenance.get("data"),
+        "seed of the run": provenance.get("seed"),
+        "seeds of probes and bootstrap": ", ".join(map(str, sorted(seeds))),
+        "commit": provenance.get("commit"),
+        "checkpoint": provenance.get("checkpoint"),
+        "command": provenance.get("command"),
+        "started": provenance.get("started"),
+        "seconds": provenance.get("seconds"),
+    }
+    return [(k, NONE if v is None else f"{v:.1f}" if isinstance(v, float) else str(v)) for k, v in pairs.items()]
+
+
+def _embedded(folder: Path, entries: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """The figures as data URIs: as images of their own, so that the ids inside their SVG cannot clash."""
+    figures = []
+    for entry in entries:
+        file = Path(str(entry.get("file", "")))
+        if file.name != str(file) or file.suffix not in _MIME or not (folder / file).is_file():
+            raise InvariantNetsError(f"{folder / 'figures.json'}: {str(file)!r} is no figure beside it; run evaluate.py again")
+        data = base64.b64encode((folder / file).read_bytes()).decode()
+        figures.append(
+            {
+                "title": str(entry.get("title", file.stem)),
+                "caption": str(entry.get("caption", "")),
+                "source": f"data:{_MIME[file.suffix]};base64,{data}",
+            }
+        )
+    return figures
+
+
+def _template(name: str) -> Template:
+    loader = PackageLoader("invariantnets.report", "templates")
+    return Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).get_template(name)
+
+
+def _write(folder: Path, html: str) -> Path:
+    path = folder / "report.html"
+    write_atomically(path, html.encode("utf-8", "xmlcharrefreplace"))
+    return path

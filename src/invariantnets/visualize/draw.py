@@ -1,0 +1,144 @@
+"""All figures of a run or of a sweep, with the captions that say how to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from invariantnets.features.table import FeatureTable
+from invariantnets.probes.result import Result
+from invariantnets.visualize.heatmaps import heat_maps
+from invariantnets.visualize.plots import (
+    Runs,
+    class_error_figure,
+    depth_figure,
+    prediction_figure,
+    scree_figure,
+    trade_off_figure,
+)
+from invariantnets.visualize.select import LABEL, at_layer, nuisances, probe_name, select
+from invariantnets.visualize.style import save_figures
+
+_PREDICTION = (
+    "Mean and standard deviation of the predicted {target} at each true value. The closer to the diagonal and the "
+    "shorter the bars, the more the features still tell. A representation that had forgotten the {target} would lie on "
+    "the dashed line. A linear reading only: a flat line does not say that a non-linear probe finds nothing."
+)
+_CLASS_ERROR = (
+    "Classification error of each class, and over all, lower is better. Softmax is grey and for comparison only; "
+    "hatched bars are told part of the answer and are no fair competitors. Whiskers: {whiskers}."
+)
+_SCREE = (
+    "Singular values of the mean-centred test features, scaled to [-1, 1]. Features that kept the class alone would "
+    "fall to zero at the ideal rank (classes - 1). A long tail is variance within classes, which need not be "
+    "the nuisance; and little variance can still be read perfectly."
+)
+_HEAT = (
+    "Each column one test sample, each row one feature; {count} of {total} samples, drawn at random (seed {seed}), "
+    "sorted by class and, within it, by {nuisance}. Even horizontal stripes within a class are what invariance looks "
+    "like; a gradient from the left to the right of a class is the nuisance. Colours stop at the 0.5th and "
+    "99.5th percentile."
+)
+_BLOCKS = (
+    "The same samples, rows reordered so that each feature stands with the class it speaks for (equation 1, over all "
+    "test rows). Bright off-diagonal blocks are features that two classes share. Any features, even random ones, "
+    "look more block-like after such sorting: compare with figure 7 and between models."
+)
+_DEPTH = (
+    "How much of the {target} can be read at each layer, by the probes that are not told the answer. A probe that failed "
+    "has no point: a gap is not invariance. Wide layers are easier to read linearly, so compare the dotted line first."
+)
+_TRADE_OFF = (
+    "One point a run, one colour a group: accuracy against how much of the {target} is left. Better is up and left. "
+    "Bars: 95 % bootstrap intervals of the run; the scatter within a colour is the seed. Runs whose probes all "
+    "failed are not shown."
+)
+
+Entry = tuple[str, Figure, Mapping[str, str]]
+
+
+def draw_run(results: Sequence[Result], table: FeatureTable | None, layer: str, folder: Path) -> None:
+    """Write the figures of one run and their list, ``figures.json``.
+
+    Everything but the heat maps comes from the results alone, and a figure without results is left out.
+
+    Args:
+        results: of the run, of one layer or of many.
+        table: for the heat maps and the units; None leaves the maps out.
+        layer: the layer to speak of.
+        folder: where ``*.svg``, ``*.png`` and ``figures.json`` go.
+
+    Raises:
+        InvariantNetsError: the folder cannot be written to.
+    """
+    here = [at_layer(results, layer)]
+    units = {} if table is None else {n.name: n.unit for n in table.nuisances}
+    figures: list[Entry] = []
+
+    def add(file: str, figure: Figure | None, title: str, caption: str) -> None:
+        if figure is not None:
+            figures.append((file, figure, {"title": title, "caption": caption, "layer": layer}))
+
+    for target in nuisances(here[0]):
+        series = {"linear, label-blind": (here, "ridge"), "linear per true label (uses the answer)": (here, "ridge/per_label")}
+        figure = prediction_figure(series, target, units.get(target, ""))
+        add(f"prediction_{_slug(target)}.svg", figure, f"{target}: predicted against true", _PREDICTION.format(target=target))
+    probes = dict.fromkeys(r.probe for r in select(here[0], "accuracy", LABEL))
+    caption = _CLASS_ERROR.format(whiskers="95 % intervals, bootstrap over source images")
+    figure = class_error_figure({probe_name(p): (here, p) for p in probes})
+    add("class_error.svg", figure, "Classification error by class", caption)
+    add("scree.svg", scree_figure(here[0]), "Scree diagram", _SCREE)
+    if table is not None:
+        seed = results[0].seed if results else 0
+        plain, blocks, count = heat_maps(table, layer, seed)
+        nuisance = table.nuisances[0].name if table.nuisances else "their order"
+        total = f"{int((table.split == 'test').sum()):,}"
+        caption = _HEAT.format(count=count, total=total, seed=seed, nuisance=nuisance)
+        add("heat_map.png", plain, "Features by sample", caption)
+        add("blocks.png", blocks, "Features in block-diagonal order", _BLOCKS)
+    for target in nuisances(results):
+        caption = _DEPTH.format(target=target)
+        add(f"depth_{_slug(target)}.svg", depth_figure(results, target), f"{target} against depth", caption)
+    save_figures(figures, folder)
+
+
+def draw_sweep(groups: Mapping[str, Runs], folder: Path, units: Mapping[str, str] | None = None) -> None:
+    """Write the figures that lay the groups of a sweep over each other, and ``figures.json``.
+
+    Args:
+        groups: name → the results of each of its runs, each of one layer (`select.at_layer`).
+        folder: where the files go.
+        units: nuisance → unit.
+
+    Raises:
+        InvariantNetsError: the folder cannot be written to.
+    """
+    figures: list[Entry] = []
+
+    def add(file: str, figure: Figure | None, title: str, caption: str) -> None:
+        if figure is not None:
+            figures.append((file, figure, {"title": title, "caption": caption}))
+
+    every = [results for runs in groups.values() for results in runs]
+    for target in dict.fromkeys(t for results in every for t in nuisances(results)):
+        unit = (units or {}).get(target, "")
+        figure = trade_off_figure(groups, target)
+        add(f"trade_off_{_slug(target)}.svg", figure, f"Accuracy against {target} left", _TRADE_OFF.format(target=target))
+        for probe in ("ridge/per_label", "ridge"):
+            figure = prediction_figure({name: (runs, probe) for name, runs in groups.items()}, target, unit)
+            title = f"{target}: predicted against true, {probe_name(probe)}"
+            title += " (uses the answer)" if probe == "ridge/per_label" else ""
+            add(f"prediction_{_slug(target)}_{_slug(probe)}.svg", figure, title, _PREDICTION.format(target=target))
+    many = any(len(runs) > 1 for runs in groups.values())
+    caption = _CLASS_ERROR.format(whiskers="± s.d. over seeds" if many else "95 % intervals, bootstrap over source images")
+    probes_shown = ("softmax", "mav") if len(groups) <= 3 else ("mav",)  # more bars than that cannot be told apart
+    series = {f"{name}, {probe_name(p)}": (runs, p) for name, runs in groups.items() for p in probes_shown}
+    add("class_error.svg", class_error_figure(series), "Classification error by class", caption)
+    save_figures(figures, folder)
+
+
+def _slug(name: str) -> str:
+    """A file name of a nuisance's or probe's name, whatever it holds."""
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in name)

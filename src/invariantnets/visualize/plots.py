@@ -1,0 +1,244 @@
+"""Figures 3, 4 and 6 of Rudd et al. (2016), nuisance against depth, and the trade-off of a sweep.
+
+Each takes runs: lists of results of one layer (`select.at_layer`). One run is drawn with its bootstrap intervals,
+several runs of a group with mean ± s.d. over seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from invariantnets.probes.result import Result
+from invariantnets.visualize.select import FEATURES, LABEL, Spread, failed, over_runs, probe_name, select
+from invariantnets.visualize.style import GREY, GREYS, MARKERS, PALETTE, WIDTH, legend_above, new_axes, styled
+
+Runs = Sequence[Sequence[Result]]
+
+
+@styled()
+def prediction_figure(series: Mapping[str, tuple[Runs, str]], target: str, unit: str = "") -> Figure | None:
+    """Figure 3: predicted mean ± s.d. of a nuisance at each true value.
+
+    Args:
+        series: name in the legend → (runs, probe).
+        target: the nuisance.
+        unit: its unit, for the axes.
+
+    Returns:
+        The figure, or None where no run holds ``predicted_mean`` of this target.
+    """
+    figure, axes = new_axes(3.6)
+    curves = {}
+    for name, (runs, probe) in series.items():
+        mean = over_runs(runs, "predicted_mean", target, probe, by=target)
+        deviation = over_runs(runs, "predicted_std", target, probe, by=target)
+        at = sorted((x for x in mean if mean[x].runs and x in deviation), key=float)  # a failed probe draws no flat line
+        if at:
+            curves[name] = np.array([[float(x), mean[x].mean, deviation[x].mean] for x in at]).T
+    if not curves:
+        return None
+    true = np.unique(np.concatenate([c[0] for c in curves.values()]))
+    axes.plot(true, true, color="black", linewidth=0.8, label="perfect reading")
+    chance = [
+        r.chance
+        for runs, probe in series.values()
+        for results in runs
+        for r in select(results, "predicted_mean", target, probe, by=target)
+        if r.chance is not None
+    ]
+    axes.axhline(np.mean(chance) if chance else true.mean(), color=GREY, linestyle="--", linewidth=1, label="chance: always the mean")
+    step = np.diff(true).min() if len(true) > 1 else 1.0
+    for i, (name, (x, centre, spread)) in enumerate(curves.items()):
+        shift = (i - (len(curves) - 1) / 2) * 0.16 * step  # side by side, so that bars do not hide each other
+        axes.errorbar(
+            x + shift, centre, spread, color=_colour(i), marker=_marker(i), markersize=4, linewidth=1.2, capsize=2, label=name
+        )
+    suffix = f" ({unit})" if unit else ""
+    axes.set_xlabel(f"true {target}{suffix}")
+    axes.set_ylabel(f"predicted {target}{suffix}")
+    if len(true) <= 13:
+        axes.set_xticks(true)
+    legend_above(figure, axes, columns=1 if max(map(len, curves)) > 26 else 2)
+    return figure
+
+
+@styled()
+def class_error_figure(series: Mapping[str, tuple[Runs, str]]) -> Figure | None:
+    """Figure 4: classification error of each class and over all, in per cent; softmax in grey, the others in colour.
+
+    Args:
+        series: name in the legend → (runs, probe).
+
+    Returns:
+        The figure, or None where no run holds accuracies by class.
+    """
+    bars: dict[str, dict[object, Spread]] = {}
+    for name, (runs, probe) in series.items():
+        by_class = over_runs(runs, "accuracy", LABEL, probe, by="label")
+        if by_class:
+            bars[name] = by_class | {"all": s for s in over_runs(runs, "accuracy", LABEL, probe).values()}
+    if not bars:
+        return None
+    classes = sorted({c for b in bars.values() for c in b if c != "all"}, key=int)
+    groups: list[object] = [*classes, "all"]
+    figure, axes = new_axes(3.8, width=WIDTH + 0.6)
+    width, greys, colours = 0.84 / len(bars), cycle(GREYS), cycle(PALETTE)
+    for i, (name, by_class) in enumerate(bars.items()):
+        shown = [(g, by_class[g]) for g in groups if g in by_class and np.isfinite(by_class[g].mean)]
+        x = np.array([groups.index(g) + (0.4 if g == "all" else 0) for g, _ in shown]) + (i - (len(bars) - 1) / 2) * width
+        error = np.array([100 * (1 - s.mean) for _, s in shown])
+        whiskers = np.array([_error_whiskers(s) for _, s in shown]).T
+        colour = next(greys if series[name][1] == "softmax" else colours)
+        hatch = "////" if _uses_answer(*series[name]) else None
+        axes.bar(x, error, width, label=name, facecolor=colour, edgecolor="white", linewidth=0.3, hatch=hatch)
+        axes.errorbar(x, error, whiskers, fmt="none", ecolor="#222222", elinewidth=0.7)
+    axes.set_xticks([*range(len(classes)), len(classes) + 0.4], [str(g) for g in groups])
+    axes.set_xlabel("class")
+    axes.set_ylabel("classification error (%)")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="x", visible=False)
+    legend_above(figure, axes, columns=1 if max(map(len, bars)) > 28 else 2)
+    return figure
+
+
+@styled()
+def scree_figure(results: Sequence[Result]) -> Figure | None:
+    """Figure 6: the leading singular values of the mean-centred features of one run."""
+    values = {int(r.where["component"]): r.value for r in select(results, "singular_value", FEATURES, by="component")}
+    if not values:
+        return None
+    figure, axes = new_axes(3.0)
+    component = sorted(values)
+    axes.plot(component, [values[c] for c in component], color=PALETTE[0], marker="o", markersize=3, linewidth=1)
+    for metric, name, colour, style in (
+        ("ideal_rank", "ideal rank", PALETTE[1], "-"),
+        ("effective_rank", "effective rank", PALETTE[2], "--"),
+    ):
+        for r in select(results, metric, FEATURES):
+            beyond = " (off the axis)" if r.value > component[-1] else ""
+            if not beyond:
+                axes.axvline(r.value, color=colour, linestyle=style, linewidth=1.2)
+            axes.plot([], [], color=colour, linestyle=style, linewidth=1.2, label=f"{name} {r.value:.4g}{beyond}")
+    axes.set_xlim(0, component[-1] + 1)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("component")
+    axes.set_ylabel("singular value")
+    legend_above(figure, axes)
+    return figure
+
+
+@styled()
+def depth_figure(results: Sequence[Result], target: str) -> Figure | None:
+    """R² of each honest probe against the layers in their order; None for fewer than two layers.
+
+    Args:
+        results: of all layers.
+        target: the nuisance.
+    """
+    rows = [r for r in select(results, "r2", target) if not r.uses_answer]
+    layers = list(dict.fromkeys(r.layer for r in rows))
+    if len(layers) < 2:
+        return None
+    figure, axes = new_axes(3.2)
+    for i, probe in enumerate(p for p in ("ridge", "ridge/per_mav_label", "knn", "mlp", "strongest") if any(r.probe == p for r in rows)):
+        sound = [r for r in rows if r.probe == probe and not failed(r)]
+        bounds = np.array([_whiskers(r.value, r.low, r.high) for r in sound]).reshape(-1, 2).T
+        strongest = probe == "strongest"
+        axes.errorbar(
+            [layers.index(r.layer) for r in sound],
+            [r.value for r in sound],
+            bounds,
+            color="black" if strongest else _colour(i),
+            linestyle=":" if strongest else "-",
+            marker="none" if strongest else _marker(i),
+            markersize=4,
+            linewidth=1.6 if strongest else 1,
+            capsize=2,
+            label=probe_name(probe),
+        )
+    axes.axhline(0, color=GREY, linestyle="--", linewidth=1, label="chance")
+    axes.set_xticks(range(len(layers)), layers, rotation=30 if len(layers) > 6 else 0)
+    axes.set_xlim(-0.3, len(layers) - 0.7)
+    axes.set_xlabel("layer, from the image to the output")
+    axes.set_ylabel(f"R² of {target}")
+    axes.set_ylim(top=1.02)
+    legend_above(figure, axes)
+    return figure
+
+
+@styled()
+def trade_off_figure(groups: Mapping[str, Runs], target: str) -> Figure | None:
+    """MAV accuracy against the strongest honest probe's R²: one point a run, one colour a group.
+
+    A run whose every probe failed has no place on the axis of R² and is left out.
+    """
+    figure, axes = new_axes(3.8)
+    drawn = False
+    for i, (name, runs) in enumerate(groups.items()):
+        points = []
+        for results in runs:
+            leak, accuracy = select(results, "r2", target, "strongest"), select(results, "accuracy", LABEL, "mav")
+            if leak and accuracy and not failed(leak[0]) and not failed(accuracy[0]):
+                points.append((leak[0], accuracy[0]))
+        if not points:
+            continue
+        drawn = True
+        axes.errorbar(
+            [leak.value for leak, _ in points],
+            [100 * accuracy.value for _, accuracy in points],
+            xerr=np.array([_whiskers(r.value, r.low, r.high) for r, _ in points]).T,
+            yerr=np.array([_whiskers(100 * r.value, _percent(r.low), _percent(r.high)) for _, r in points]).T,
+            fmt=_marker(i),
+            color=_colour(i),
+            markersize=5,
+            elinewidth=0.6,
+            label=name,
+        )
+    if not drawn:
+        return None
+    axes.set_xlabel(f"R² of {target} left (strongest honest probe; chance 0)")
+    axes.set_ylabel("MAV accuracy (%)")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    _note(axes, "better: up and to the left")
+    legend_above(figure, axes, columns=1 if max(map(len, groups)) > 24 else 2)
+    return figure
+
+
+def _colour(i: int) -> str:
+    return PALETTE[i % len(PALETTE)]
+
+
+def _marker(i: int) -> str:
+    # One place on at each turn of the colours, so that no two of the first 49 look alike.
+    return MARKERS[(i + i // len(PALETTE)) % len(MARKERS)]
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction
+
+
+def _whiskers(value: float, low: float | None, high: float | None) -> tuple[float, float]:
+    """Lengths of an error bar; a percentile interval may, rarely, leave its estimate outside."""
+    return (0.0 if low is None else max(value - low, 0.0), 0.0 if high is None else max(high - value, 0.0))
+
+
+def _error_whiskers(accuracy: Spread) -> tuple[float, float]:
+    """The same for the error in per cent, never below zero or above one hundred."""
+    error = 100 * (1 - accuracy.mean)
+    high = None if accuracy.low is None else min(100 * (1 - accuracy.low), 100.0)
+    low = None if accuracy.high is None else max(100 * (1 - accuracy.high), 0.0)
+    return _whiskers(error, low, high)
+
+
+def _uses_answer(runs: Runs, probe: str) -> bool:
+    return any(r.uses_answer for results in runs for r in select(results, "accuracy", LABEL, probe))
+
+
+def _note(axes: Axes, text: str) -> None:
+    axes.annotate(text, (0.02, 0.98), xycoords="axes fraction", ha="left", va="top", color="#555555", fontsize=8)

@@ -1,0 +1,121 @@
+"""Finding results, and summarising one measurement over several runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from invariantnets.probes.result import Result
+
+# Targets that are not nuisances.
+LABEL, FEATURES = "label", "features"
+
+_PROBES = {
+    "mav": "MAV",
+    "ridge": "linear, label-blind",
+    "ridge/per_label": "linear per true label",
+    "ridge/per_mav_label": "linear per MAV label",
+    "knn": "kNN",
+    "mlp": "MLP",
+    "strongest": "strongest honest probe",
+}
+
+
+def probe_name(probe: str) -> str:
+    """A probe's name for people, e.g. ``mav/known_angle`` → ``MAV per angle, angle known``."""
+    head, _, tail = probe.partition("/")
+    if head == "mav" and tail.startswith("known_"):
+        nuisance = tail.removeprefix("known_")
+        return f"MAV per {nuisance}, {nuisance} known"
+    if head == "mav" and tail.startswith("estimated_"):
+        nuisance = tail.removeprefix("estimated_").removesuffix("_true_label")
+        return f"MAV per {nuisance}, estimated" + (" by true label" if tail.endswith("_true_label") else "")
+    return _PROBES.get(probe, probe)
+
+
+def at_layer(results: Iterable[Result], layer: str) -> list[Result]:
+    """The results of one layer; the softmax is the network's own, whichever layer it was recorded with."""
+    results = list(results)
+    recorded = {r.layer: None for r in results if r.probe == "softmax"}
+    softmax_layer = layer if layer in recorded else next(iter(recorded), layer)
+    return [r for r in results if r.layer == (softmax_layer if r.probe == "softmax" else layer)]
+
+
+def select(
+    results: Iterable[Result], metric: str, target: str, probe: str | None = None, by: str | None = None
+) -> list[Result]:
+    """The test results of one metric and target, in their order.
+
+    Args:
+        results: those of one layer (`at_layer`).
+        metric: e.g. ``r2``.
+        target: e.g. ``angle``.
+        probe: one probe, or None for all.
+        by: None for results about all rows, else the one key of ``where``, e.g. ``label``.
+    """
+    keys = set() if by is None else {by}
+    return [
+        r
+        for r in results
+        if (r.split, r.metric, r.target) == ("test", metric, target) and probe in (None, r.probe) and set(r.where) == keys
+    ]
+
+
+def nuisances(results: Iterable[Result]) -> list[str]:
+    """Names of the nuisances that were probed, in their order."""
+    return list(dict.fromkeys(r.target for r in results if r.target not in (LABEL, FEATURES)))
+
+
+def failed(result: Result) -> bool:
+    """Whether a result says nothing: its probe failed on validation, or it is not a number."""
+    return result.status == "failed" or not math.isfinite(result.value)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One measurement over the runs (seeds) of a group.
+
+    Attributes:
+        mean: mean over the runs whose probe did not fail; NaN if none.
+        low, high: mean ∓ s.d. over seeds; for a single run its bootstrap interval, which may be None.
+        runs: runs averaged.
+        failed: runs left out because their probe failed.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    runs: int
+    failed: int = 0
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation over seeds (n − 1), None for a single run."""
+        return None if self.runs < 2 or self.high is None else self.high - self.mean
+
+
+def spread(results: Sequence[Result]) -> Spread:
+    """Summarise the same measurement of several runs; failed probes are counted, never averaged."""
+    sound = [r for r in results if not failed(r)]
+    lost = len(results) - len(sound)
+    if not sound:
+        return Spread(math.nan, None, None, 0, lost)
+    if len(sound) == 1:
+        return Spread(sound[0].value, sound[0].low, sound[0].high, 1, lost)
+    values = np.array([r.value for r in sound])
+    mean, deviation = float(values.mean()), float(values.std(ddof=1))
+    return Spread(mean, mean - deviation, mean + deviation, len(sound), lost)
+
+
+def over_runs(
+    runs: Iterable[Sequence[Result]], metric: str, target: str, probe: str, by: str | None = None
+) -> dict[object, Spread]:
+    """`spread` of one measurement over runs, for each value of ``by`` (the key None when ``by`` is None)."""
+    found: dict[object, list[Result]] = {}
+    for results in runs:
+        for result in select(results, metric, target, probe, by):
+            found.setdefault(result.where.get(by) if by else None, []).append(result)
+    return {key: spread(rows) for key, rows in found.items()}

@@ -1,0 +1,109 @@
+"""How every figure looks, and how it becomes the same bytes each time."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from invariantnets.errors import InvariantNetsError
+
+# Okabe & Ito's colours, told apart by colour-blind readers too; markers and line styles say the same a second time.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "#8A8A8A"
+GREYS = ("#6E6E6E", "#A0A0A0", "#C8C8C8")
+# About the width of a phone, so that 9 pt stays 9 pt there.
+WIDTH = 4.8
+
+_STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "svg.hashsalt": "invariantnets",
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """The house style, as a context or a decorator; matplotlib's own settings are put back."""
+    with matplotlib.rc_context(_STYLE):
+        yield
+
+
+def new_axes(height: float = 3.4, width: float = WIDTH) -> tuple[Figure, Axes]:
+    """A figure of one pair of axes, in inches, belonging to no global state."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def legend_above(figure: Figure, axes: Axes, columns: int = 2) -> None:
+    """Put the legend over the axes, where it can hide no data."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside upper left", ncols=columns, handlelength=1.6, columnspacing=1.2)
+
+
+@styled()
+def render(figure: Figure, suffix: str) -> bytes:
+    """The file of a figure, free of dates and versions: equal figures are equal bytes.
+
+    Args:
+        figure: what to render.
+        suffix: ``svg`` or ``png``.
+    """
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if suffix == "svg" else {"Software": None}
+    figure.savefig(buffer, format=suffix, dpi=180, metadata=metadata)
+    return buffer.getvalue()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: an earlier one stays until the new one is complete.
+
+    Raises:
+        InvariantNetsError: the folder cannot be written to, or the disk is full.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(content)
+        temporary.chmod(0o644)  # a temporary file is made for its owner alone
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise InvariantNetsError(f"{path}: cannot be written ({error.strerror}); free the disk or choose another folder") from None
+
+
+def save_figures(figures: Sequence[tuple[str, Figure, Mapping[str, str]]], folder: Path) -> None:
+    """Write figures and, last, ``figures.json`` which lists them.
+
+    Args:
+        figures: file name, figure, and its ``title``, ``caption`` and whatever else the list should hold.
+        folder: where the files go.
+
+    Raises:
+        InvariantNetsError: the folder cannot be written to.
+    """
+    for file, figure, _ in figures:
+        write_atomically(folder / file, render(figure, Path(file).suffix[1:]))
+    entries = [{"file": file, **entry} for file, _, entry in figures]
+    write_atomically(folder / "figures.json", (json.dumps(entries, indent=1, ensure_ascii=False) + "\n").encode())

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import KNeighborsRegressor
+
+from invariantnets.data.batch import torch_rng
+from invariantnets.probes.mlp import build_mlp, fit_mlp, predict_mlp
+from invariantnets.probes.moments import moments
+from invariantnets.probes.neighbours import nearest, neighbour_grid, neighbour_means
+from invariantnets.probes.spaces import CLIP, sample_sources, spaces
+
+
+def test_knn_equals_scikit_learn():
+    rng = np.random.default_rng(0)
+    fit, queries = rng.normal(size=(2, 1500, 6)).astype(np.float32)
+    y, grid = rng.normal(size=(1500, 2)), (1, 4, 16)
+    found = neighbour_means(y, nearest(fit, queries, 16), grid)
+    for k, predicted in zip(grid, found, strict=True):
+        reference = KNeighborsRegressor(k).fit(fit, y).predict(queries)
+        np.testing.assert_allclose(predicted, reference, rtol=1e-9, atol=1e-12)
+
+
+def test_grid_shrinks_to_the_rows_there_are():
+    assert neighbour_grid(5) == (1, 2, 4)
+    assert neighbour_grid(1) == (1,)
+
+
+def test_whitened_features_are_white_and_standardised_ones_keep_distances():
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(3000, 4)) @ rng.normal(size=(4, 4)) + 2).astype(np.float32)
+    standardised, whitened = (space.transform(x) for space in spaces(moments(x, np.zeros((3000, 0)))))
+    np.testing.assert_allclose(np.cov(whitened.T, bias=True), np.eye(4), atol=1e-4)
+    reference = (x - x.mean(0)) / x.std(0)
+    np.testing.assert_allclose(
+        np.linalg.norm(standardised[0] - standardised[1:], axis=1),
+        np.linalg.norm(reference[0] - reference[1:], axis=1),
+        rtol=1e-4,
+    )
+
+
+def test_rounding_noise_is_not_whitened_and_outliers_are_clipped():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 1)).astype(np.float32)
+    x = np.concatenate([x, x + 1e-7 * rng.normal(size=x.shape).astype(np.float32)], 1)
+    _, whitened = spaces(moments(x, np.zeros((2000, 0))))
+    assert whitened.transform(x).std(0)[-1] < 0.1
+    far = whitened.transform(np.array([[1e3, -1e3]], np.float32))
+    assert np.abs(far).max() <= CLIP * 1.0001
+
+
+def test_sample_takes_whole_sources():
+    source = np.repeat(np.arange(20), 3)
+    rows = sample_sources(source, 32, np.random.default_rng(0))
+    assert len(rows) == 30 and len(np.unique(source[rows])) == 10
+    assert len(sample_sources(source, 10_000, np.random.default_rng(0))) == 60
+    assert len(sample_sources(source, 1, np.random.default_rng(0))) == 3
+
+
+def test_untrained_mlp_predicts_the_mean_and_generators_are_obeyed():
+    state = torch.random.get_rng_state()
+    model = build_mlp(3, 2, torch_rng(0))
+    assert torch.equal(model(torch.randn(5, 3, generator=torch_rng(1))), torch.zeros(5, 2))
+    again = build_mlp(3, 2, torch_rng(0))
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("learnable", [True, False])
+def test_mlp_learns_a_product_and_reports_chance_on_noise(learnable):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, 2)).astype(np.float32)
+    y = (x[:, :1] * x[:, 1:] if learnable else rng.normal(size=(4000, 1))).astype(np.float32)
+    splits = (x[:3000], y[:3000]), (x[3000:], y[3000:])
+    model, epoch = fit_mlp(*splits, torch_rng(0), 30)
+    error = ((predict_mlp(model, x[3000:]) - y[3000:]) ** 2).mean() / y[3000:].var()
+    assert error < 0.1 if learnable else 0.97 < error < 1.01
+    again, same_epoch = fit_mlp(*splits, torch_rng(0), 30)
+    assert same_epoch == epoch
+    np.testing.assert_array_equal(predict_mlp(again, x), predict_mlp(model, x))

@@ -1,0 +1,64 @@
+"""The direction of the flow: a module imports only from rooms to its left."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "invariantnets"
+ROOMS = [
+    {"errors"},
+    {"files", "provenance", "cli"},
+    {"data"},
+    {"backbones"},
+    {"constraints"},
+    {"module"},
+    {"checkpoint"},
+    {"features"},
+    {"probes"},
+    {"protocols", "analysis"},
+    {"visualize"},
+    {"callbacks", "loggers"},
+    {"report"},
+    {"run"},
+]
+COLUMN = {room: column for column, rooms in enumerate(ROOMS) for room in rooms}
+FILES = sorted(PACKAGE.rglob("*.py"))
+MAX_LINES = 350
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(source: str) -> set[str]:
+    """The rooms that a module imports from, inside functions and ``TYPE_CHECKING`` too."""
+    names = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: write absolute imports"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    rooms = {name.split(".")[1] for name in names if name.startswith("invariantnets.")}
+    return rooms - {"__version__"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_left_and_files_are_short(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= MAX_LINES
+    room, imported = room_of(path), imported_rooms(source)
+    if room == "__init__":
+        assert not imported, "the package itself imports nothing"
+        return
+    assert room in COLUMN, f"{room}: a new room needs a place in ROOMS"
+    wrong = {other for other in imported if other != room and COLUMN[other] >= COLUMN[room]}
+    assert not wrong, f"{room} is left of, or beside, {sorted(wrong)}"
+
+
+def test_arrows_are_found_wherever_they_hide() -> None:
+    source = "from invariantnets import run\ndef f():\n    import invariantnets.report.page\n    import numpy\n"
+    assert imported_rooms(source) == {"run", "report"}
