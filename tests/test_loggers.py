@@ -201,7 +201,9 @@ def test_wandb_online_without_a_server_goes_on_offline(
     with caplog.at_level(logging.WARNING, "invariantnets.loggers"):
         logger = make("wandb", run_info(tmp_path), offline=False, timeout=2)
     (warning,) = [record.getMessage() for record in caplog.records if record.name == "invariantnets.loggers"]
-    assert "going on offline" in warning and "wandb sync" in warning and "\n" not in warning
+    assert "http://127.0.0.1:9" in warning and "going on offline" in warning
+    assert ("no API key" in warning) == (key is None)
+    assert "wandb sync" in warning and "\n" not in warning
     loggers.close(fit(logger).loggers, exit_code=0)
     rows = records(tmp_path)
     assert sum("val/accuracy" in items(row.item) for row in of_type(rows, "history")) == 3

@@ -84,8 +84,7 @@ def wandb_logger(run: RunInfo, project: str, offline: bool = True, timeout: floa
         run: what to call it, where to put it, and its config.
         project: W&B project.
         offline: whether to keep everything on this machine.
-        timeout: seconds to wait for the server (and for a key to be typed) before going offline, and
-            for the last upload at the end.
+        timeout: seconds to wait for the server before going offline, and for the last upload at the end.
     """
     experiment = _start_wandb(run, project, offline, timeout)
     return WandbLogger(project=project, save_dir=run.folder, experiment=experiment)
@@ -110,7 +109,6 @@ def _start_wandb(run: RunInfo, project: str, offline: bool, timeout: float) -> w
             settings=wandb.Settings(
                 console="off",  # else the progress bars fill W&B's log
                 init_timeout=timeout,
-                login_timeout=timeout,
                 finish_timeout=0 if mode == "offline" else timeout,
             ),
         )
@@ -119,10 +117,12 @@ def _start_wandb(run: RunInfo, project: str, offline: bool, timeout: float) -> w
         experiment = start("offline")
     else:
         try:
+            if not wandb.login(prompt=False, verify=False):  # init would ask for a key, and wait for it
+                raise wandb.Error("no API key (WANDB_API_KEY or `wandb login`)")
             experiment = start("online")
         except wandb.Error as error:
-            reason = str(error).splitlines()[0]
-            log.warning("W&B: %s; going on offline, nothing is lost: send the run later with `wandb sync`", reason)
+            server, reason = wandb.setup().settings.base_url, str(error).splitlines()[0]
+            log.warning("W&B at %s: %s; going on offline, send the run later with `wandb sync`", server, reason)
             experiment = start("offline")
     for name, settings in WANDB_METRICS.items():
         experiment.define_metric(name, **settings)

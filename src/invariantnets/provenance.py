@@ -24,6 +24,7 @@ def provenance(
     checksums: dict[str, str],
     checkpoint: str | None,
     started: datetime,
+    units: dict[str, str],
 ) -> dict[str, Any]:
     """Everything a reader needs to repeat a run, as plain JSON."""
     now = datetime.now(timezone.utc)
@@ -38,6 +39,7 @@ def provenance(
         "commit": commit(),
         "data_checksum": checksums,
         "checkpoint": checkpoint,
+        "units": units,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round((now - started).total_seconds(), 1),
         "command": " ".join(sys.argv),

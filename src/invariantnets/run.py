@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -18,6 +20,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from rich.console import Console
+from rich.status import Status
 
 from invariantnets.analysis.suite import describe
 from invariantnets.checkpoint import load_checkpoint, load_model
@@ -33,6 +36,8 @@ from invariantnets.probes.result import Result, to_jsonl
 from invariantnets.probes.suite import run_probes
 from invariantnets.provenance import provenance
 from invariantnets.report import render_run, render_sweep
+from invariantnets.report.render import chapter_table
+from invariantnets.report.runs import read_sweep
 from invariantnets.visualize import draw_run
 
 log = logging.getLogger(__name__)
@@ -165,12 +170,12 @@ def evaluate(cfg: DictConfig) -> None:
         )
     folder = Path(cfg.paths.output_dir)
     if cfg.sweep is not None:
-        print(render_sweep(Path(cfg.sweep)))
+        report_sweep(Path(cfg.sweep))
     elif cfg.features is not None:
         table = load_table(cfg.features)
         subject = Subject(
             lambda layer: table, choose_layers(cfg.layers, list(table.features), list(table.features)),
-            str(cfg.features), "features", str(cfg.features), None, {str(cfg.features): table.meta.get("checksum", "")}, {},
+            next(iter(table.features)), str(cfg.features), "features", str(cfg.features), None, {str(cfg.features): table.meta.get("checksum", "")}, {},
         )  # fmt: skip
         probe(cfg, subject, folder)
     else:
@@ -183,6 +188,7 @@ class Subject:
 
     table: Callable[[str], FeatureTable]
     layers: Sequence[str]
+    embedding: str
     name: str
     model: str
     data: str
@@ -208,12 +214,10 @@ def evaluate_checkpoint(cfg: DictConfig, path: Path, folder: Path) -> None:
     data: RotatedImages = instantiate(config["data"], _convert_="all")
     data.setup()
     layers = choose_layers(cfg.layers, [model.backbone.embedding], model.backbone.layer_names)
-    device = pl.Trainer(
-        accelerator="auto" if cfg.get("device", "auto") == "auto" else cfg.device, devices=1, logger=False, barebones=True
-    ).strategy.root_device
+    device = cfg.device if cfg.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     names = config["choices"]
     subject = Subject(
-        lambda layer: extract(model, data, [layer], device=device), layers,
+        lambda layer: extract(model, data, [layer], device=device), layers, model.backbone.embedding,
         f"{names['model']} on {names['data']}", names["model"], names["data"], str(path), {names["data"]: data.checksum or ""}, config,
     )  # fmt: skip
     probe(cfg, subject, folder)
@@ -223,32 +227,44 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path) -> None:
     """Probe each layer; after each, the results so far are on disk. Prints the path of the report."""
     started = datetime.now(timezone.utc)
     results: list[Result] = []
-    console = Console(stderr=True)
-    for number, layer in enumerate(subject.layers):
-        with console.status(f"{layer}: features") as status:
+    figures: tuple[FeatureTable, str] | None = None
+    with Console(stderr=True).status("features") as status:
+        for layer in subject.layers:
+            status.update(f"{layer}: features")
             table = subject.table(layer)
             if width := table.meta.get("projected", {}).get(layer):
                 log.info("%s is %d wide: probed after a random projection to %d", layer, width, table.features[layer].shape[1])
             if cfg.save_features:
                 save_table(table, folder / "features" / layer)
-            found = run_probes(
-                table, layer, seed=cfg.seed, **cfg.probes, progress=lambda step: status.update(f"{layer}: {step}")
-            )
-            found += describe(table, layer, seed=cfg.seed)
-        results += found
-        write_atomically(folder / "results.jsonl", to_jsonl(results))
-        if number == len(subject.layers) - 1 or layer == subject.layers[0]:
-            last_table, last_layer = table, layer
+            step = partial(_show, status, layer)
+            results += run_probes(table, layer, seed=cfg.seed, **cfg.probes, progress=step)
+            results += describe(table, layer, seed=cfg.seed)
+            write_atomically(folder / "results.jsonl", to_jsonl(results))
+            if figures is None or layer == subject.embedding:
+                figures = table, layer
     record = provenance(
         name=subject.name, model=subject.model, data=subject.data, seed=cfg.seed,
         overrides=list(HydraConfig.get().overrides.task), config=subject.config,
         checksums=subject.checksums, checkpoint=subject.checkpoint, started=started,
+        units={n.name: n.unit for n in table.nuisances},
     )  # fmt: skip
-    import json
-
     write_atomically(folder / "provenance.json", json.dumps(record, indent=1, ensure_ascii=False))
-    draw_run(results, last_table, last_layer, folder)
+    assert figures is not None
+    draw_run(results, *figures, folder / "figures")
     print(render_run(folder))
+
+
+def _show(status: Status, layer: str, step: str) -> None:
+    status.update(f"{layer}: {step}")
+
+
+def report_sweep(folder: Path) -> None:
+    """One report over all runs below a folder; the chapter's table too, if they are its networks. Prints the path."""
+    report = render_sweep(folder)
+    if (table := chapter_table(read_sweep(folder))) is not None:
+        write_atomically(folder / "chapter.md", table.to_markdown())
+        print(table.to_text())
+    print(report)
 
 
 class SweepReport(Callback):
@@ -256,6 +272,4 @@ class SweepReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra once all jobs have ended, failed ones too."""
-        folder = Path(config.hydra.sweep.dir)
-        if any(folder.glob("**/results.jsonl")):
-            print(render_sweep(folder))
+        report_sweep(Path(config.hydra.sweep.dir))

@@ -52,6 +52,7 @@ def test_interval_of_a_mean_covers_it_as_often_as_it_says():
 def test_a_small_subset_may_be_missing_from_replicates_and_an_empty_one_is_undefined():
     member = np.zeros((20, 2))
     member[0, 0] = 1
-    value, low, high = Bootstrap(np.arange(20), 100, np.random.default_rng(0)).interval(np.hstack([member, member]), ratio)
+    boot = Bootstrap(np.arange(20), 100, np.random.default_rng(0))
+    value, low, high = boot.interval(np.hstack([member, member]), ratio)
     assert (value[0], low[0], high[0]) == (1, 1, 1)
     assert np.isnan([value[1], low[1], high[1]]).all()

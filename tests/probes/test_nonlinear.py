@@ -8,7 +8,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from invariantnets.data.batch import torch_rng
 from invariantnets.probes.mlp import build_mlp, fit_mlp, predict_mlp
 from invariantnets.probes.moments import moments
-from invariantnets.probes.neighbours import nearest, neighbour_grid, neighbour_means
+from invariantnets.probes.neighbours import merge_equal, nearest, neighbour_grid, neighbour_means
 from invariantnets.probes.spaces import CLIP, sample_sources, spaces
 
 
@@ -25,6 +25,13 @@ def test_knn_equals_scikit_learn():
 def test_grid_shrinks_to_the_rows_there_are():
     assert neighbour_grid(5) == (1, 2, 4)
     assert neighbour_grid(1) == (1,)
+
+
+def test_equal_rows_are_one_point():
+    features = np.array([[1, 2], [3, 4], [1, 2], [1, 2]], np.float32)
+    first, means = merge_equal(features, np.array([[0.0], [5], [3], [6]]))
+    found = {tuple(features[i]): float(m[0]) for i, m in zip(first, means, strict=True)}
+    assert found == {(1, 2): 3, (3, 4): 5}
 
 
 def test_whitened_features_are_white_and_standardised_ones_keep_distances():

@@ -1,0 +1,1 @@
+"""What a representation looks like: spectrum, scatter, orders for the heat maps."""

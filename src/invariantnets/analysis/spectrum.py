@@ -18,7 +18,7 @@ def singular_values(scatter: np.ndarray) -> np.ndarray:
 
 
 def effective_rank(singular: np.ndarray) -> float:
-    """exp of the entropy of the singular values divided by their sum (Roy & Vetterli 2007, definition 1).
+    """Exp of the entropy of the singular values divided by their sum (Roy & Vetterli 2007, definition 1).
 
     D equal values give D, a single one gives 1, none at all 0.
     """

@@ -48,7 +48,7 @@ def describe(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Result]:
     """
     check_layer(table, layer)
     train, test = table.part("train"), table.part("test")
-    x, sources = test.features[layer], len(np.unique(test.source))
+    x = test.features[layer]
     present, compact = np.unique(test.label, return_inverse=True)
     classes = class_moments(x, np.zeros((len(test), 0)), compact, len(present))
     total = sum(classes[1:], classes[0])
@@ -57,10 +57,11 @@ def describe(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Result]:
     within, between = scatter_traces(classes)
     ideal = table.num_classes - 1
     zeros = np.stack([(x == 0).mean(1), np.ones(len(test))], 1)
-    sparsity, low, high = (float(v[0]) for v in Bootstrap(test.source, REPLICATES, numpy_rng(seed, 4)).interval(zeros, ratio))
+    bootstrap = Bootstrap(test.source, REPLICATES, numpy_rng(seed, 4))
+    sparsity, low, high = (float(v[0]) for v in bootstrap.interval(zeros, ratio))
 
     def result(metric: str, value: float, **fields: Any) -> Result:
-        base = {"split": "test", "n": len(test), "sources": sources}
+        base = {"split": "test", "n": len(test), "sources": bootstrap.sources}
         return Result(metric, float(value), layer, "features", "description", seed=seed, **{**base, **fields})
 
     normalised = "mean-centred test features, min-max normalised to [-1, 1] over the whole matrix"

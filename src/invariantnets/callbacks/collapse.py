@@ -14,13 +14,13 @@ from invariantnets.module import InvariantNet
 
 
 class CollapseAlarm(pl.Callback):
-    """Stop on a non-finite loss, on constant features, or on a softmax loss that stays at chance.
+    """Stop on a non-finite loss, on constant features, or on a term that stays at chance.
 
     Args:
-        warm_up: validations before a softmax loss at chance counts.
+        warm_up: validations before a term at chance counts.
         tolerance: features are constant when their variance between validation samples is below
-            this fraction of their mean square; a loss is at chance within this fraction of
-            ``log(num_classes)``.
+            this fraction of their mean square; a term is at chance within this fraction of the
+            value that ignoring the image gives (:meth:`Constraint.chance`).
     """
 
     def __init__(self, warm_up: int = 3, tolerance: float = 1e-3):
@@ -64,7 +64,7 @@ class CollapseAlarm(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking:
             return
-        assert isinstance(pl_module, InvariantNet) and pl_module.spec is not None
+        assert isinstance(pl_module, InvariantNet)
         self.validations += 1
         mean_square = float((self.square / self.count).sum())
         variance = mean_square - float((self.sum / self.count).square().sum())
@@ -72,18 +72,19 @@ class CollapseAlarm(pl.Callback):
             raise CollapseError(self._message(trainer, "the features are not finite", "diverged"))
         if variance <= self.tolerance * mean_square:
             raise CollapseError(self._message(trainer, "the features are the same for every image", "constant"))
-        loss = trainer.callback_metrics.get("val/softmax")
-        chance = math.log(pl_module.spec.num_classes)
-        if loss is not None and self.validations >= self.warm_up and float(loss) > (1 - self.tolerance) * chance:
-            raise CollapseError(
-                self._message(trainer, f"after {self.validations} validations the softmax loss is {float(loss):.3f}, chance", "chance")
-            )
+        if self.validations < self.warm_up:
+            return
+        for name, constraint in pl_module.constraints.items():
+            chance, loss = constraint.chance(), float(trainer.callback_metrics[f"val/{name}"]) / constraint.weight
+            if chance is not None and loss > (1 - self.tolerance) * chance:
+                what = f"after {self.validations} validations {name} is {loss:.4g}, where ignoring the image gives {chance:.4g}"
+                raise CollapseError(self._message(trainer, what, "chance"))
 
     @staticmethod
     def _message(trainer: pl.Trainer, what: str, kind: str) -> str:
         cause = {
             "diverged": "the steps are too long: lower model.optimizer.lr, or the weights of the constraints",
-            "constant": "a constraint outweighs the softmax: lower its weight (model.constraints.<name>.weight), or the learning rate",
-            "chance": "nothing is learnt: lower the weights of the other constraints, or change model.optimizer.lr",
+            "constant": "a constraint outweighs the rest: lower its weight (model.constraints.<name>.weight), or model.optimizer.lr",
+            "chance": "nothing is learnt: lower model.constraints.<name>.weight of the terms that outweigh it, or model.optimizer.lr",
         }[kind]
         return f"training collapsed at epoch {trainer.current_epoch}, step {trainer.global_step}: {what}. Likely {cause}"

@@ -36,6 +36,10 @@ class Constraint(nn.Module):
             batches: gives the training images in order, as often as called.
         """
 
+    def chance(self) -> float | None:
+        """The value that features which ignore the image can reach; None if that is no failure."""
+        return None
+
 
 def layer_weights(weights: Mapping[str, float], owner: str) -> dict[str, float]:
     """The layers with a weight other than 0.

@@ -16,8 +16,9 @@ from invariantnets.errors import InvariantNetsError
 class MeanActivation(Constraint):
     """Half the mean squared difference to the class's mean activation in a trained network.
 
-    The trained network's features are min–max normalised to [0, 1], each over all training images,
-    before they are averaged by class; a feature that never varies becomes 0.
+    The means are min–max normalised to [0, 1], each feature over the classes: without that step the
+    small targets of rarely active features are lost among the large ones. A feature whose mean is
+    the same for all classes becomes 0.
 
     Args:
         layer: the layer that regresses, and the layer of the teacher that is averaged.
@@ -42,7 +43,6 @@ class MeanActivation(Constraint):
             raise InvariantNetsError("MeanActivation needs a trained network: model.teacher=<checkpoint> or model.teacher=train")
         layer, (classes, width) = self.layers[0], self.targets.shape
         total, count = torch.zeros(classes, width, dtype=torch.float64), torch.zeros(classes, dtype=torch.float64)
-        low, high = torch.full((width,), torch.inf), torch.full((width,), -torch.inf)
         device = next(teacher.parameters()).device
         for batch in batches():
             x = teacher.features(batch.image.flatten(0, 1).to(device), [layer])[layer].flatten(1).cpu()
@@ -54,12 +54,16 @@ class MeanActivation(Constraint):
             label = batch.label.repeat_interleave(batch.image.shape[1]).cpu()
             total.index_add_(0, label, x.double())
             count += label.bincount(minlength=classes)
-            low, high = torch.minimum(low, x.amin(0)), torch.maximum(high, x.amax(0))
         if (count == 0).any():
             raise InvariantNetsError(f"class {int((count == 0).nonzero()[0])} has no training image: it has no mean activation")
-        span = (high - low).double()
-        mean = (total / count[:, None] - low) / span.where(span > 0, torch.ones_like(span))
-        self.targets.copy_(mean)
+        mean = total / count[:, None]
+        low, high = mean.amin(0), mean.amax(0)
+        span = high - low
+        self.targets.copy_((mean - low) / span.where(span > 0, torch.ones_like(span)))
+
+    def chance(self) -> float:
+        """The loss of the best constant: half the variance of the targets between classes."""
+        return float(mean_square(self.targets - self.targets.mean(0)))
 
     def forward(self, layers: dict[str, Tensor], batch: Batch) -> Tensor:
         """Scalar. ``layers[layer]`` is ``(B, V, embedding_dim)``."""

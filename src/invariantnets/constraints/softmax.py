@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,11 +16,17 @@ class Softmax(Constraint):
 
     Args:
         layer: the class scores.
+        num_classes: their number.
         weight: of the term.
     """
 
-    def __init__(self, layer: str, weight: float = 1.0):
+    def __init__(self, layer: str, num_classes: int, weight: float = 1.0):
         super().__init__([layer], weight)
+        self.num_classes = num_classes
+
+    def chance(self) -> float:
+        """The entropy of equal scores."""
+        return math.log(self.num_classes)
 
     def forward(self, layers: dict[str, Tensor], batch: Batch) -> Tensor:
         """Scalar, in nats. ``layers[layer]`` is ``(B, V, num_classes)``."""

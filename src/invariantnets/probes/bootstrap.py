@@ -10,15 +10,16 @@ LEVELS = (2.5, 97.5)
 
 
 class Bootstrap:
-    """How often each source is drawn in each replicate, drawn once and shared by all metrics.
-
-    Args:
-        source: ``(N,)`` the source of each row.
-        replicates: number of replicates.
-        rng: generator of the draws.
-    """
+    """How often each source is drawn in each replicate, drawn once and shared by all metrics."""
 
     def __init__(self, source: np.ndarray, replicates: int, rng: np.random.Generator) -> None:
+        """Draw.
+
+        Args:
+            source: ``(N,)`` the source of each row.
+            replicates: number of replicates.
+            rng: generator of the draws.
+        """
         unique, self.group = np.unique(source, return_inverse=True)
         self.sources = len(unique)
         self.counts = np.empty((replicates, self.sources), np.float32)

@@ -71,7 +71,7 @@ def _check_classes(table: FeatureTable) -> None:
             )
     missing = np.setdiff1d(np.arange(table.num_classes), val.label)
     if len(missing):
-        raise InvariantNetsError(f"class {missing[0]} has no row in split 'val'; the probes choose their settings there")
+        raise InvariantNetsError(f"class {missing[0]} has no row in split 'val', where the probes are chosen; add some")
 
 
 def _check_nuisances(table: FeatureTable) -> None:

@@ -9,9 +9,28 @@ NEIGHBOURS = (1, 2, 4, 8, 16, 32, 64)
 BLOCK_QUERIES = 1024
 
 
-def neighbour_grid(rows: int) -> tuple[int, ...]:
-    """The numbers of neighbours to choose from that ``rows`` training rows allow."""
-    return tuple(k for k in NEIGHBOURS if k <= rows)
+def neighbour_grid(points: int) -> tuple[int, ...]:
+    """The numbers of neighbours to choose from that ``points`` allow."""
+    return tuple(k for k in NEIGHBOURS if k <= points)
+
+
+def merge_equal(features: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Make one point of rows with equal features, with the mean of their targets.
+
+    In a collapsed representation nearly all rows tie; the k that a search happens to return first
+    would then predict one arbitrary number for everything.
+
+    Args:
+        features: ``(M, D)`` float32.
+        targets: ``(M, T)``.
+
+    Returns:
+        the index of one row of each point ``(P,)`` and the mean targets ``(P, T)``.
+    """
+    rows = np.ascontiguousarray(features).view(np.dtype((np.void, features.itemsize * features.shape[1])))[:, 0]
+    _, first, group, count = np.unique(rows, return_index=True, return_inverse=True, return_counts=True)
+    sums = [np.bincount(group, column, len(first)) for column in targets.T]
+    return first, np.stack(sums, 1) / count[:, None]
 
 
 def nearest(fit: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:

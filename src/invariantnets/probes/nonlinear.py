@@ -9,7 +9,7 @@ from torch import nn
 
 from invariantnets.data.batch import numpy_rng, torch_rng
 from invariantnets.probes.mlp import fit_mlp, predict_mlp
-from invariantnets.probes.neighbours import nearest, neighbour_grid, neighbour_means
+from invariantnets.probes.neighbours import merge_equal, nearest, neighbour_grid, neighbour_means
 from invariantnets.probes.problem import Problem
 from invariantnets.probes.scores import Regression
 from invariantnets.probes.spaces import Space, sample_sources, spaces
@@ -57,28 +57,29 @@ def draw_sample(problem: Problem, max_rows: int, rng: np.random.Generator) -> Sa
 
 
 def knn_probes(problem: Problem, max_rows: int) -> list[Regression]:
-    """k nearest neighbours of each nuisance; k and the space are chosen on validation.
+    """K nearest neighbours of each nuisance; k and the space are chosen on validation.
 
     Args:
         problem: the layer.
         max_rows: training rows to search, drawn by source.
     """
     sample = draw_sample(problem, max_rows, numpy_rng(problem.seed, 2))
-    grid = neighbour_grid(len(sample.fit))
-    y_fit = problem.y["train"][sample.fit]
-    near = [nearest(fit, choice, grid[-1]) for fit, choice in zip(sample.x_fit, sample.x_choice, strict=True)]
+    points, y = merge_equal(problem.x["train"][sample.fit], problem.y["train"][sample.fit])
+    grid = neighbour_grid(len(points))
+    x = [coordinates[points] for coordinates in sample.x_fit]
+    near = [nearest(fit, choice, grid[-1]) for fit, choice in zip(x, sample.x_choice, strict=True)]
     near_test: dict[int, np.ndarray] = {}
     probes = []
     for target in problem.targets:
         scores = {
             (s, k): problem.validation_r2(predicted, target, sample.choice)
             for s, index in enumerate(near)
-            for k, predicted in zip(grid, neighbour_means(y_fit[:, target.true], index, grid), strict=True)
+            for k, predicted in zip(grid, neighbour_means(y[:, target.true], index, grid), strict=True)
         }
-        s, k = max(scores, key=lambda option: scores[option])
+        s, k = max(scores, key=scores.__getitem__)
         if s not in near_test:
-            near_test[s] = nearest(sample.x_fit[s], sample.spaces[s].transform(problem.x["test"]), grid[-1])
-        test, control = (neighbour_means(y_fit[:, c], near_test[s], (k,))[0] for c in (target.true, target.control))
+            near_test[s] = nearest(x[s], sample.spaces[s].transform(problem.x["test"]), grid[-1])
+        test, control = (neighbour_means(y[:, c], near_test[s], (k,))[0] for c in (target.true, target.control))
         note = f"k={k}, {sample.note(s)}"
         probes.append(Regression("knn", scores[s, k], test, control, len(sample.fit), note))
     return probes

@@ -44,16 +44,17 @@ class Regression:
 
 
 class Scorer:
-    """Turns predictions on the test rows into results; draws the bootstrap once.
-
-    Args:
-        test: the test part of the table.
-        layer: the layer probed.
-        seed: goes into every result.
-        replicates: number of bootstrap replicates.
-    """
+    """Turns predictions on the test rows into results."""
 
     def __init__(self, test: FeatureTable, layer: str, seed: int, replicates: int) -> None:
+        """Draw the bootstrap, once for all results.
+
+        Args:
+            test: the test part of the table.
+            layer: the layer probed.
+            seed: goes into every result.
+            replicates: number of bootstrap replicates.
+        """
         self.test, self.layer, self.seed = test, layer, seed
         self.bootstrap = Bootstrap(test.source, replicates, numpy_rng(seed, 1))
 

@@ -19,12 +19,10 @@ from invariantnets.probes.scores import Regression, Scorer, strongest
 def _fit_linear(problem: Problem) -> tuple[Ridge, list[Ridge]]:
     """The label-blind regressor and one per class, of all nuisances and controls at once."""
     columns, groups = problem.regressed, problem.groups
-    blind = fit_ridge(problem.train_all.targets(columns), problem.val_all.targets(columns), groups)
-    per_class = [
-        fit_ridge(train.targets(columns), val.targets(columns), groups)
-        for train, val in zip(problem.train, problem.val, strict=True)
-    ]
-    return blind, per_class
+    train, val = ([m.targets(columns) for m in split] for split in (problem.train, problem.val))
+    train_all, val_all = problem.train_all.targets(columns), problem.val_all.targets(columns)
+    (blind,) = fit_ridge([train_all], [val_all], groups)
+    return blind, fit_ridge(train, val, groups)
 
 
 def _linear_probes(problem: Problem, blind: Ridge, per_class: list[Ridge], means: np.ndarray) -> list[list[Regression]]:
@@ -40,9 +38,7 @@ def _linear_probes(problem: Problem, blind: Ridge, per_class: list[Ridge], means
     probes = []
     for i, target in enumerate(problem.targets):
         # Groups alternate between true and control, see Problem.groups.
-        penalties = [model.penalty[2 * i] for model in per_class]
-        note = {name: f"lambda={min(penalties):.3g}..{max(penalties):.3g} over classes" for name in predicted}
-        note["ridge"] = f"lambda={blind.penalty[2 * i]:.3g}"
+        penalty = dict.fromkeys(predicted, per_class[0].penalty[2 * i]) | {"ridge": blind.penalty[2 * i]}
         probes.append(
             [
                 Regression(
@@ -51,7 +47,7 @@ def _linear_probes(problem: Problem, blind: Ridge, per_class: list[Ridge], means
                     by_split["test"][:, target.true],
                     by_split["test"][:, target.control],
                     problem.train_all.n,
-                    f"{note[name]} (chosen on validation)",
+                    f"lambda={penalty[name]:.3g} (chosen on validation)",
                     uses_answer=name == "ridge/per_label",
                 )
                 for name, by_split in predicted.items()
@@ -60,9 +56,7 @@ def _linear_probes(problem: Problem, blind: Ridge, per_class: list[Ridge], means
     return probes
 
 
-def _label_results(
-    problem: Problem, scorer: Scorer, means: np.ndarray, linear: list[list[Regression]]
-) -> list[Result]:
+def _label_results(problem: Problem, scorer: Scorer, means: np.ndarray, linear: list[list[Regression]]) -> list[Result]:
     """Softmax, MAV, and MAV at the known or estimated value of each nuisance with few values (figure 4)."""
     x, test = problem.x["test"], problem.parts["test"]
     majority = np.bincount(problem.parts["train"].label).max() / problem.train_all.n
@@ -91,15 +85,16 @@ def _nuisance_results(problem: Problem, scorer: Scorer, probes: list[list[Regres
     """Every probe of every nuisance, the strongest, and the predictions by true value (figure 3)."""
     y, results = problem.y["test"], []
     for target, of_target in zip(problem.targets, probes, strict=True):
+        true, shuffled, mean = y[:, target.true], y[:, target.control], problem.mean(target.true)
         scored = []
         for probe in of_target:
-            numbers = scorer.regression(target, probe, y[:, target.true], y[:, target.control], problem.mean(target.true))
+            numbers = scorer.regression(target, probe, true, shuffled, mean)
             scored.append((probe, numbers[0]))
             results += numbers
         results.append(strongest(scorer, target, scored))
         if target.nuisance.kind == "continuous":
             for probe in of_target[:2]:
-                results += scorer.per_value(target, probe, y[:, target.true][:, 0])
+                results += scorer.per_value(target, probe, true[:, 0])
     return results
 
 
@@ -141,9 +136,9 @@ def run_probes(
     means = mav.mean_activation_vectors(problem.train)
     linear = _linear_probes(problem, *_fit_linear(problem), means)
     step("nearest neighbours")
-    knn = knn_probes(problem, knn_rows)
+    knn = knn_probes(problem, knn_rows) if problem.targets else []
     step("multi-layer perceptron")
-    mlp = mlp_probes(problem, mlp_rows, mlp_epochs)
+    mlp = mlp_probes(problem, mlp_rows, mlp_epochs) if problem.targets else []
     step("intervals")
     scorer = Scorer(problem.parts["test"], layer, seed, bootstrap)
     probes = [[*of_target, k, m] for of_target, k, m in zip(linear, knn, mlp, strict=True)]

@@ -50,7 +50,9 @@ def plan_targets(nuisances: Sequence[Nuisance], train: Mapping[str, np.ndarray])
     return targets
 
 
-def design(targets: Sequence[Target], nuisance: Mapping[str, np.ndarray], n: int, rng: np.random.Generator) -> np.ndarray:
+def design(
+    targets: Sequence[Target], nuisance: Mapping[str, np.ndarray], n: int, rng: np.random.Generator
+) -> np.ndarray:
     """The targets of one split.
 
     Args:

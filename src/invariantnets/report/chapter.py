@@ -15,8 +15,8 @@ NOTE = (
     "Ours: mean ± s.d. over seeds (one seed: 95 % bootstrap interval). Difference: ours minus the chapter's. "
     "'Uses the answer': the regressor of the true label is told the class of the test image, as in the chapter; the "
     "label-blind rows are the honest ones. The chapter gives one regression error, 'around 15°', for LeNet, and calls "
-    "the others' success at angles slightly lower; it gives 94.21 % for PAIR-LeNet as cosine distance to 'each label and "
-    "angle mean' in the text and as MAV in its figure 4."
+    "the others' success at angles slightly lower; it gives 94.21 % for PAIR-LeNet as cosine distance to 'each label "
+    "and angle mean' in the text and as MAV in its figure 4."
 )
 
 # Quantity → (metric, target, probe, the chapter's value per model). A string has no difference.
@@ -69,7 +69,7 @@ def compare(groups: Mapping[str, Runs]) -> ChapterTable:
     Returns:
         A row for each quantity and network that the chapter or we have a number for.
     """
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for quantity, (metric, target, probe, published) in _QUANTITIES.items():
         for model, name in MODELS.items():
             ours = over_runs(groups.get(model, []), metric, target, probe).get(None)

@@ -55,11 +55,12 @@ def number(value: float | None, metric: str, unit: str = "", bare: bool = False,
     return text if bare else text + suffix
 
 
-def interval(low: float | None, high: float | None, metric: str) -> str:
+def interval(low: float | None, high: float | None, metric: str, places: int | None = None) -> str:
     """``[0.92, 0.94]``, or ``–`` where no interval is defined."""
     if low is None or high is None:
         return NONE
-    return f"[{number(low, metric, bare=True)}, {number(high, metric, bare=True)}]"
+    bounds = (number(v, metric, bare=True, places=places) for v in (low, high))
+    return f"[{', '.join(bounds)}]"
 
 
 def summary(spread: Spread | None, metric: str, unit: str = "", places: int | None = None) -> str:
@@ -74,7 +75,7 @@ def summary(spread: Spread | None, metric: str, unit: str = "", places: int | No
         bare = number(spread.mean, metric, bare=True, places=places)
         text = f"{bare} ± {number(spread.deviation, metric, bare=True, places=places)}{text.removeprefix(bare)}"
     elif spread.low is not None:
-        text += f" {interval(spread.low, spread.high, metric)}"
+        text += f" {interval(spread.low, spread.high, metric, places)}"
     return text + (f" ({spread.failed} of {total} failed)" if spread.failed else "")
 
 

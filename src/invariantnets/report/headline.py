@@ -10,6 +10,8 @@ from invariantnets.report.format import NONE, count, interval, number, summary
 from invariantnets.visualize.plots import Runs
 from invariantnets.visualize.select import LABEL, failed, nuisances, over_runs, probe_name, select
 
+_MAV = "mean activation vectors (MAV)"
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -59,26 +61,27 @@ def sweep_sentences(groups: Mapping[str, Runs]) -> list[str]:
     for target in dict.fromkeys(t for results in every for t in nuisances(results)):
         found = {name: over_runs(runs, "r2", target, "strongest").get(None) for name, runs in groups.items()}
         read = sorted(((s.mean, name, s) for name, s in found.items() if s and s.runs), key=lambda item: item[:2])
-        shown = [f"{name} (R² {summary(s, 'r2')}, {s.runs} {'seed' if s.runs == 1 else 'seeds'})" for _, name, s in read]
+        shown = [f"{name} (R² {summary(s, 'r2')}, n = {s.runs} seed{'s' * (s.runs > 1)})" for _, name, s in read]
         if len(shown) > 1:
             said.append(f"The {target} is least readable from {shown[0]} and most from {shown[-1]}; chance is 0.")
         elif shown:
             said.append(f"The {target} can be read from {shown[0]}; chance is 0.")
         if lost := [name for name, s in found.items() if s and not s.runs]:
-            said.append(f"No probe of the {target} succeeded for {', '.join(lost)}; this is not evidence of invariance.")
+            where = ", ".join(lost)
+            said.append(f"No probe of the {target} succeeded for {where}; this is not evidence of invariance.")
     accuracy = {name: over_runs(runs, "accuracy", LABEL, "mav").get(None) for name, runs in groups.items()}
     known = [(s.mean, name, s) for name, s in accuracy.items() if s and s.runs]
     if known:
         _, name, best = max(known, key=lambda item: item[:2])
-        said.append(f"The class is best recognised by {name}: {summary(best, 'accuracy')} by mean activation vectors (MAV).")
+        said.append(f"The class is best recognised by {name}: {summary(best, 'accuracy')} by {_MAV}.")
     return said
 
 
 def _fact(r: Result, name: str, unit: str) -> Fact:
+    against = f"chance {number(r.chance, r.metric, unit)}; n = {count(r.n)}"
     if failed(r):
-        return Fact("failed", name, f"no evidence of invariance; chance {number(r.chance, r.metric, unit)}; n = {count(r.n)}")
-    bounds = interval(r.low, r.high, r.metric)
-    return Fact(number(r.value, r.metric, unit), name, f"{bounds}, chance {number(r.chance, r.metric, unit)}; n = {count(r.n)}")
+        return Fact("failed", name, f"no evidence of invariance; {against}")
+    return Fact(number(r.value, r.metric, unit), name, f"{interval(r.low, r.high, r.metric)}, {against}")
 
 
 def _named(results: Sequence[Result], strongest: Result) -> str | None:
@@ -114,8 +117,9 @@ def _classes(results: Sequence[Result]) -> list[str]:
     rows = [r for p in ("softmax", "mav") for r in select(results, "accuracy", LABEL, p)]
     if not rows:
         return []
-    parts = [f"{_bounded(r)} by {'its softmax' if r.probe == 'softmax' else 'mean activation vectors (MAV)'}" for r in rows]
-    return [f"The class is recognised with {' and '.join(parts)} (chance {number(rows[0].chance, 'accuracy')}; {_rows(rows[0])})."]
+    parts = [f"{_bounded(r)} by {'its softmax' if r.probe == 'softmax' else _MAV}" for r in rows]
+    against = f"chance {number(rows[0].chance, 'accuracy')}; {_rows(rows[0])}"
+    return [f"The class is recognised with {' and '.join(parts)} ({against})."]
 
 
 def _bounded(r: Result) -> str:

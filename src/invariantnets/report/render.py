@@ -7,17 +7,18 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.probes.result import Result
-from invariantnets.report.chapter import MODELS, ChapterTable, compare
 from invariantnets.report.chapter import HEADER as CHAPTER_HEADER
+from invariantnets.report.chapter import MODELS, ChapterTable, compare
 from invariantnets.report.chapter import NOTE as CHAPTER_NOTE
 from invariantnets.report.format import NONE, count, number, result_row, summary
 from invariantnets.report.headline import facts, sentences, sweep_sentences
-from invariantnets.report.runs import Group, Sweep, read_run, read_sweep
+from invariantnets.report.runs import Group, Run, Sweep, read_run, read_sweep
 from invariantnets.visualize import draw_sweep
 from invariantnets.visualize.plots import Runs
 from invariantnets.visualize.select import FEATURES, LABEL, nuisances, over_runs, probe_name, select
@@ -87,8 +88,7 @@ def render_sweep(folder: Path) -> Path:
         rows=rows,
         chance=chance,
         figures=_embedded(folder / "figures", figures),
-        runs=[(g.name, r.provenance.get("seed"), r.folder.relative_to(folder).as_posix()) for g in sweep.groups for r in g.runs],
-        reports={r.folder.relative_to(folder).as_posix(): (r.folder / "report.html").exists() for g in sweep.groups for r in g.runs},
+        runs=[_run_link(g, r, folder) for g in sweep.groups for r in g.runs],
         chapter=chapter_table(sweep),
         chapter_header=CHAPTER_HEADER,
         chapter_note=CHAPTER_NOTE,
@@ -141,13 +141,22 @@ def _sweep_table(
             summary(over_runs(runs, metric, target, probe).get(None), metric, units.get(target, ""))
             for _, metric, target, probe in columns
         ]
-        rows.append((group, cells, _range([r.n for results in runs for r in results if r.target != FEATURES and not r.where])))
+        sizes = [r.n for results in runs for r in results if r.target != FEATURES and not r.where]
+        rows.append((group, cells, _range(sizes)))
     chance = []
     for _, metric, target, probe in columns:
         values = [r.chance for results in every for r in select(results, metric, target, probe) if r.chance is not None]
         texts = dict.fromkeys(number(v, metric, units.get(target, "")) for v in sorted(values))
         chance.append(" to ".join([*texts][:1] + [*texts][1:][-1:]) or NONE)
     return [c[0] for c in columns], rows, chance
+
+
+def _run_link(group: Group, run: Run, folder: Path) -> dict[str, str]:
+    """Name and place of a run, with a relative link if it has a report."""
+    path = run.folder.relative_to(folder)
+    report = path / "report.html"
+    link = quote(report.as_posix()) if (folder / report).exists() else ""
+    return {"name": f"{group.name}, seed {run.provenance.get('seed')}", "path": path.as_posix(), "link": link}
 
 
 def _range(sizes: Sequence[int]) -> str:
@@ -176,7 +185,8 @@ def _embedded(folder: Path, entries: Sequence[Mapping[str, str]]) -> list[dict[s
     for entry in entries:
         file = Path(str(entry.get("file", "")))
         if file.name != str(file) or file.suffix not in _MIME or not (folder / file).is_file():
-            raise InvariantNetsError(f"{folder / 'figures.json'}: {str(file)!r} is no figure beside it; run evaluate.py again")
+            listed = folder / "figures.json"
+            raise InvariantNetsError(f"{listed}: {str(file)!r} is no figure beside it; run evaluate.py again")
         data = base64.b64encode((folder / file).read_bytes()).decode()
         figures.append(
             {
@@ -190,9 +200,10 @@ def _embedded(folder: Path, entries: Sequence[Mapping[str, str]]) -> list[dict[s
 
 def _template(name: str) -> Template:
     loader = PackageLoader("invariantnets.report", "templates")
-    return Environment(
+    templates = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).get_template(name)
+    )
+    return templates.get_template(name)
 
 
 def _write(folder: Path, html: str) -> Path:

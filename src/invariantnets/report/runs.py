@@ -108,13 +108,15 @@ def read_sweep(folder: Path) -> Sweep:
             continue
         same = found.setdefault(_key(run), [])
         if any(r.provenance.get("seed") == run.provenance.get("seed") for r in same):
-            missing[_relative(path.parent, folder)] = f"repeats seed {run.provenance.get('seed')} of its group; not counted"
+            why = f"repeats seed {run.provenance.get('seed')} of its group; not counted"
+            missing[_relative(path.parent, folder)] = why
         else:
             same.append(run)
     missing |= _unfinished(folder)
     if not found and not missing:
-        raise InvariantNetsError(f"{folder}: no run below; give the folder of a multirun, e.g. multirun/2026-01-31/12-00-00")
-    return Sweep([Group(n, k[0], k[1], r) for n, (k, r) in zip(_names(list(found)), found.items(), strict=True)], missing)
+        raise InvariantNetsError(f"{folder}: no run below; give the folder of a multirun")
+    names = _names(list(found))
+    return Sweep([Group(n, k[0], k[1], r) for n, (k, r) in zip(names, found.items(), strict=True)], missing)
 
 
 def _read_json(path: Path, kind: type) -> Any:

@@ -47,14 +47,17 @@ _BLOCKS = (
     "look more block-like after such sorting: compare with figure 7 and between models."
 )
 _DEPTH = (
-    "How much of the {target} can be read at each layer, by the probes that are not told the answer. A probe that failed "
-    "has no point: a gap is not invariance. Wide layers are easier to read linearly, so compare the dotted line first."
+    "How much of the {target} can be read at each layer, by the probes that are not told the answer. A probe that "
+    "failed has no point: a gap is not invariance. Wide layers are easier to read linearly, so compare the "
+    "dotted line first."
 )
 _TRADE_OFF = (
     "One point a run, one colour a group: accuracy against how much of the {target} is left. Better is up and left. "
     "Bars: 95 % bootstrap intervals of the run; the scatter within a colour is the seed. Runs whose probes all "
     "failed are not shown."
 )
+
+_INTERVALS = "95 % intervals, bootstrap over source images"
 
 Entry = tuple[str, Figure, Mapping[str, str]]
 
@@ -82,11 +85,13 @@ def draw_run(results: Sequence[Result], table: FeatureTable | None, layer: str, 
             figures.append((file, figure, {"title": title, "caption": caption, "layer": layer}))
 
     for target in nuisances(here[0]):
-        series = {"linear, label-blind": (here, "ridge"), "linear per true label (uses the answer)": (here, "ridge/per_label")}
+        per_label = f"{probe_name('ridge/per_label')} (uses the answer)"
+        series = {probe_name("ridge"): (here, "ridge"), per_label: (here, "ridge/per_label")}
         figure = prediction_figure(series, target, units.get(target, ""))
-        add(f"prediction_{_slug(target)}.svg", figure, f"{target}: predicted against true", _PREDICTION.format(target=target))
+        caption = _PREDICTION.format(target=target)
+        add(f"prediction_{_slug(target)}.svg", figure, f"{target}: predicted against true", caption)
     probes = dict.fromkeys(r.probe for r in select(here[0], "accuracy", LABEL))
-    caption = _CLASS_ERROR.format(whiskers="95 % intervals, bootstrap over source images")
+    caption = _CLASS_ERROR.format(whiskers=_INTERVALS)
     figure = class_error_figure({probe_name(p): (here, p) for p in probes})
     add("class_error.svg", figure, "Classification error by class", caption)
     add("scree.svg", scree_figure(here[0]), "Scree diagram", _SCREE)
@@ -125,14 +130,15 @@ def draw_sweep(groups: Mapping[str, Runs], folder: Path, units: Mapping[str, str
     for target in dict.fromkeys(t for results in every for t in nuisances(results)):
         unit = (units or {}).get(target, "")
         figure = trade_off_figure(groups, target)
-        add(f"trade_off_{_slug(target)}.svg", figure, f"Accuracy against {target} left", _TRADE_OFF.format(target=target))
+        caption = _TRADE_OFF.format(target=target)
+        add(f"trade_off_{_slug(target)}.svg", figure, f"Accuracy against {target} left", caption)
         for probe in ("ridge/per_label", "ridge"):
             figure = prediction_figure({name: (runs, probe) for name, runs in groups.items()}, target, unit)
             title = f"{target}: predicted against true, {probe_name(probe)}"
             title += " (uses the answer)" if probe == "ridge/per_label" else ""
             add(f"prediction_{_slug(target)}_{_slug(probe)}.svg", figure, title, _PREDICTION.format(target=target))
     many = any(len(runs) > 1 for runs in groups.values())
-    caption = _CLASS_ERROR.format(whiskers="± s.d. over seeds" if many else "95 % intervals, bootstrap over source images")
+    caption = _CLASS_ERROR.format(whiskers="± s.d. over seeds" if many else _INTERVALS)
     probes_shown = ("softmax", "mav") if len(groups) <= 3 else ("mav",)  # more bars than that cannot be told apart
     series = {f"{name}, {probe_name(p)}": (runs, p) for name, runs in groups.items() for p in probes_shown}
     add("class_error.svg", class_error_figure(series), "Classification error by class", caption)

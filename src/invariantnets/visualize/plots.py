@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from invariantnets.probes.result import Result
 from invariantnets.visualize.select import FEATURES, LABEL, Spread, failed, over_runs, probe_name, select
-from invariantnets.visualize.style import GREY, GREYS, MARKERS, PALETTE, WIDTH, legend_above, new_axes, styled
+from invariantnets.visualize.style import GREY, GREYS, MARKERS, PALETTE, legend_above, new_axes, styled
 
 Runs = Sequence[Sequence[Result]]
 
@@ -38,9 +39,10 @@ def prediction_figure(series: Mapping[str, tuple[Runs, str]], target: str, unit:
     for name, (runs, probe) in series.items():
         mean = over_runs(runs, "predicted_mean", target, probe, by=target)
         deviation = over_runs(runs, "predicted_std", target, probe, by=target)
-        at = sorted((x for x in mean if mean[x].runs and x in deviation), key=float)  # a failed probe draws no flat line
+        # A failed probe has no runs to average: better no line than a flat one.
+        at = sorted(x for x in mean if mean[x].runs and x in deviation)
         if at:
-            curves[name] = np.array([[float(x), mean[x].mean, deviation[x].mean] for x in at]).T
+            curves[name] = np.array([[x, mean[x].mean, deviation[x].mean] for x in at]).T
     if not curves:
         return None
     true = np.unique(np.concatenate([c[0] for c in curves.values()]))
@@ -52,13 +54,13 @@ def prediction_figure(series: Mapping[str, tuple[Runs, str]], target: str, unit:
         for r in select(results, "predicted_mean", target, probe, by=target)
         if r.chance is not None
     ]
-    axes.axhline(np.mean(chance) if chance else true.mean(), color=GREY, linestyle="--", linewidth=1, label="chance: always the mean")
+    guess = float(np.mean(chance if chance else true))
+    axes.axhline(guess, color=GREY, linestyle="--", linewidth=1, label="chance: always the mean")
     step = np.diff(true).min() if len(true) > 1 else 1.0
     for i, (name, (x, centre, spread)) in enumerate(curves.items()):
         shift = (i - (len(curves) - 1) / 2) * 0.16 * step  # side by side, so that bars do not hide each other
-        axes.errorbar(
-            x + shift, centre, spread, color=_colour(i), marker=_marker(i), markersize=4, linewidth=1.2, capsize=2, label=name
-        )
+        look: dict[str, Any] = {"color": _colour(i), "marker": _marker(i), "markersize": 4, "linewidth": 1.2}
+        axes.errorbar(x + shift, centre, spread, capsize=2, label=name, **look)
     suffix = f" ({unit})" if unit else ""
     axes.set_xlabel(f"true {target}{suffix}")
     axes.set_ylabel(f"predicted {target}{suffix}")
@@ -78,20 +80,23 @@ def class_error_figure(series: Mapping[str, tuple[Runs, str]]) -> Figure | None:
     Returns:
         The figure, or None where no run holds accuracies by class.
     """
-    bars: dict[str, dict[object, Spread]] = {}
+    bars: dict[str, dict[Any, Spread]] = {}
     for name, (runs, probe) in series.items():
         by_class = over_runs(runs, "accuracy", LABEL, probe, by="label")
         if by_class:
-            bars[name] = by_class | {"all": s for s in over_runs(runs, "accuracy", LABEL, probe).values()}
+            bars[name] = by_class
+            if overall := over_runs(runs, "accuracy", LABEL, probe):
+                bars[name]["all"] = overall[None]
     if not bars:
         return None
-    classes = sorted({c for b in bars.values() for c in b if c != "all"}, key=int)
-    groups: list[object] = [*classes, "all"]
-    figure, axes = new_axes(3.8, width=WIDTH + 0.6)
+    classes = sorted({c for b in bars.values() for c in b if c != "all"})
+    groups = [*classes, "all"]
+    figure, axes = new_axes(3.6)
     width, greys, colours = 0.84 / len(bars), cycle(GREYS), cycle(PALETTE)
     for i, (name, by_class) in enumerate(bars.items()):
         shown = [(g, by_class[g]) for g in groups if g in by_class and np.isfinite(by_class[g].mean)]
-        x = np.array([groups.index(g) + (0.4 if g == "all" else 0) for g, _ in shown]) + (i - (len(bars) - 1) / 2) * width
+        middle = np.array([groups.index(g) + (0.4 if g == "all" else 0) for g, _ in shown])
+        x = middle + (i - (len(bars) - 1) / 2) * width
         error = np.array([100 * (1 - s.mean) for _, s in shown])
         whiskers = np.array([_error_whiskers(s) for _, s in shown]).T
         colour = next(greys if series[name][1] == "softmax" else colours)
@@ -146,7 +151,7 @@ def depth_figure(results: Sequence[Result], target: str) -> Figure | None:
     if len(layers) < 2:
         return None
     figure, axes = new_axes(3.2)
-    for i, probe in enumerate(p for p in ("ridge", "ridge/per_mav_label", "knn", "mlp", "strongest") if any(r.probe == p for r in rows)):
+    for i, probe in enumerate(dict.fromkeys(r.probe for r in rows)):
         sound = [r for r in rows if r.probe == probe and not failed(r)]
         bounds = np.array([_whiskers(r.value, r.low, r.high) for r in sound]).reshape(-1, 2).T
         strongest = probe == "strongest"

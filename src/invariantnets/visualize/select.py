@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,9 @@ def select(
     return [
         r
         for r in results
-        if (r.split, r.metric, r.target) == ("test", metric, target) and probe in (None, r.probe) and set(r.where) == keys
+        if (r.split, r.metric, r.target) == ("test", metric, target)
+        and probe in (None, r.probe)
+        and set(r.where) == keys
     ]
 
 
@@ -112,9 +115,9 @@ def spread(results: Sequence[Result]) -> Spread:
 
 def over_runs(
     runs: Iterable[Sequence[Result]], metric: str, target: str, probe: str, by: str | None = None
-) -> dict[object, Spread]:
+) -> dict[Any, Spread]:
     """`spread` of one measurement over runs, for each value of ``by`` (the key None when ``by`` is None)."""
-    found: dict[object, list[Result]] = {}
+    found: dict[Any, list[Result]] = {}
     for results in runs:
         for result in select(results, metric, target, probe, by):
             found.setdefault(result.where.get(by) if by else None, []).append(result)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -16,15 +17,18 @@ from matplotlib.figure import Figure
 
 from invariantnets.errors import InvariantNetsError
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 # Okabe & Ito's colours, told apart by colour-blind readers too; markers and line styles say the same a second time.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#8A8A8A"
 GREYS = ("#6E6E6E", "#A0A0A0", "#C8C8C8")
 # About the width of a phone, so that 9 pt stays 9 pt there.
-WIDTH = 4.8
+WIDTH = 4.3
 
-_STYLE = {
+_STYLE: dict[RcKeyType, Any] = {
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.spines.top": False,
@@ -90,7 +94,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        raise InvariantNetsError(f"{path}: cannot be written ({error.strerror}); free the disk or choose another folder") from None
+        why = f"{path}: cannot be written ({error.strerror}); free the disk or choose another folder"
+        raise InvariantNetsError(why) from None
 
 
 def save_figures(figures: Sequence[tuple[str, Figure, Mapping[str, str]]], folder: Path) -> None:

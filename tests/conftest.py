@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from invariantnets.probes.result import Result
+
+ANGLES = (-45.0, -30.0, -15.0, 0.0, 15.0, 30.0, 45.0)
+
+
+@pytest.fixture
+def make_results() -> Callable[..., list[Result]]:
+    """What one run of ten classes measures, made up: every kind of result that figures and reports know."""
+
+    def make(
+        r2: float = 0.9,
+        mav: float = 0.95,
+        layer: str = "ip1",
+        seed: int = 0,
+        failed: bool = False,
+        softmax: float = 0.987,
+    ) -> list[Result]:
+        def result(metric: str, value: float, target: str, probe: str, **fields) -> Result:
+            return Result(metric, value, layer, target, probe, "test", n=3780, sources=540, seed=seed, **fields)
+
+        def accuracy(probe: str, value: float, **fields) -> list[Result]:
+            wheres = [{}, *({"label": d} for d in range(10))]
+            low, high = value - 0.01, min(value + 0.01, 1.0)
+            return [
+                result("accuracy", value, "label", probe, low=low, high=high, chance=0.1, where=where, **fields)
+                for where in wheres
+            ]
+
+        def angle(probe: str, r2: float, **fields) -> list[Result]:
+            status = "failed" if failed else "ok"
+            rmse = 30 * math.sqrt(max(1 - r2, 0))
+            shared = {"status": status, "n_fit": 9000, **fields}
+            return [
+                result("r2", r2, "angle", probe, low=r2 - 0.01, high=r2 + 0.01, chance=0.0, control=-0.001, **shared),
+                result("rmse", rmse, "angle", probe, low=rmse - 1, high=rmse + 1, chance=30.0, control=30.1, **shared),
+            ]
+
+        def predictions(probe: str, **fields) -> list[Result]:
+            return [
+                result(metric, value, "angle", probe, where={"angle": a}, **fields)
+                for a in ANGLES
+                for metric, value in (("predicted_mean", 0.8 * a), ("predicted_std", 9.0))
+            ]
+
+        best = result(
+            "r2", math.nan if failed else r2, "angle", "strongest", chance=0.0, status="failed" if failed else "ok"
+        )
+        return [
+            *accuracy("softmax", softmax),
+            *accuracy("mav", mav),
+            *accuracy("mav/estimated_angle", mav + 0.01),
+            *accuracy("mav/estimated_angle_true_label", mav + 0.02, uses_answer=True),
+            *angle("ridge", r2 - 0.2),
+            *angle("ridge/per_label", r2 + 0.05, uses_answer=True),
+            *angle("mlp", r2),
+            best,
+            *predictions("ridge"),
+            *predictions("ridge/per_label", uses_answer=True),
+            *(
+                result("singular_value", 40 / i, "features", "description", where={"component": i})
+                for i in range(1, 41)
+            ),
+            result("effective_rank", 21.3, "features", "description"),
+            result("ideal_rank", 9.0, "features", "description"),
+        ]
+
+    return make

@@ -1,0 +1,35 @@
+"""Representations of which it is known what they hold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+ANGLES = np.array([-30.0, 0.0, 30.0])
+CLASSES = 4
+
+
+def rotation(dims: int, rng: np.random.Generator) -> np.ndarray:
+    """A random orthogonal matrix."""
+    return np.linalg.qr(rng.normal(size=(dims, dims)))[0]
+
+
+def leaky(label: np.ndarray, angle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Classes at scale 1, the angle at a thousandth of it, noise below, in columns mixed by a rotation."""
+    signal = np.zeros((len(label), 12))
+    signal[np.arange(len(label)), label] = 1 + 0.1 * rng.normal(size=len(label))
+    signal[:, CLASSES] = 1e-3 * angle / 30
+    return (signal + 1e-4 * rng.normal(size=signal.shape)) @ rotation(12, rng)
+
+
+def noise(label: np.ndarray, angle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(len(label), 12))
+
+
+def ideal(label: np.ndarray, angle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.eye(CLASSES)[label]
+
+
+def mixed(label: np.ndarray, angle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Classes, angle by class and noise: every probe has something to read."""
+    means, slopes = rng.normal(size=(2, CLASSES, 12))
+    return means[label] + slopes[label] * angle[:, None] / 60 + 0.5 * rng.normal(size=(len(label), 12))

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from representations import ANGLES, CLASSES, ideal, leaky, mixed, noise
+
+from invariantnets.data.batch import Nuisance
+from invariantnets.probes.result import Result
+from invariantnets.probes.suite import run_probes
+
+HONEST = ("ridge", "ridge/per_mav_label", "knn", "mlp")
+REGRESSORS = (*HONEST, "ridge/per_label")
+
+
+def probed(table, **knobs) -> list[Result]:
+    return run_probes(table, "ip1", **{"bootstrap": 100, "mlp_epochs": 5, **knobs})
+
+
+def overall(results: list[Result], metric: str, target: str, probe: str) -> Result:
+    (found,) = [r for r in results if (r.metric, r.target, r.probe) == (metric, target, probe) and not r.where]
+    return found
+
+
+def test_ideal_representation_leaks_nothing(make_table):
+    results = probed(make_table(ideal))
+    assert overall(results, "accuracy", "label", "mav").value == 1
+    assert overall(results, "accuracy", "label", "mav/estimated_angle").value == 1
+    for probe in ("ridge", "ridge/per_mav_label", "ridge/per_label", "mlp", "strongest"):
+        assert overall(results, "r2", "angle", probe).value == pytest.approx(0, abs=0.02)
+    assert overall(results, "r2", "angle", "knn").value < 0.02
+    rmse = overall(results, "rmse", "angle", "ridge")
+    assert rmse.value == pytest.approx(rmse.chance) == pytest.approx(np.sqrt((ANGLES**2).mean()))
+
+
+def test_noise_gives_chance(make_table):
+    results = probed(make_table(noise))
+    accuracy = overall(results, "accuracy", "label", "mav")
+    assert accuracy.chance == 1 / CLASSES
+    assert accuracy.value == pytest.approx(accuracy.chance, abs=0.07)
+    for probe in HONEST:
+        assert overall(results, "r2", "angle", probe).value < 0.03
+    assert abs(overall(results, "r2", "angle", "strongest").value) < 0.03
+
+
+def test_angle_at_a_thousandth_of_the_class_signal_is_found_out(make_table):
+    results = probed(make_table(leaky))
+    assert overall(results, "accuracy", "label", "mav").value == 1
+    assert overall(results, "r2", "angle", "ridge").value > 0.9
+    assert overall(results, "r2", "angle", "strongest").value > 0.9
+
+
+@pytest.mark.parametrize("scale", [1e-2, 1e-4, 1e-5])
+def test_a_nearly_collapsed_representation_never_reads_as_worse_than_chance(make_table, scale):
+    def collapsed(label, angle, rng):
+        constant = 1 + rng.random(12)
+        rare = rng.random((len(label), 12)) < 0.01  # all but dead: constant but for a few rows
+        return constant + scale * rare * rng.normal(size=rare.shape)
+
+    results = probed(make_table(collapsed))
+    for probe in REGRESSORS:
+        found = overall(results, "r2", "angle", probe)
+        assert found.value > -0.08 or found.status == "failed"
+    assert overall(results, "r2", "angle", "strongest").value == pytest.approx(0, abs=0.08)
+
+
+def test_duplicated_columns_change_nothing(make_table):
+    table = make_table(mixed)
+    x = table.features["ip1"]
+    plain, doubled = probed(table), probed(replace(table, features={"ip1": np.concatenate([x, x], 1)}))
+    for probe in ("ridge", "ridge/per_label", "ridge/per_mav_label", "knn"):
+        expected = overall(plain, "r2", "angle", probe)
+        assert expected.value > 0.2
+        assert overall(doubled, "r2", "angle", probe).value == pytest.approx(expected.value, abs=1e-3)
+    assert overall(doubled, "accuracy", "label", "mav").value == overall(plain, "accuracy", "label", "mav").value
+
+
+def test_shuffled_controls_are_at_chance(make_table):
+    results = probed(make_table(mixed))
+    for probe in REGRESSORS:
+        found = overall(results, "r2", "angle", probe)
+        assert found.status == "ok" and found.value > 0.3
+        assert found.control is not None and found.control < 0.03
+
+
+def test_every_number_says_what_it_was_measured_on(make_table):
+    table = make_table(mixed)
+    test, train = table.part("test"), table.part("train")
+    results = probed(table, seed=3)
+    for r in results:
+        assert (r.layer, r.split, r.seed) == ("ip1", "test", 3)
+        part = test
+        for key, value in r.where.items():
+            part = part.rows((part.label if key == "label" else part.nuisance[key]) == value)
+        assert (r.n, r.sources) == (len(part), len(np.unique(part.source)))
+        assert r.low is not None and r.high is not None and r.low <= r.value <= r.high
+        assert r.chance is not None or r.metric.startswith("predicted")
+        assert r.uses_answer == (r.probe in ("ridge/per_label", "mav/known_angle", "mav/estimated_angle_true_label"))
+        if r.probe != "softmax":
+            assert r.n_fit is not None and r.n_fit <= len(train)
+    assert {r.probe for r in results if r.target == "label"} == {
+        "softmax",
+        "mav",
+        "mav/known_angle",
+        "mav/estimated_angle",
+        "mav/estimated_angle_true_label",
+    }
+    labels = [r.where["label"] for r in results if r.probe == "mav" and r.where]
+    assert labels == list(range(CLASSES))
+    angles = [r.where["angle"] for r in results if r.metric == "predicted_std" and r.probe == "ridge"]
+    assert angles == list(ANGLES)
+
+
+def test_regression_numbers_follow_their_definitions(make_table):
+    results = probed(make_table(mixed))
+    for probe in REGRESSORS:
+        r2, rmse, mae = (overall(results, m, "angle", probe) for m in ("r2", "rmse", "mae"))
+        assert r2.value == pytest.approx(1 - (rmse.value / rmse.chance) ** 2)
+        assert mae.value <= rmse.value
+        assert r2.chance == 0
+
+
+def test_predictions_by_angle_rise_with_the_angle(make_table):
+    results = probed(make_table(mixed))
+    for probe in ("ridge", "ridge/per_label"):
+        means = [r.value for r in results if r.metric == "predicted_mean" and r.probe == probe]
+        assert means == sorted(means) and len(means) == len(ANGLES)
+
+
+def test_the_seed_is_all_that_decides(make_table):
+    table = make_table(mixed, (60, 40, 40))
+    assert probed(table, seed=1) == probed(table, seed=1)
+    assert probed(table, seed=1) != probed(table, seed=2)
+
+
+def test_strongest_is_the_best_honest_probe_on_validation(make_table):
+    results = probed(make_table(mixed))
+    validation = {p: float(overall(results, "r2", "angle", p).note.rsplit("R² ", 1)[1]) for p in HONEST}
+    best, strongest = max(validation, key=validation.__getitem__), overall(results, "r2", "angle", "strongest")
+    assert strongest.note.startswith(f"{best}, ")
+    assert strongest.value == overall(results, "r2", "angle", best).value
+
+
+def test_other_kinds_of_nuisance(make_table):
+    table = make_table(mixed)
+    angle = table.nuisance["angle"]
+    nuisances = (Nuisance("pose", "circular", "°"), Nuisance("light", "categorical", categories=("a", "b", "c")))
+    table = replace(table, nuisances=nuisances, nuisance={"pose": angle, "light": (angle / 30 + 1).astype(int)})
+    results = probed(table)
+    assert {r.metric for r in results if r.target == "pose"} == {"r2"}
+    accuracy = overall(results, "accuracy", "light", "ridge")
+    assert accuracy.chance == pytest.approx(1 / 3) and accuracy.value > 0.6
+    assert {r.metric for r in results if r.target == "light"} == {"r2", "accuracy"}
+    assert overall(results, "accuracy", "label", "mav/known_light").value > 0.5
+
+
+def test_without_nuisances_the_label_is_still_probed(make_table):
+    results = probed(replace(make_table(ideal), nuisances=(), prediction=None))
+    assert {r.probe for r in results} == {"mav"}
+
+
+def test_progress_is_told_each_step(make_table):
+    steps: list[str] = []
+    probed(make_table(ideal, (40, 20, 20)), progress=steps.append)
+    assert steps[0] == "checking the table" and len(steps) == len(set(steps)) > 4

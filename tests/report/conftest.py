@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from invariantnets.probes.result import to_jsonl
+from invariantnets.visualize import draw_run
+
+
+@pytest.fixture
+def make_run(make_results, tmp_path) -> Callable[..., Path]:
+    """A folder as ``evaluate.py`` leaves it, with made-up results."""
+
+    def make(
+        folder: str,
+        model: str = "lenet",
+        seed: int = 1,
+        extra: tuple[str, ...] = (),
+        name: str = "",
+        draw: bool = True,
+        **results,
+    ) -> Path:
+        path = tmp_path / folder
+        path.mkdir(parents=True)
+        found = make_results(seed=seed, **results)
+        (path / "results.jsonl").write_text(to_jsonl(found), encoding="utf-8")
+        record = {
+            "name": name or f"{model} on rotated_mnist",
+            "model": model,
+            "data": "rotated_mnist",
+            "seed": seed,
+            "overrides": [f"model={model}", "data=rotated_mnist", f"seed={seed}", *extra],
+            "units": {"angle": "°"},
+            "config": {"seed": seed, "model": {"backbone": {"embedding_dim": 500}}},
+            "versions": {"python": "3.11.7", "torch": "2.15.0"},
+            "commit": "0123abc",
+            "data_checksum": {
+                "train-images-idx3-ubyte": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+            },
+            "checkpoint": "checkpoints/best.ckpt",
+            "started": "2026-01-31T12:00:00+00:00",
+            "seconds": 12.34,
+            "command": "python train.py",
+        }
+        (path / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
+        if draw:
+            draw_run(found, None, "ip1", path / "figures")
+        return path
+
+    return make
