@@ -1,0 +1,43 @@
+"""Running train.py and evaluate.py as a user does: in a process of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# A run that is over in a second or two, once Python has started.
+SMALL = (
+    "data.epoch_batches=10",
+    "trainer.max_epochs=2",
+    "trainer.log_every_n_steps=5",
+    "callbacks.progress=null",
+    "probes.bootstrap=50",
+    "probes.knn_rows=500",
+    "probes.mlp_rows=500",
+    "probes.mlp_epochs=2",
+)
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """This process's, with one thread and without what would change a program's behaviour."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB", "HYDRA", "PYTEST"))}
+    return {**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src"), **extra}
+
+
+def start(program: str, *overrides: str, cwd: Path, **extra: str) -> subprocess.Popen[str]:
+    """Start ``train.py`` or ``evaluate.py`` in the folder ``cwd``."""
+    command = [sys.executable, str(ROOT / program), *overrides]
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment(**extra), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def run(program: str, *overrides: str, cwd: Path, code: int = 0, **extra: str) -> tuple[str, str]:
+    """Run it to its end, check the exit status, and return what it printed on (stdout, stderr)."""
+    process = start(program, *overrides, cwd=cwd, **extra)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, f"exit {process.returncode}\n{out[-2000:]}\n{err[-4000:]}"
+    return out, err
