@@ -22,6 +22,7 @@ ROOMS = [
     {"visualize"},
     {"callbacks", "loggers"},
     {"report"},
+    {"training", "evaluation"},
     {"run"},
 ]
 COLUMN = {room: column for column, rooms in enumerate(ROOMS) for room in rooms}

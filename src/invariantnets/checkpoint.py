@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import get_class, get_method, instantiate
+from hydra.utils import get_object, instantiate
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.module import InvariantNet
 
 # What a configuration out of a file may name. Both the name and the place where the object was
 # defined must match: "torch.optim.sgd.torch.load" begins well and ends elsewhere.
-TRUSTED = ("invariantnets.backbones", "invariantnets.constraints", "invariantnets.data", "invariantnets.module", "torch.optim")
+TRUSTED = (
+    "invariantnets.backbones",
+    "invariantnets.constraints",
+    "invariantnets.data",
+    "invariantnets.module",
+    "torch.optim",
+)
 
 
 def targets(node: Any) -> Iterator[str]:
@@ -31,21 +38,36 @@ def targets(node: Any) -> Iterator[str]:
             yield from targets(value)
 
 
+def interpolations(node: Any) -> Iterator[str]:
+    """Every string that OmegaConf would expand: ``${oc.create:…}`` could make a ``_target_`` unseen."""
+    if isinstance(node, Mapping):
+        node = node.values()
+    elif isinstance(node, str):
+        if "${" in node:
+            yield node
+        return
+    elif not isinstance(node, list | tuple):
+        return
+    for value in node:
+        yield from interpolations(value)
+
+
 def check_targets(config: Any, owner: str) -> None:
     """Refuse a configuration that would call anything outside the allow-list.
 
     Raises:
-        InvariantNetsError: naming the target.
+        InvariantNetsError: naming the target; or an interpolation, which our resolved configurations do not hold.
     """
+    for text in interpolations(config):
+        raise InvariantNetsError(f"{owner}: its configuration holds the interpolation {text!r}, so it was not loaded")
     for target in targets(config):
         trusted = target.startswith(tuple(f"{prefix}." for prefix in TRUSTED))
         if trusted:
             try:
-                found: Any = get_method(target)
-            except ValueError:  # a class is a callable too, but says so differently in some releases
-                found = get_class(target)
-            except (ImportError, AttributeError) as error:
-                raise InvariantNetsError(f"{owner}: its target {target} does not exist here ({error})") from None
+                found = get_object(target)
+            except (ImportError, AttributeError, ValueError) as error:
+                reason = " ".join(str(error).split())
+                raise InvariantNetsError(f"{owner}: its target {target} does not exist here ({reason})") from None
             trusted = str(getattr(found, "__module__", "")).startswith(TRUSTED)
         if not trusted:
             raise InvariantNetsError(
@@ -73,17 +95,23 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{path}: holds pickled objects beside tensors, or is no checkpoint; nothing of it was run. "
             "Load only checkpoints written by train.py"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, struct.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvariantNetsError(f"{path}: truncated or damaged ({reason}); use another checkpoint of the run") from None
+        raise InvariantNetsError(
+            f"{path}: truncated or damaged ({reason}); use another checkpoint of the run"
+        ) from None
     if not isinstance(checkpoint, dict) or "invariantnets" not in checkpoint or "state_dict" not in checkpoint:
         raise InvariantNetsError(
             f"{path}: not written by invariantnets (it carries no configuration); to probe another network, save its "
             "features and use evaluate.py features=<table>"
         )
+    ours = checkpoint["invariantnets"]
+    config = ours.get("config") if isinstance(ours, dict) else None
     # Only these two parts are ever instantiated from a file; the rest is kept for the record.
     for part in ("model", "data"):
-        check_targets(checkpoint["invariantnets"]["config"][part], str(path))
+        if not isinstance(config, dict) or not isinstance(config.get(part), dict):
+            raise InvariantNetsError(f"{path}: its configuration has no part {part!r}; use one written by train.py")
+        check_targets(config[part], str(path))
     return checkpoint
 
 
@@ -100,6 +128,8 @@ def load_model(path: str | Path) -> tuple[InvariantNet, dict[str, Any]]:
         model.load_state_dict(checkpoint["state_dict"], strict=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise InvariantNetsError(f"{path}: the weights do not fit the network of its own configuration ({reason})") from None
+        raise InvariantNetsError(
+            f"{path}: the weights do not fit the network of its own configuration ({reason})"
+        ) from None
     model.config = config
     return model.eval(), config

@@ -6,14 +6,16 @@ import difflib
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from invariantnets.errors import InvariantNetsError
 
-OURS = (InvariantNetsError, HydraException, OmegaConfBaseException)
+READABLE = (HydraException, OmegaConfBaseException)
+UNWRITABLE = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
 
 def run_main(main: Callable[[], object]) -> None:
@@ -27,8 +29,11 @@ def run_main(main: Callable[[], object]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would otherwise print its own shortened trace and exit
     try:
         main()
-    except KeyboardInterrupt:
-        sys.exit("interrupted; continue with ckpt_path=last")
+    except (KeyboardInterrupt, SystemExit) as end:
+        # Lightning turns the first into the second, after it has closed its loggers.
+        if any(isinstance(cause, KeyboardInterrupt) for cause in chain(end)):
+            sys.exit("interrupted; continue with ckpt_path=last")
+        raise
     except Exception as error:
         print(f"error: {describe(error)}", file=sys.stderr)
         sys.exit(2)
@@ -47,23 +52,28 @@ def describe(error: BaseException) -> str:
     for cause in causes:
         if isinstance(cause, InvariantNetsError):
             return " ".join(str(cause).split())
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT):
+        if isinstance(cause, OSError) and cause.errno in UNWRITABLE:
             where = f" {cause.filename}" if cause.filename else ""
-            return f"cannot write{where}: {os.strerror(cause.errno)}. Free some space, or write elsewhere with hydra.run.dir=…"
+            reason = os.strerror(cause.errno)
+            return f"cannot write{where}: {reason}. Free some space, or write elsewhere with hydra.run.dir=…"
     text = " ".join(str(error).split())
-    if isinstance(error, OURS):
-        return text + suggestion(text)
+    if isinstance(error, READABLE):
+        return text.split(" Config search path:")[0] + suggestion(causes)
     return f"{type(error).__name__}: {text} (unexpected; HYDRA_FULL_ERROR=1 shows the trace)"
 
 
-def suggestion(text: str) -> str:
+def suggestion(causes: Iterable[BaseException]) -> str:
     """For a misspelt override or choice: what was probably meant."""
-    if "Could not override" not in text and "Could not find" not in text:
-        return ""
-    misspelt = text.split("'")[1]
-    group, _, name = misspelt.rpartition("/")
-    if "Available options" in text:
-        known = text.split("Available options", 1)[1].split(":", 1)[1].split()
-        close = difflib.get_close_matches(name, known, 1)
-        return f". Did you mean {group}={close[0]}?" if close else ""
-    return ". --help and --cfg job list what there is"
+    for cause in causes:
+        if isinstance(cause, MissingConfigException) and cause.missing_cfg_file and cause.options:
+            group, _, name = cause.missing_cfg_file.rpartition("/")
+            return _nearest(name, cause.options, f"{group}=")
+        if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
+            parent = str(cause.full_key or cause.key).rpartition(".")[0]
+            return _nearest(str(cause.key), map(str, cause.parent_node), f"{parent}." if parent else "")
+    return ""
+
+
+def _nearest(misspelt: str, known: Iterable[str], prefix: str) -> str:
+    close = difflib.get_close_matches(misspelt, list(known), 1)
+    return f". Did you mean {prefix}{close[0]}?" if close else ". --help and --cfg job list what there is"

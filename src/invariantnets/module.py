@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -22,6 +22,12 @@ from invariantnets.errors import InvariantNetsError
 def inverse_decay(optimizer: Optimizer, gamma: float = 1e-4, power: float = 0.75) -> LRScheduler:
     """Caffe's "inv" schedule: ``lr · (1 + γ · step) ^ -power``."""
     return LambdaLR(optimizer, lambda step: (1 + gamma * step) ** -power)
+
+
+def logs_step(trainer: pl.Trainer, step: int) -> bool:
+    """Whether the trainer logs the metrics of the step of that number, counted from 1."""
+    every: int = vars(trainer)["log_every_n_steps"]  # set by Lightning, but not declared
+    return every > 0 and step % every == 0
 
 
 class InvariantNet(pl.LightningModule):
@@ -66,6 +72,12 @@ class InvariantNet(pl.LightningModule):
         self.spec: DataSpec | None = None
         self._needed = [n for n in backbone.layer_names if any(n in c.layers for c in kept.values())]
 
+    def named_constraints(self) -> Iterator[tuple[str, Constraint]]:
+        """Name and constraint, in order."""
+        for name, constraint in self.constraints.items():
+            assert isinstance(constraint, Constraint)  # a ModuleDict knows them as modules only
+            yield name, constraint
+
     @property
     def classifies(self) -> bool:
         """Whether the class scores are trained (they are not in μ-LeNet)."""
@@ -78,7 +90,7 @@ class InvariantNet(pl.LightningModule):
             InvariantNetsError: a constraint needs more views of a sample than the data give.
         """
         self.spec = spec
-        for name, constraint in self.constraints.items():
+        for name, constraint in self.named_constraints():
             if constraint.views > views:
                 raise InvariantNetsError(
                     f"constraint {name} compares {constraint.views} views of a sample but the data give {views}: "
@@ -87,7 +99,7 @@ class InvariantNet(pl.LightningModule):
 
     def prepare(self, teacher: Backbone | None, batches: Callable[[], Iterable[Batch]]) -> None:
         """Let each constraint compute what it must know before training."""
-        for constraint in self.constraints.values():
+        for _, constraint in self.named_constraints():
             constraint.prepare(teacher, batches)
 
     def layers(self, image: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
@@ -98,16 +110,18 @@ class InvariantNet(pl.LightningModule):
 
     def terms(self, layers: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """Every constraint's weighted value, and their sum as ``loss``."""
-        terms = {name: constraint.weight * constraint(layers, batch) for name, constraint in self.constraints.items()}
+        terms = {name: constraint.weight * constraint(layers, batch) for name, constraint in self.named_constraints()}
         return {**terms, "loss": torch.stack(list(terms.values())).sum()}
 
     def on_train_epoch_start(self) -> None:
+        """Set the random state that belongs to the epoch."""
         torch.manual_seed(torch_rng(self.seed, self.current_epoch, self.global_rank).initial_seed())
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The objective on one batch."""
         terms = self.terms(self.layers(batch.image, self._needed), batch)
         # Logging every step would cost as much as a tenth of the step itself.
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        if logs_step(self.trainer, self.global_step + 1):
             self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()}, prog_bar=False)
         return terms["loss"]
 
@@ -123,6 +137,7 @@ class InvariantNet(pl.LightningModule):
         return {"embedding": layers[self.backbone.embedding].flatten(2)}
 
     def configure_optimizers(self) -> Any:
+        """Weights in one parameter group, biases at their own rate in another."""
         weights = [p for n, p in self.backbone.named_parameters() if not n.endswith("bias")]
         biases = [p for n, p in self.backbone.named_parameters() if n.endswith("bias")]
         optimizer = self.optimizer([{"params": weights}, {"params": biases}])
@@ -132,5 +147,6 @@ class InvariantNet(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let every checkpoint carry its own configuration."""
         wandb_id = self.logger.version if isinstance(self.logger, WandbLogger) else None
         checkpoint["invariantnets"] = {"format": 1, "config": self.config, "wandb_id": wandb_id}

@@ -33,7 +33,9 @@ def lenet(
     channels, height, width = image_shape
     height, width = (((side - 4) // 2 - 4) // 2 for side in (height, width))
     if min(height, width) < 1:
-        raise InvariantNetsError(f"images of {tuple(image_shape)} leave no pixel after pool2: LeNet needs at least 16×16")
+        raise InvariantNetsError(
+            f"images of {tuple(image_shape)} leave no pixel after pool2: LeNet needs at least 16×16"
+        )
     layers = {
         "conv1": nn.Conv2d(channels, 20, 5),
         "pool1": nn.MaxPool2d(2),

@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from invariantnets.errors import CollapseError
-from invariantnets.module import InvariantNet
+from invariantnets.module import InvariantNet, logs_step
+
+CAUSE = {
+    "diverged": "the steps are too long: lower model.optimizer.lr, or the weights of the constraints",
+    "constant": "a constraint outweighs the rest: lower its weight (model.constraints.<name>.weight), "
+    "or model.optimizer.lr",
+    "chance": "nothing is learnt: lower model.constraints.<name>.weight of the terms that outweigh it, "
+    "or model.optimizer.lr",
+}
 
 
 class CollapseAlarm(pl.Callback):
@@ -32,19 +40,22 @@ class CollapseAlarm(pl.Callback):
         self.count, self.sum, self.square = 0, torch.zeros(()), torch.zeros(())
 
     def state_dict(self) -> dict[str, Any]:
+        """Validations so far, so that a resumed run does not warm up again."""
         return {"validations": self.validations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of :meth:`state_dict`."""
         self.validations = state_dict["validations"]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # On a GPU a look at the loss waits for the device, so it is looked at as rarely as it is logged.
-        if trainer.global_step % trainer.log_every_n_steps == 0 and not torch.isfinite(outputs["loss"]):
+        """Look at the loss: as rarely as it is logged, since on a GPU a look waits for the device."""
+        if logs_step(trainer, trainer.global_step) and not torch.isfinite(outputs["loss"]):
             raise CollapseError(self._message(trainer, f"the loss is {float(outputs['loss'])}", "diverged"))
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the features of the validation before."""
         self._reset()
 
     def on_validation_batch_end(
@@ -56,12 +67,14 @@ class CollapseAlarm(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        """Add the batch to the first two moments of the features."""
         x: Tensor = outputs["embedding"].flatten(0, 1).double()
         self.count += len(x)
         self.sum = self.sum.to(x.device) + x.sum(0)
         self.square = self.square.to(x.device) + x.square().sum(0)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the features, and at each term. Raises CollapseError."""
         if trainer.sanity_checking:
             return
         assert isinstance(pl_module, InvariantNet)
@@ -74,17 +87,16 @@ class CollapseAlarm(pl.Callback):
             raise CollapseError(self._message(trainer, "the features are the same for every image", "constant"))
         if self.validations < self.warm_up:
             return
-        for name, constraint in pl_module.constraints.items():
+        for name, constraint in pl_module.named_constraints():
             chance, loss = constraint.chance(), float(trainer.callback_metrics[f"val/{name}"]) / constraint.weight
             if chance is not None and loss > (1 - self.tolerance) * chance:
-                what = f"after {self.validations} validations {name} is {loss:.4g}, where ignoring the image gives {chance:.4g}"
+                what = (
+                    f"after {self.validations} validations {name} is {loss:.4g}, "
+                    f"where ignoring the image gives {chance:.4g}"
+                )
                 raise CollapseError(self._message(trainer, what, "chance"))
 
     @staticmethod
     def _message(trainer: pl.Trainer, what: str, kind: str) -> str:
-        cause = {
-            "diverged": "the steps are too long: lower model.optimizer.lr, or the weights of the constraints",
-            "constant": "a constraint outweighs the rest: lower its weight (model.constraints.<name>.weight), or model.optimizer.lr",
-            "chance": "nothing is learnt: lower model.constraints.<name>.weight of the terms that outweigh it, or model.optimizer.lr",
-        }[kind]
-        return f"training collapsed at epoch {trainer.current_epoch}, step {trainer.global_step}: {what}. Likely {cause}"
+        where = f"epoch {trainer.current_epoch}, step {trainer.global_step}"
+        return f"training collapsed at {where}: {what}. Likely {CAUSE[kind]}"

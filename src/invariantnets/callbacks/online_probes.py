@@ -31,6 +31,7 @@ class OnlineProbes(pl.Callback):
         return not trainer.sanity_checking and (trainer.current_epoch + 1) % self.every_n_epochs == 0
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the features of the validation before."""
         self._rows = []
 
     def on_validation_batch_end(
@@ -42,6 +43,7 @@ class OnlineProbes(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        """Keep the features of the batch, unless there are enough."""
         seen = sum(len(np.unique(row["source"])) for row in self._rows)
         if not self._wanted(trainer) or (self.max_images and seen >= self.max_images):
             return
@@ -55,9 +57,12 @@ class OnlineProbes(pl.Callback):
         self._rows.append({name: values.cpu().numpy() for name, values in row.items()})
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Probe what was kept, and log it."""
         if not self._wanted(trainer):
             return
         rows = {name: np.concatenate([row[name] for row in self._rows]) for name in self._rows[0]}
+        if not np.isfinite(rows["features"]).all():
+            return  # a diverged run: CollapseAlarm, which looks after this, says so in better words
         assert isinstance(pl_module, InvariantNet) and pl_module.spec is not None
         spec = pl_module.spec
         found = quick_probes(
@@ -69,5 +74,7 @@ class OnlineProbes(pl.Callback):
             spec.num_classes,
             numpy_rng(0, trainer.current_epoch),
         )
-        pl_module.log_dict({f"online/{name}": value for name, value in found.items()}, sync_dist=True, rank_zero_only=False)
+        pl_module.log_dict(
+            {f"online/{name}": value for name, value in found.items()}, sync_dist=True, rank_zero_only=False
+        )
         self._rows = []

@@ -51,7 +51,9 @@ def layer_weights(weights: Mapping[str, float], owner: str) -> dict[str, float]:
         raise InvariantNetsError(f"{owner}: weights must not be negative; got {dict(weights)}")
     kept = {layer: float(weight) for layer, weight in weights.items() if weight}
     if not kept:
-        raise InvariantNetsError(f"{owner}: every layer has weight 0; drop the whole term with model.constraints.<name>=null")
+        raise InvariantNetsError(
+            f"{owner}: every layer has weight 0; drop the whole term with model.constraints.<name>=null"
+        )
     return kept
 
 

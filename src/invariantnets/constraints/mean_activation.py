@@ -40,7 +40,9 @@ class MeanActivation(Constraint):
             InvariantNetsError: no teacher, a teacher of another width, or a class without images.
         """
         if teacher is None:
-            raise InvariantNetsError("MeanActivation needs a trained network: model.teacher=<checkpoint> or model.teacher=train")
+            raise InvariantNetsError(
+                "MeanActivation needs a trained network: model.teacher=<checkpoint> or model.teacher=train"
+            )
         layer, (classes, width) = self.layers[0], self.targets.shape
         total, count = torch.zeros(classes, width, dtype=torch.float64), torch.zeros(classes, dtype=torch.float64)
         device = next(teacher.parameters()).device
@@ -55,7 +57,9 @@ class MeanActivation(Constraint):
             total.index_add_(0, label, x.double())
             count += label.bincount(minlength=classes)
         if (count == 0).any():
-            raise InvariantNetsError(f"class {int((count == 0).nonzero()[0])} has no training image: it has no mean activation")
+            raise InvariantNetsError(
+                f"class {int((count == 0).nonzero()[0])} has no training image: it has no mean activation"
+            )
         mean = total / count[:, None]
         low, high = mean.amin(0), mean.amax(0)
         span = high - low

@@ -29,13 +29,15 @@ class Pair(Constraint):
         self.weights = self_weights
 
     def forward(self, layers: dict[str, Tensor], batch: Batch) -> Tensor:
-        """Scalar. Each layer is ``(B, V, …)`` with V ≥ 2."""
+        """Scalar. Each layer is ``(B, V, …)``; 0 for V = 1."""
         terms = []
         for layer, weight in self.weights.items():
             x = layers[layer]
             if x.shape[1] == 2:  # training: one pass instead of three
-                terms.append(weight * mean_square(x[:, 0] - x[:, 1]))
+                # Channels last, as the maps lie in memory: unbind's gradient is then written in the same order.
+                first, second = x.movedim(2, -1).unbind(1)
+                terms.append(weight * mean_square(first - second))
             else:
-                views = x.shape[1]
-                terms.append(weight * 2 * views / (views - 1) * mean_square(x - x.mean(1, keepdim=True)))
+                scale = 2 * x.shape[1] / max(x.shape[1] - 1, 1)  # one view has no pair, and no deviation
+                terms.append(weight * scale * mean_square(x - x.mean(1, keepdim=True)))
         return torch.stack(terms).sum()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -80,24 +81,28 @@ class Batch:
     nuisance: dict[str, Tensor] = field(default_factory=dict)
 
 
-def parse_range(spec: Sequence[float] | dict[str, float], name: str = "angles") -> list[float]:
+def parse_range(spec: Sequence[float] | Mapping[str, float], name: str = "angles") -> list[float]:
     """Turn ``[a, b, …]`` or ``{start, stop, step}`` (both ends included) into a list.
 
     Raises:
-        InvariantNetsError: empty, repeated or non-finite values, or a step that misses the stop.
+        InvariantNetsError: no value, one repeated or not finite, or a step that misses the stop.
     """
-    if isinstance(spec, Sequence):
-        values = [float(v) for v in spec]
-    elif set(spec) == {"start", "stop", "step"} and spec["step"] > 0:
-        count = (spec["stop"] - spec["start"]) / spec["step"]
+    numbers = list(spec.values()) if isinstance(spec, Mapping) else spec
+    if not isinstance(numbers, list | tuple) or not all(
+        isinstance(v, int | float) and math.isfinite(v) for v in numbers
+    ):
+        raise InvariantNetsError(f"{name}: give a list of finite numbers, or start, stop and step; got {spec}")
+    if isinstance(spec, Mapping):
+        if set(spec) != {"start", "stop", "step"} or spec["step"] <= 0:
+            raise InvariantNetsError(f"{name}: a range has start, stop and a positive step; got {spec}")
+        start, stop, step = spec["start"], spec["stop"], spec["step"]
+        count = (stop - start) / step
         if abs(count - round(count)) > 1e-6 or count < 0:
-            raise InvariantNetsError(f"{name}: step {spec['step']} does not lead from {spec['start']} to {spec['stop']}")
-        values = [spec["start"] + i * spec["step"] for i in range(round(count) + 1)]
-    else:
-        raise InvariantNetsError(f"{name}: give a list, or a mapping with start, stop and a positive step; got {spec}")
-    if not values or len(set(values)) < len(values) or not np.isfinite(values).all():
-        raise InvariantNetsError(f"{name}: needs at least one value, all finite and different; got {values}")
-    return values
+            raise InvariantNetsError(f"{name}: step {step} does not lead from {start} to {stop}")
+        numbers = [start + i * step for i in range(round(count) + 1)]
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise InvariantNetsError(f"{name}: needs at least one value, and no value twice; got {numbers}")
+    return [float(v) for v in numbers]
 
 
 def numpy_rng(*entropy: int) -> np.random.Generator:

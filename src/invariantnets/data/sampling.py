@@ -63,11 +63,12 @@ class EpochSampler(Sampler[Request]):
         if pairs not in ("same_image", "same_class"):
             raise InvariantNetsError(f"pairs={pairs}: choose same_image or same_class")
         if pairs == "same_image" and views > angles:
-            raise InvariantNetsError(f"views={views} of one image need as many angles, but data.angles has {angles}")
+            raise InvariantNetsError(f"views={views} of one image need {views} angles, but data.angles has {angles}")
         counts = np.bincount(label)
         if views > 1 and pairs == "same_class" and (counts == 1).any():
+            lone = int(np.flatnonzero(counts == 1)[0])
             raise InvariantNetsError(
-                f"pairs=same_class needs two images per class, but class {int(np.flatnonzero(counts == 1)[0])} has one; "
+                f"pairs=same_class needs two images per class, but class {lone} has one; "
                 "use pairs=same_image or drop the class"
             )
         self.label, self.angles, self.batch_size, self.batches = label, angles, batch_size, batches

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from invariantnets.errors import InvariantNetsError
 
+TORCHVISION = ("MNIST", "FashionMNIST", "KMNIST", "USPS", "EMNIST")
+
 
 @dataclass(frozen=True)
 class Images:
@@ -78,7 +80,7 @@ def torchvision_digits(
     Validation is a stratified ``val_size`` images of the official training set.
 
     Args:
-        name: a class of ``torchvision.datasets``.
+        name: one of ``TORCHVISION``, the name of a class of ``torchvision.datasets``.
         root: torchvision's root; files missing there are downloaded to it.
         size: height and width; other sizes (USPS has 16) are resized.
         val_size: images held out of the training set.
@@ -90,17 +92,22 @@ def torchvision_digits(
     """
     from torchvision import datasets
 
+    if name not in TORCHVISION:
+        raise InvariantNetsError(f"data.source.name={name}: choose from {', '.join(TORCHVISION)}")
     options = {"split": emnist_split} if emnist_split else {}
     parts = []
     for train in (True, False):
         try:
-            parts.append(getattr(datasets, name)(root, train=train, download=True, **options))
-        except (OSError, RuntimeError, ValueError, AssertionError, TypeError, EOFError) as error:
+            part = getattr(datasets, name)(root, train=train, download=True, **options)
+            if len(part.data) != len(part.targets):
+                raise ValueError(f"{len(part.data)} images but {len(part.targets)} labels")
+            parts.append(part)
+        except (OSError, RuntimeError, ValueError, AssertionError, LookupError, TypeError, EOFError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             folder = Path(root) / name / "raw" if name != "USPS" else Path(root)
             raise InvariantNetsError(
-                f"{name}: no usable files in {folder.absolute()} ({reason}). Either name a folder that holds them, with "
-                f"paths.data_dir=… or INVARIANTNETS_DATA, or delete what is there and run where there is a network"
+                f"{name}: no usable files in {folder.absolute()} ({reason}). Either name the folder that holds them, "
+                "with paths.data_dir=… or INVARIANTNETS_DATA, or delete what is there and run where there is a network"
             ) from None
     image = torch.cat([torch.as_tensor(np.asarray(part.data)) for part in parts])[:, None].to(torch.uint8)
     label = torch.cat([torch.as_tensor(np.asarray(part.targets)) for part in parts]).long()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,26 +13,32 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from invariantnets.data.batch import Nuisance
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import SPLITS, FeatureTable
 from invariantnets.files import write_atomically
 
+# What readers raise on a damaged file.
+DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError)
 KNOWN = ("label", "split", "source", "prediction")
 
 
 def save_table(table: FeatureTable, folder: Path) -> Path:
     """Write ``features.safetensors``, ``rows.parquet`` and, last, ``table.json`` into ``folder``."""
-    from safetensors.numpy import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: np.ascontiguousarray(x) for name, x in table.features.items()}, folder / "features.safetensors")
     columns = {"label": table.label, "split": table.split, "source": table.source, **table.nuisance}
     if table.prediction is not None:
         columns["prediction"] = table.prediction
     pd.DataFrame(columns).to_parquet(folder / "rows.parquet")
-    header = {"num_classes": table.num_classes, "nuisances": [asdict(n) for n in table.nuisances], "meta": dict(table.meta)}
+    header = {
+        "num_classes": table.num_classes,
+        "nuisances": [asdict(n) for n in table.nuisances],
+        "meta": dict(table.meta),
+    }
     return write_atomically(folder / "table.json", json.dumps(header, indent=1))
 
 
@@ -57,18 +65,22 @@ def load_table(path: str | Path) -> FeatureTable:
         if path.is_dir():
             return _load_folder(path)
         features, columns = _read(path)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except DAMAGED as error:
         if isinstance(error, InvariantNetsError):
             raise
         raise InvariantNetsError(f"features={path}: cannot be read ({' '.join(str(error).split())})") from None
+    return make_table(features, columns, owner=str(path), meta={"checksum": _checksum(path)})
+
+
+def _checksum(path: Path) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        checksum = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read())
-    return make_table(features, columns, owner=str(path), meta={"checksum": checksum.hexdigest()})
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _load_folder(folder: Path) -> FeatureTable:
-    from safetensors import safe_open
-
     header = json.loads((folder / "table.json").read_text())
     rows = pd.read_parquet(folder / "rows.parquet")
     with safe_open(folder / "features.safetensors", "pt") as file:  # torch's tensors share the mapped file
@@ -96,21 +108,30 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     if path.suffix == ".npy":
         beside = [p for p in (path.with_suffix(".csv"), path.with_suffix(".parquet")) if p.is_file()]
         if not beside:
-            raise InvariantNetsError(f"features={path}: a .npy needs its labels beside it, in {path.with_suffix('.csv')}")
+            table = path.with_suffix(".csv")
+            raise InvariantNetsError(f"features={path}: a .npy needs its labels beside it, in {table}")
         return {"features": np.load(path, mmap_mode="r", allow_pickle=False)}, _columns(_frame(beside[0]))
     frame = _frame(path)
-    numbered = [c for c in frame if c[:1] == "f" and c[1:].isdigit()]
-    lists = [c for c in frame if frame[c].dtype == object and isinstance(frame[c].iloc[0], list | tuple | np.ndarray)]
+    frame.columns = [str(name) for name in frame]
+    names: list[str] = frame.columns.to_list()
+    numbered = [c for c in names if c[:1] == "f" and c[1:].isdigit()]
+    lists = [c for c in names if all(isinstance(v, list | np.ndarray) for v in frame[c].head(1))]
     features = {name: np.stack(frame[name].to_list()) for name in lists}
     if numbered:
-        features["features"] = frame[sorted(numbered, key=lambda c: int(c[1:]))].to_numpy()
+        numbered.sort(key=lambda c: int(c[1:]))
+        features["features"] = frame[numbered].to_numpy()
     return features, _columns(frame.drop(columns=[*numbered, *lists]))
 
 
 def _frame(path: Path) -> pd.DataFrame:
     if path.suffix not in (".csv", ".parquet"):
-        raise InvariantNetsError(f"features={path}: give a .npz, .npy, .csv or .parquet file, or a folder that was saved here")
-    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        raise InvariantNetsError(
+            f"features={path}: give a .npz, .npy, .csv or .parquet file, or a folder that was saved here"
+        )
+    frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    if frame.empty:
+        raise InvariantNetsError(f"features={path}: {path.name} has no row")
+    return frame
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -137,13 +158,20 @@ def make_table(
     for name in ("label", "split"):
         if name not in columns:
             raise InvariantNetsError(f"{owner}: has no column {name!r}; it has {', '.join([*columns, *features])}")
+    for name, values in columns.items():
+        if values.ndim != 1 or pd.isna(values).any():
+            raise InvariantNetsError(
+                f"{owner}: column {name!r} has missing values or is no plain column; fill or drop it"
+            )
+    for name, values in features.items():
+        if values.ndim != 2 or values.dtype.kind not in "fiub":
+            raise InvariantNetsError(
+                f"{owner}: features {name!r} are {values.dtype} of shape {values.shape}; numbers (N, D) are needed"
+            )
     rows = len(columns["label"])
     for name, values in {**columns, **features}.items():
         if len(values) != rows:
             raise InvariantNetsError(f"{owner}: {name!r} has {len(values)} rows, 'label' has {rows}")
-    for name, values in columns.items():
-        if values.ndim != 1 or pd.isna(values).any():
-            raise InvariantNetsError(f"{owner}: column {name!r} has missing values or is no plain column; fill or drop it")
     split = columns["split"].astype("U5")
     if unknown := set(columns["split"].astype(str)) - set(SPLITS):
         raise InvariantNetsError(f"{owner}: split {sorted(unknown)[0]!r} is unknown; use {', '.join(SPLITS)}")
@@ -162,7 +190,7 @@ def make_table(
     source = np.unique(columns["source"], return_inverse=True)[1] if "source" in columns else np.arange(rows)
     together = bool((order == np.arange(rows)).all())
     return FeatureTable(
-        features={k: np.asarray(v, np.float32) if together else np.asarray(v, np.float32)[order] for k, v in features.items()},
+        features={name: _float32(x) if together else _float32(x)[order] for name, x in features.items()},
         label=label[order],
         split=split[order],
         source=source[order],
@@ -172,6 +200,10 @@ def make_table(
         prediction=None if prediction is None else prediction[order],
         meta=meta,
     )
+
+
+def _float32(x: np.ndarray) -> np.ndarray:
+    return np.asarray(x, np.float32)  # no copy of what is float32 already
 
 
 def _nuisance(name: str, values: np.ndarray) -> tuple[Nuisance, np.ndarray]:

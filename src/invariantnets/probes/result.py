@@ -60,7 +60,9 @@ class Result:
 
 def to_jsonl(results: Iterable[Result]) -> str:
     """One JSON object a line; a non-finite number becomes null, since JSON has none."""
-    rows = ({k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(r).items()} for r in results)
+    rows = (
+        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(r).items()} for r in results
+    )
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
