@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from invariantnets.report import render_sweep
 from invariantnets.report.render import chapter_table
 from invariantnets.report.runs import read_sweep
 from invariantnets.training import fit, plain, resume_point
+
+log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> None:
@@ -72,6 +75,10 @@ def report_sweep(folder: Path) -> None:
 class SweepReport(Callback):
     """At the end of a multirun: one report over all its jobs."""
 
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Hydra ends a sweep with a failed job without a word to callbacks: say beforehand what to do then."""
+        log.info("one report over the jobs so far, at any time: python evaluate.py sweep=%s", config.hydra.sweep.dir)
+
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called by Hydra once all jobs have ended, failed ones too."""
+        """Called once all jobs have succeeded."""
         report_sweep(Path(config.hydra.sweep.dir))

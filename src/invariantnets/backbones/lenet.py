@@ -28,8 +28,10 @@ def lenet(
         embedding: the layer that is probed.
 
     Raises:
-        InvariantNetsError: an image too small for two 5×5 convolutions, or an unknown layer.
+        InvariantNetsError: an image too small for two 5×5 convolutions, no width, or an unknown layer.
     """
+    if embedding_dim < 1:
+        raise InvariantNetsError(f"embedding_dim={embedding_dim}: ip1 needs at least one feature")
     channels, height, width = image_shape
     height, width = (((side - 4) // 2 - 4) // 2 for side in (height, width))
     if min(height, width) < 1:

@@ -102,7 +102,7 @@ def _load_folder(folder: Path) -> FeatureTable:
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Feature matrices and the other columns of a file."""
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         return {k: v for k, v in arrays.items() if v.ndim == 2}, {k: v for k, v in arrays.items() if v.ndim != 2}
     if path.suffix == ".npy":
@@ -173,7 +173,7 @@ def make_table(
         if len(values) != rows:
             raise InvariantNetsError(f"{owner}: {name!r} has {len(values)} rows, 'label' has {rows}")
     split = columns["split"].astype("U5")
-    if unknown := set(columns["split"].astype(str)) - set(SPLITS):
+    if unknown := set(columns["split"].astype(str).tolist()) - set(SPLITS):
         raise InvariantNetsError(f"{owner}: split {sorted(unknown)[0]!r} is unknown; use {', '.join(SPLITS)}")
     classes, label = np.unique(columns["label"], return_inverse=True)
     prediction = columns.get("prediction")

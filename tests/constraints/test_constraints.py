@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from invariantnets import constraints
+from invariantnets.backbones import Backbone, lenet
+from invariantnets.constraints import Constraint, MeanActivation, Pair, PairBatch, Softmax
+from invariantnets.data import Batch
+from invariantnets.errors import InvariantNetsError
+
+CLASSES, WIDTH = 4, 6
+SHAPES = {"conv": (3, 5, 5), "ip1": (WIDTH,), "ip2": (CLASSES,)}
+
+
+def make_batch(label: Iterable[int], views: int, seed: int = 0) -> tuple[dict[str, Tensor], Batch]:
+    """Random activations of every layer, with gradients, and the batch they belong to."""
+    rng = torch.Generator().manual_seed(seed)
+    labels = torch.tensor(list(label))
+    layers = {k: torch.randn(len(labels), views, *s, generator=rng, requires_grad=True) for k, s in SHAPES.items()}
+    index = torch.arange(len(labels) * views).view(-1, views)
+    return layers, Batch(torch.zeros(len(labels), views, 1, 2, 2), labels, index, index // views)
+
+
+def mean_activation(weight: float = 1.0) -> MeanActivation:
+    term = MeanActivation("ip1", WIDTH, CLASSES, weight)
+    term.targets.copy_(torch.rand(CLASSES, WIDTH, generator=torch.Generator().manual_seed(1)))
+    return term
+
+
+# Slow references: plain loops over what the formula in the docstring says. ---------------------------------
+
+
+def half_mean_square(a: Tensor, b: Tensor) -> float:
+    return float(0.5 * ((a - b) ** 2).mean())
+
+
+def slow_softmax(layers: Mapping[str, Tensor], label: Tensor) -> float:
+    """Of the first view, as in training."""
+    return float(np.mean([-F.log_softmax(s[0], 0)[y] for s, y in zip(layers["ip2"].detach(), label, strict=True)]))
+
+
+def slow_pair(layers: Mapping[str, Tensor], label: Tensor) -> float:
+    def term(x: Tensor) -> float:
+        views = itertools.combinations(range(x.shape[1]), 2)
+        return float(np.mean([half_mean_square(s[i], s[j]) for i, j in views for s in x.detach()]))
+
+    return 2.0 * term(layers["conv"]) + 0.5 * term(layers["ip1"])
+
+
+def slow_pair_batch(layers: Mapping[str, Tensor], label: Tensor) -> float:
+    def term(x: Tensor) -> float:
+        rows = [(int(y), view) for sample, y in zip(x.detach(), label, strict=True) for view in sample]
+        pairs = [half_mean_square(a, b) for (y, a), (z, b) in itertools.combinations(rows, 2) if y == z]
+        return float(np.mean(pairs)) if pairs else 0.0
+
+    return 2.0 * term(layers["conv"]) + 0.5 * term(layers["ip1"])
+
+
+def slow_mean_activation(layers: Mapping[str, Tensor], label: Tensor) -> float:
+    targets = mean_activation().targets.numpy()
+    x = layers["ip1"].detach().numpy()
+    return float(np.mean([0.5 * np.mean((v - targets[int(y)]) ** 2) for s, y in zip(x, label, strict=True) for v in s]))
+
+
+class Row(NamedTuple):
+    """How a constraint of a weight is made, its layers, the views it needs, and its reference."""
+
+    make: Callable[[float], Constraint]
+    layers: tuple[str, ...]
+    views: int
+    reference: Callable[[Mapping[str, Tensor], Tensor], float]
+
+    def value(self, layers: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """The constraint of weight 1, given the layers it asks for and no other."""
+        return self.make(1.0)({name: layers[name] for name in self.layers}, batch)
+
+
+WEIGHTS = {"conv": 2.0, "ip1": 0.5, "ip2": 0.0}
+TABLE = {  # a new constraint is one more row
+    "Softmax": Row(lambda w: Softmax("ip2", CLASSES, w), ("ip2",), 1, slow_softmax),
+    "Pair": Row(lambda w: Pair(WEIGHTS, w), ("conv", "ip1"), 2, slow_pair),
+    "PairBatch": Row(lambda w: PairBatch(WEIGHTS, w), ("conv", "ip1"), 1, slow_pair_batch),
+    "MeanActivation": Row(mean_activation, ("ip1",), 1, slow_mean_activation),
+}
+
+
+@pytest.fixture(params=TABLE.values(), ids=TABLE)
+def row(request: pytest.FixtureRequest) -> Row:
+    return request.param
+
+
+def test_the_table_is_complete() -> None:
+    assert set(TABLE) == set(constraints.__all__) - {"Constraint"}
+
+
+@pytest.mark.parametrize("views", [2, 5])
+def test_agrees_with_the_slow_reference(row: Row, views: int) -> None:
+    layers, batch = make_batch([0, 2, 0, 1, 3, 2, 0, 3], views)
+    value = row.value(layers, batch)
+    assert value.shape == () and value.dtype == torch.float32
+    assert value.item() == pytest.approx(row.reference(layers, batch.label), rel=1e-5)
+
+
+def test_asks_for_its_layers_and_views(row: Row) -> None:
+    term = row.make(3.0)
+    assert (term.layers, term.views, term.weight) == (row.layers, row.views, 3.0)
+
+
+@pytest.mark.parametrize("label", [[0, 1, 0, 1], [0, 1, 2, 3], [2], [1, 1, 1]], ids=str)
+@pytest.mark.parametrize("views", [1, 2, 5])
+def test_is_finite_and_differentiable(row: Row, label: list[int], views: int) -> None:
+    layers, batch = make_batch(label, views)
+    value = row.value(layers, batch)
+    value.backward()
+    assert value.isfinite() and value >= 0
+    for name, x in layers.items():
+        assert (x.grad is not None) == (name in row.layers)
+        assert x.grad is None or x.grad.isfinite().all()
+
+
+def test_gradients_agree_with_finite_differences(row: Row) -> None:
+    layers, batch = make_batch([0, 1, 0], 3)
+    term = row.make(1.0).double()
+    inputs = [layers[name].detach().double().requires_grad_() for name in row.layers]
+    assert torch.autograd.gradcheck(
+        lambda *x: term(dict(zip(row.layers, x, strict=True)), batch), inputs, fast_mode=True
+    )
+
+
+def test_a_negative_weight_is_refused(row: Row) -> None:
+    with pytest.raises(InvariantNetsError, match="weight=-1.0 is negative"):
+        row.make(-1.0)
+
+
+def test_chance_is_a_positive_number_or_nothing(row: Row) -> None:
+    chance = row.make(1.0).chance()
+    assert chance is None or chance > 0
+
+
+def test_the_state_holds_all_that_was_prepared(row: Row) -> None:
+    layers, batch = make_batch([0, 1, 0], 2)
+    wanted = {name: layers[name] for name in row.layers}
+    first, second = row.make(1.0), row.make(1.0)
+    for buffer in second.buffers():
+        buffer.fill_(math.nan)
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(wanted, batch), second(wanted, batch))
+
+
+# Softmax ---------------------------------------------------------------------------------------------------
+
+
+def test_softmax_sees_the_first_view_in_training_and_all_in_evaluation() -> None:
+    layers, batch = make_batch([0, 1, 3], 4)
+    term = Softmax("ip2", CLASSES)
+    first = {"ip2": layers["ip2"][:, :1]}
+    assert term(layers, batch).item() == pytest.approx(slow_softmax(first, batch.label))
+    views = [slow_softmax({"ip2": layers["ip2"][:, v : v + 1]}, batch.label) for v in range(4)]
+    assert term.eval()(layers, batch).item() == pytest.approx(np.mean(views))
+
+
+def test_softmax_chance_is_the_loss_of_equal_scores() -> None:
+    _, batch = make_batch([0, 1, 3], 1)
+    term = Softmax("ip2", CLASSES)
+    assert term.chance() == pytest.approx(math.log(CLASSES))
+    assert term({"ip2": torch.zeros(3, 1, CLASSES)}, batch).item() == pytest.approx(term.chance())
+
+
+# Pair and PairBatch ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Pair, PairBatch])
+def test_layers_of_weight_zero_are_dropped(kind: type[Pair] | type[PairBatch]) -> None:
+    assert kind({"conv": 0, "ip1": 1, "ip2": 0.0}).layers == ("ip1",)
+    with pytest.raises(InvariantNetsError, match=f"{kind.__name__}: every layer has weight 0"):
+        kind({"conv": 0, "ip1": 0.0})
+    with pytest.raises(InvariantNetsError, match=f"{kind.__name__}: every layer has weight 0"):
+        kind({})
+    with pytest.raises(InvariantNetsError, match=f"{kind.__name__}: weights must not be negative"):
+        kind({"conv": 1, "ip1": -0.1})
+
+
+@pytest.mark.parametrize("views", [2, 5])
+def test_pair_weights_mean_the_same_at_every_layer_size(views: int) -> None:
+    _, batch = make_batch([0, 1], views)
+    x = torch.randn(2, views, 8)
+    wide = x.repeat(1, 1, 50)
+    assert Pair({"a": 1})({"a": x}, batch).item() == pytest.approx(Pair({"a": 1})({"a": wide}, batch).item(), rel=1e-5)
+
+
+def test_pair_of_equal_views_is_zero() -> None:
+    _, batch = make_batch([0, 1], 3)
+    x = torch.randn(2, 1, WIDTH)
+    for views in (1, 2, 3):
+        assert Pair({"a": 1})({"a": x.expand(-1, views, -1)}, batch).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_pair_batch_without_two_images_of_a_class_is_zero() -> None:
+    layers, batch = make_batch([0, 1, 2, 3], 1)
+    value = PairBatch({"ip1": 1.0})(layers, batch)
+    value.backward()
+    assert value.item() == 0 and not layers["ip1"].grad.any()
+
+
+def test_pair_batch_of_one_image_is_pair() -> None:
+    layers, batch = make_batch([0, 1, 2, 3], 3)
+    assert PairBatch(WEIGHTS)(layers, batch).item() == pytest.approx(Pair(WEIGHTS)(layers, batch).item(), rel=1e-5)
+
+
+# MeanActivation --------------------------------------------------------------------------------------------
+
+
+def image_batches(views: int = 3, classes: Iterable[int] = range(CLASSES)) -> list[Batch]:
+    rng = torch.Generator().manual_seed(2)
+    batches = []
+    for size in (5, 8, 3):
+        label = torch.tensor(list(classes))[torch.randint(len(list(classes)), (size,), generator=rng)]
+        image = torch.randint(256, (size, views, 1, 16, 16), dtype=torch.uint8, generator=rng)
+        batches.append(Batch(image, label, torch.zeros(size, views), torch.zeros(size, views)))
+    batches.append(Batch(batches[0].image[: len(list(classes))], torch.tensor(list(classes)), *[torch.zeros(1, 1)] * 2))
+    return batches
+
+
+def teacher(width: int = WIDTH) -> Backbone:
+    torch.manual_seed(0)
+    return lenet((1, 16, 16), CLASSES, width).eval()
+
+
+def test_targets_are_the_normalised_class_means_over_all_rotations() -> None:
+    net, batches = teacher(), image_batches()
+    term = MeanActivation("ip1", WIDTH, CLASSES)
+    assert term.targets.isnan().all()
+    term.prepare(net, lambda: batches)
+    rows: list[list[np.ndarray]] = [[] for _ in range(CLASSES)]
+    for batch in batches:
+        for images, label in zip(batch.image, batch.label, strict=True):
+            for image in images:
+                rows[int(label)].append(net.features(image[None], ["ip1"])["ip1"][0].detach().numpy())
+    mean = np.array([np.mean(r, 0) for r in rows])
+    span = np.ptp(mean, 0)
+    expected = (mean - mean.min(0)) / np.where(span > 0, span, 1)
+    assert term.targets.numpy() == pytest.approx(expected, abs=1e-5)
+    moving = span > 0
+    assert moving.any()
+    assert (term.targets.amin(0) == 0).all() and (term.targets.amax(0)[torch.from_numpy(moving)] == 1).all()
+
+
+def test_features_equal_for_all_classes_get_the_target_zero() -> None:
+    net = teacher()
+    with torch.no_grad():
+        net.layers["ip1"][1].bias[2] = -1e6  # never active
+    term = MeanActivation("ip1", WIDTH, CLASSES)
+    term.prepare(net, image_batches)
+    assert (term.targets[:, 2] == 0).all() and term.targets.isfinite().all()
+
+
+def test_any_layer_can_be_regressed() -> None:
+    term = MeanActivation("pool2", 50, CLASSES)
+    term.prepare(teacher(), image_batches)
+    assert term.targets.shape == (CLASSES, 50) and term.targets.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("net", "classes", "message"),
+    [
+        (None, range(CLASSES), "model.teacher=<checkpoint> or model.teacher=train"),
+        (7, range(CLASSES), "the teacher's ip1 is 7 wide, this network's 6: set model.backbone.embedding_dim=7"),
+        (WIDTH, [0, 1, 3], "class 2 has no training image"),
+    ],
+)
+def test_what_cannot_be_prepared(net: int | None, classes: Iterable[int], message: str) -> None:
+    term = MeanActivation("ip1", WIDTH, CLASSES)
+    with pytest.raises(InvariantNetsError, match=message):
+        term.prepare(None if net is None else teacher(net), lambda: image_batches(classes=classes))
+
+
+def test_mean_activation_chance_is_the_loss_of_the_mean_target() -> None:
+    term = mean_activation()
+    _, batch = make_batch(range(CLASSES), 2)
+    constant = term.targets.mean(0).expand(CLASSES, 2, -1)
+    assert term({"ip1": constant}, batch).item() == pytest.approx(term.chance(), rel=1e-5)

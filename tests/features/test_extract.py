@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from invariantnets.backbones import lenet
+from invariantnets.constraints import MeanActivation, Softmax
+from invariantnets.data import RotatedImages
+from invariantnets.data.rotation import rotate
+from invariantnets.data.sources import Images, digits
+from invariantnets.errors import InvariantNetsError
+from invariantnets.features.extract import extract
+from invariantnets.module import InvariantNet
+
+ANGLES = [-20.0, 0.0, 30.0]
+
+
+def few() -> Images:
+    every = digits()
+    return Images(every.image[:40], every.label[:40], every.split[:40])
+
+
+@pytest.fixture
+def data() -> RotatedImages:
+    return RotatedImages(few, 10, [1, 28, 28], ANGLES)
+
+
+def make_model(classifies: bool = True) -> InvariantNet:
+    torch.manual_seed(0)
+    constraint = Softmax("ip2", 10) if classifies else MeanActivation("ip1", 12, 10)
+    return InvariantNet(lenet(embedding_dim=12), {"term": constraint}, partial(torch.optim.SGD, lr=0.1))
+
+
+def test_agrees_with_one_image_at_a_time(data: RotatedImages) -> None:
+    model, images = make_model(), few()
+    names = ["ip1", "conv2", "input"]
+    table = extract(model, data, names, max_width=5000)
+    row = 0
+    for split in ("train", "val", "test"):
+        for number in np.flatnonzero(images.split == split):
+            for angle in ANGLES:
+                image = rotate(images.image[number][None], angle)
+                with torch.no_grad():
+                    found = model.backbone.features(image, [*names, "ip2"])
+                for name in names:
+                    expected = found[name].flatten().numpy()
+                    assert table.features[name][row] == pytest.approx(expected, abs=1e-5)
+                assert table.label[row] == images.label[number] and table.split[row] == split
+                assert table.nuisance["angle"][row] == angle
+                assert table.prediction[row] == found["ip2"].argmax()
+                row += 1
+    assert row == len(table) == 40 * len(ANGLES)
+    sources = table.source.reshape(-1, len(ANGLES))
+    assert (sources == sources[:, :1]).all() and len(np.unique(sources)) == 40
+    assert list(table.features) == names and table.features["ip1"].dtype == np.float32
+    assert table.num_classes == 10 and table.nuisances == data.spec.nuisances
+    assert table.meta["projected"] == {}
+
+
+def test_wide_layers_are_projected_and_say_so(data: RotatedImages) -> None:
+    model = make_model()
+    whole = extract(model, data, ["ip1", "pool1"], max_width=5000)
+    table = extract(model, data, ["ip1", "pool1"], max_width=500, meta={"by": "test"})
+    assert table.meta == {"by": "test", "projected": {"pool1": 20 * 12 * 12}}
+    assert np.array_equal(table.features["ip1"], whole.features["ip1"])
+    x, z = whole.features["pool1"], table.features["pool1"]
+    assert z.shape == (120, 500)
+
+    def distances(x: np.ndarray) -> np.ndarray:
+        return ((x[:60] - x[60:]) ** 2).sum(1)
+
+    assert distances(z) == pytest.approx(distances(x), rel=0.35)  # Johnson–Lindenstrauss: 5 s.d. of √(2/500)
+    again = extract(model, data, ["pool1"], max_width=500)
+    assert np.array_equal(again.features["pool1"], z), "the same projection each time"
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_is_left_as_it_was(data: RotatedImages, training: bool) -> None:
+    model = make_model().train(training)
+    extract(model, data, ["ip1"])
+    assert model.training is training
+    assert all(not p.is_inference() and p.requires_grad for p in model.parameters())
+
+
+def test_a_network_that_does_not_classify_predicts_nothing(data: RotatedImages) -> None:
+    assert extract(make_model(classifies=False), data, ["ip1"]).prediction is None
+
+
+def test_progress_is_told_for_every_batch(data: RotatedImages) -> None:
+    told: list[tuple[str, int, int]] = []
+    extract(make_model(), data, ["ip1"], progress=lambda *step: told.append(step))
+    assert told == [("train", 1, 1), ("val", 1, 1), ("test", 1, 1)]
+
+
+def test_unknown_layers_are_refused(data: RotatedImages) -> None:
+    with pytest.raises(InvariantNetsError, match="no layer 'fc7'"):
+        extract(make_model(), data, ["fc7"])

@@ -1,0 +1,149 @@
+"""Every file of conf/ composes, and what can be made from it without files or a network is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from invariantnets.checkpoint import check_targets
+from invariantnets.data import RotatedImages
+from invariantnets.module import InvariantNet
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def names(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def hydra() -> Iterator[None]:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+    HydraConfig.instance().cfg = None
+    assert not GlobalHydra.instance().is_initialized()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def composed(*overrides: str, program: str = "train", folder: Path = Path("out")) -> DictConfig:
+    """The configuration of a command line, with a folder where Hydra would have made one."""
+    return compose(program, overrides=[f"paths.output_dir={folder}", "paths.data_dir=none", *overrides])
+
+
+def resolved(node: DictConfig) -> dict[str, Any]:
+    container = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(container, dict)
+    return container
+
+
+GROUPS = ["callbacks", "data", "experiment", "logger", "model", "paths", "probes", "trainer"]
+
+
+def test_no_group_is_forgotten() -> None:
+    assert sorted(path.name for path in CONF.iterdir() if path.is_dir()) == GROUPS
+    assert sorted(path.stem for path in CONF.glob("*.yaml")) == ["evaluate", "train"]
+
+
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group in GROUPS for name in names(group)])
+def test_every_choice_composes_and_resolves(group: str, name: str) -> None:
+    resolved(composed(f"{group}={name}"))
+
+
+@pytest.mark.parametrize("name", names("logger"))
+def test_evaluation_composes(name: str) -> None:
+    resolved(composed(f"logger={name}", program="evaluate"))
+
+
+@pytest.mark.parametrize("data", names("data"))
+@pytest.mark.parametrize("model", names("model"))
+def test_every_model_fits_every_data_set(data: str, model: str) -> None:
+    cfg = composed(f"data={data}", f"model={model}", "model.backbone.embedding_dim=24")
+    module, images = instantiate(cfg.model, _convert_="all"), instantiate(cfg.data, _convert_="all")
+    assert isinstance(module, InvariantNet) and isinstance(images, RotatedImages)
+    module.connect(images.spec, cfg.views)
+    assert images.angles == [-45, -30, -15, 0, 15, 30, 45]
+    ip2 = module.backbone.layers["ip2"]
+    assert (ip2.in_features, ip2.out_features) == (24, images.spec.num_classes)
+    for part in (resolved(cfg)["model"], resolved(cfg)["data"]):
+        check_targets(part, f"{model} on {data}")  # else its own checkpoints could not be loaded
+
+
+@pytest.mark.parametrize("model", names("model"))
+def test_solver_of_the_chapter(model: str) -> None:
+    module = instantiate(composed(f"model={model}").model, _convert_="all")
+    configured = module.configure_optimizers()
+    weights, biases = configured["optimizer"].param_groups
+    assert (weights["initial_lr"], weights["momentum"], weights["weight_decay"]) == (0.01, 0.9, 5e-4)
+    assert biases["initial_lr"] == 0.02
+    assert configured["lr_scheduler"]["scheduler"].lr_lambdas[0](10_000) == pytest.approx(2**-0.75)
+
+
+@pytest.mark.parametrize(("model", "views"), [("lenet", 1), ("mu_lenet", 1), ("pair_lenet", 2), ("pair_batch", 1)])
+def test_views_and_constraints(model: str, views: int) -> None:
+    cfg = composed(f"model={model}")
+    assert cfg.views == cfg.data.views == views
+    assert ("softmax" in dict(instantiate(cfg.model, _convert_="all").named_constraints())) == (model != "mu_lenet")
+
+
+def test_the_teacher_is_a_lenet_of_the_same_width() -> None:
+    cfg = resolved(composed("model=mu_lenet", "model.backbone.embedding_dim=32", "data=rotated_emnist", "seed=7"))
+    teacher = cfg["recipes"]["teacher"]["model"]
+    assert teacher["backbone"] == cfg["model"]["backbone"] and teacher["backbone"]["embedding_dim"] == 32
+    assert list(teacher["constraints"]) == ["softmax"] and teacher["seed"] == 7
+    module = instantiate(teacher, _convert_="all")
+    assert module.classifies and module.teacher is None
+
+
+def test_a_layer_of_weight_zero_is_dropped_from_the_command_line() -> None:
+    cfg = composed("model=pair_lenet", "model.constraints.pair.weights.conv1=0", "model.constraints.softmax=null")
+    (name, pair), *rest = instantiate(cfg.model, _convert_="all").named_constraints()
+    assert name == "pair" and not rest and "conv1" not in pair.layers and "ip1" in pair.layers
+
+
+@pytest.mark.parametrize("name", names("trainer"))
+def test_trainers(folder: Path, name: str) -> None:
+    cfg = composed(f"trainer={name}", folder=folder)
+    callbacks = [instantiate(c) for c in cfg.callbacks.values()]
+    assert len(callbacks) == 5 and all(isinstance(c, pl.Callback) for c in callbacks)
+    # Several processes need several devices, and CI has CPUs only.
+    options = {"accelerator": "cpu", "callbacks": callbacks, "logger": False}
+    trainer = instantiate(cfg.trainer, **options)
+    assert trainer.world_size == cfg.trainer.devices == (1 if name == "default" else 2)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "sed=1",
+        "model.lr=0.1",
+        "data.angle=[0]",
+        "trainer.epochs=3",
+        "callbacks.early_stoping=null",
+        "model=resnet",
+        "logger.x=1",
+    ],
+)
+def test_misspelt_overrides_are_refused(override: str) -> None:
+    with pytest.raises(HydraException):
+        composed(override)
+
+
+def test_the_experiment_is_the_chapters() -> None:
+    cfg = compose("train", overrides=["experiment=rudd2016"], return_hydra_config=True)
+    assert cfg.hydra.mode.name == "MULTIRUN" and cfg.hydra.launcher._target_.endswith("JoblibLauncher")
+    assert cfg.hydra.sweeper.params == {"model": "lenet,mu_lenet,pair_lenet", "seed": "1,2,3,4,5"}
+    assert cfg.data.source.name == "MNIST" and cfg.callbacks.early_stopping is None

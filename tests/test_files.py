@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from invariantnets.files import write_atomically
+
+
+@pytest.mark.parametrize(("content", "stored"), [("μ\n", "μ\n".encode()), (b"\x00\xff", b"\x00\xff"), ("", b"")])
+def test_writes_text_and_bytes_into_new_folders(tmp_path: Path, content: str | bytes, stored: bytes) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    assert write_atomically(str(path), content) == path
+    assert path.read_bytes() == stored
+    assert list(path.parent.iterdir()) == [path], "nothing is left beside it"
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, broken, full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_content_is_complete_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+    replace, seen = os.replace, []
+
+    def watched(source: str, target: Path) -> None:
+        seen.append((Path(source).read_text(), path.read_text()))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    write_atomically(path, "new" * 100_000)
+    assert seen == [("new" * 100_000, "old")]

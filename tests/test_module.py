@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+from invariantnets.backbones import lenet
+from invariantnets.constraints import MeanActivation, Pair, PairBatch, Softmax
+from invariantnets.data import Batch, DataSpec
+from invariantnets.errors import InvariantNetsError
+from invariantnets.module import InvariantNet, inverse_decay, logs_step
+
+SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=5e-4)
+SPEC = DataSpec((1, 28, 28), 10)
+
+
+def make(**changes: object) -> InvariantNet:
+    torch.manual_seed(0)
+    known = {"backbone": lenet(embedding_dim=20), "constraints": {"softmax": Softmax("ip2", 10)}, "optimizer": SGD}
+    return InvariantNet(**{**known, **changes})
+
+
+def make_batch(views: int = 2) -> Batch:
+    rng = torch.Generator().manual_seed(0)
+    index = torch.arange(5 * views).view(5, views)
+    image = torch.randint(256, (5, views, 1, 28, 28), dtype=torch.uint8, generator=rng)
+    return Batch(image, torch.tensor([0, 1, 2, 3, 3]), index, index // views)
+
+
+def test_every_parameter_is_trained_once_and_biases_twice_as_fast() -> None:
+    model = make(bias_lr_multiplier=2.0)
+    optimizer = model.configure_optimizers()
+    weights, biases = optimizer.param_groups
+    assert (weights["lr"], biases["lr"]) == (0.01, 0.02)
+    assert weights["momentum"] == biases["momentum"] == 0.9
+    trained = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(trained) == sorted(id(p) for p in model.parameters())
+    assert all(p.ndim == 1 for p in biases["params"]) and all(p.ndim > 1 for p in weights["params"])
+
+
+@pytest.mark.parametrize("multiplier", [1.0, 2.0])
+def test_the_inverse_schedule(multiplier: float) -> None:
+    model = make(bias_lr_multiplier=multiplier, scheduler=partial(inverse_decay, gamma=1e-2, power=0.75))
+    configured = model.configure_optimizers()
+    optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]
+    assert schedule["interval"] == "step"
+    for step in range(50):
+        rate = 0.01 * (1 + 0.01 * step) ** -0.75
+        assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([rate, multiplier * rate])
+        optimizer.step()
+        schedule["scheduler"].step()
+
+
+def test_caffes_rate_after_ten_thousand_steps() -> None:
+    scheduler = inverse_decay(SGD([torch.zeros(1, requires_grad=True)]))
+    assert scheduler.lr_lambdas[0](10_000) == pytest.approx(0.5946, abs=1e-4)  # lr 0.00594604 in Caffe's log
+
+
+def test_null_and_weightless_constraints_are_dropped() -> None:
+    constraints = {"softmax": None, "pair": Pair({"ip1": 1.0}), "other": PairBatch({"ip1": 1.0}, weight=0)}
+    model = make(constraints=constraints)
+    assert [name for name, _ in model.named_constraints()] == ["pair"]
+    assert not model.classifies and make().classifies
+    for empty in ({}, {"softmax": None}, {"softmax": Softmax("ip2", 10, weight=0)}):
+        with pytest.raises(InvariantNetsError, match="model.constraints is empty"):
+            make(constraints=empty)
+
+
+def test_constraints_on_unknown_layers_are_refused() -> None:
+    with pytest.raises(InvariantNetsError, match="no layer 'ip3'; this network has input, conv1"):
+        make(constraints={"pair": Pair({"ip3": 1.0})})
+
+
+def test_constraints_that_need_more_views_are_refused() -> None:
+    model = make(constraints={"softmax": Softmax("ip2", 10), "pair": Pair({"ip1": 1.0})})
+    with pytest.raises(InvariantNetsError, match="constraint pair compares 2 views .* the data give 1: set views=2"):
+        model.connect(SPEC, 1)
+    model.connect(SPEC, 2)
+    assert model.spec == SPEC
+
+
+def test_layers_keep_samples_and_views_apart() -> None:
+    model, batch = make(), make_batch(3)
+    found = model.layers(batch.image, ["conv1", "ip1"])
+    assert found["conv1"].shape == (5, 3, 20, 24, 24) and found["ip1"].shape == (5, 3, 20)
+    for b in range(5):
+        for v in range(3):
+            alone = model.backbone.features(batch.image[b, v][None], ["ip1"])["ip1"][0]
+            torch.testing.assert_close(found["ip1"][b, v], alone)
+
+
+def test_the_loss_is_the_weighted_sum_of_the_terms() -> None:
+    constraints = {"softmax": Softmax("ip2", 10, 0.5), "pair": Pair({"ip1": 1.0, "conv2": 2.0}, 3.0)}
+    model, batch = make(constraints=constraints), make_batch()
+    layers = model.layers(batch.image, ["conv2", "ip1", "ip2"])
+    terms = model.terms(layers, batch)
+    assert list(terms) == ["softmax", "pair", "loss"]
+    softmax, pair = (constraints[k](layers, batch) for k in ("softmax", "pair"))
+    torch.testing.assert_close(terms["loss"], 0.5 * softmax + 3.0 * pair)
+    torch.testing.assert_close(terms["pair"], 3.0 * pair)
+
+
+def logged(model: InvariantNet, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+    """What the module logs from now on."""
+    found: dict[str, Tensor] = {}
+    monkeypatch.setattr(model, "log_dict", lambda metrics, **kwargs: found.update(metrics))
+    return found
+
+
+@pytest.mark.parametrize("embedding", ["ip1", "conv1", "input"])
+def test_validation_returns_the_embedding_and_logs_every_term(monkeypatch: pytest.MonkeyPatch, embedding: str) -> None:
+    model, batch = make(backbone=lenet(embedding_dim=20, embedding=embedding)).eval(), make_batch(7)
+    metrics = logged(model, monkeypatch)
+    found = model.validation_step(batch, 0)["embedding"]
+    assert torch.equal(found, model.layers(batch.image, [embedding])[embedding].flatten(2))
+    assert set(metrics) == {"val/softmax", "val/loss", "val/accuracy"}
+    correct = model.layers(batch.image, ["ip2"])["ip2"].argmax(-1) == batch.label[:, None]
+    assert metrics["val/accuracy"] == correct.float().mean()
+
+
+def test_a_network_that_does_not_classify_logs_no_accuracy(monkeypatch: pytest.MonkeyPatch) -> None:
+    term = MeanActivation("ip1", 20, 10)
+    term.targets.zero_()
+    model = make(constraints={"softmax": None, "mean_activation": term}).eval()
+    metrics = logged(model, monkeypatch)
+    model.validation_step(make_batch(), 0)
+    assert set(metrics) == {"val/mean_activation", "val/loss"}
+
+
+def test_only_the_layers_that_are_needed_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make(constraints={"pair": Pair({"conv1": 1.0})})
+
+    def refuse(*args: object) -> None:
+        raise AssertionError("computed in vain")
+
+    monkeypatch.setattr(model.backbone.layers["pool1"], "forward", refuse)
+    model.trainer = SimpleNamespace(log_every_n_steps=50, global_step=0)  # not attached to a whole trainer
+    loss = model.training_step(make_batch(), 0)
+    assert loss.requires_grad and loss.isfinite()
+
+
+@pytest.mark.parametrize(("every", "steps"), [(1, [1, 2, 3, 4, 5, 6]), (3, [3, 6]), (50, []), (0, [])])
+def test_steps_that_are_logged(every: int, steps: list[int]) -> None:
+    trainer = SimpleNamespace(log_every_n_steps=every)
+    assert [step for step in range(1, 7) if logs_step(trainer, step)] == steps
+
+
+def test_checkpoints_carry_the_configuration() -> None:
+    model, checkpoint = make(), {}
+    model.config = {"model": {"a": 1}}
+    model.trainer = SimpleNamespace(logger=None)
+    model.on_save_checkpoint(checkpoint)
+    assert checkpoint["invariantnets"]["config"] == {"model": {"a": 1}}
+    assert checkpoint["invariantnets"]["wandb_id"] is None

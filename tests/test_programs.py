@@ -1,0 +1,114 @@
+"""train.py and evaluate.py from outside, as users meet them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from programs import SMALL, run
+
+from invariantnets.probes.result import read_jsonl
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one finished run, evaluation and report included."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    out, _ = run("train.py", *SMALL, "save_features=true", f"hydra.run.dir={folder}", cwd=folder.parent)
+    assert out.splitlines()[-1] == str(folder / "report.html")
+    return folder
+
+
+def test_a_run_leaves_everything(trained: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+    assert {"checkpoints", "csv", "results.jsonl", "provenance.json", "figures", "report.html"} <= names
+    results = read_jsonl(trained / "results.jsonl")
+    for result in results:
+        assert result.n > 0 and result.split in ("train", "test")
+        if result.target != "features" and result.metric in ("accuracy", "r2", "rmse", "mae"):
+            assert result.chance is not None and result.low <= result.value <= result.high
+    assert {"softmax", "mav", "ridge", "ridge/per_label", "knn", "mlp", "strongest"} <= {r.probe for r in results}
+    header, *rows = (trained / "csv" / "version_0" / "metrics.csv").read_text().splitlines()
+    assert {"val/loss", "val/accuracy", "train/loss"} <= set(header.split(",")) and rows
+
+
+def test_a_checkpoint_moved_elsewhere_gives_the_same_numbers(trained: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere.ckpt"
+    shutil.copy(trained / "checkpoints" / "best.ckpt", moved)
+    probes = [word for word in SMALL if word.startswith("probes.")]
+    run("evaluate.py", f"ckpt_path={moved}", *probes, f"hydra.run.dir={tmp_path / 'out'}", cwd=tmp_path)
+    assert read_jsonl(tmp_path / "out" / "results.jsonl") == read_jsonl(trained / "results.jsonl")
+    assert json.loads((tmp_path / "out" / "provenance.json").read_text())["checkpoint"] == str(moved)
+
+
+def test_the_saved_table_gives_the_same_numbers(trained: Path, tmp_path: Path) -> None:
+    probes = [word for word in SMALL if word.startswith("probes.")]
+    run("evaluate.py", f"features={trained / 'features' / 'ip1'}", *probes, "hydra.run.dir=out", cwd=tmp_path)
+    assert read_jsonl(tmp_path / "out" / "results.jsonl") == read_jsonl(trained / "results.jsonl")
+
+
+def test_two_processes_train_one_network(tmp_path: Path) -> None:
+    """DDP with two processes of 8 images takes the steps of one process with 16."""
+    common = (*SMALL, "evaluate=false", "callbacks.online_probes=null", "seed=3")
+    run("train.py", *common, "data.batch_size=16", "hydra.run.dir=one", cwd=tmp_path)
+    run("train.py", *common, "data.batch_size=8", "trainer=ddp", "trainer.accelerator=cpu", *common,
+        "hydra.run.dir=two", cwd=tmp_path)  # fmt: skip
+    one, two = (torch.load(tmp_path / k / "checkpoints" / "last.ckpt", weights_only=True) for k in ("one", "two"))
+    assert one["global_step"] == two["global_step"]
+    for name, weights in one["state_dict"].items():
+        torch.testing.assert_close(two["state_dict"][name], weights, rtol=1e-4, atol=1e-5)
+
+
+def test_a_bad_job_of_a_sweep_costs_the_others_nothing(tmp_path: Path) -> None:
+    _, err = run(
+        "train.py", "-m", *SMALL, "model=lenet,pair_lenet", "model.backbone.embedding=ip1,ip7",
+        "hydra.sweep.dir=sweep", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", cwd=tmp_path, code=2,
+    )  # fmt: skip
+    assert "there is no layer 'ip7'" in err.splitlines()[-1]
+    assert len(list((tmp_path / "sweep").glob("*/results.jsonl"))) == 2
+    out, _ = run("evaluate.py", "sweep=sweep", cwd=tmp_path)
+    assert out.splitlines()[-1] == "sweep/report.html"
+    page = (tmp_path / "sweep" / "report.html").read_text()
+    assert all(f"{job}/report.html" in page for job in (0, 2))
+
+
+def test_a_sweep_ends_with_one_report(tmp_path: Path) -> None:
+    out, _ = run("train.py", "-m", *SMALL, "seed=0,1", "hydra.sweep.dir=sweep", cwd=tmp_path)
+    assert out.splitlines()[-1] == "sweep/report.html"
+    assert "n = 2 seeds" in (tmp_path / "sweep" / "report.html").read_text()
+
+
+def test_a_sweep_of_several_processes_is_refused(tmp_path: Path) -> None:
+    _, err = run("train.py", "-m", *SMALL, "trainer=ddp", "trainer.accelerator=cpu", "seed=0,1", cwd=tmp_path, code=2)
+    assert "trainer=ddp_spawn" in err.splitlines()[-1]
+
+
+def test_bad_input_to_evaluate_is_one_line_and_spoils_no_earlier_result(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.ckpt").write_bytes((trained / "checkpoints" / "best.ckpt").read_bytes()[:9000])
+    shutil.copytree(trained, tmp_path / "out")
+    for given, expected in (("ckpt_path=cut.ckpt", "truncated or damaged"), ("ckpt_path=none.ckpt", "no such checkpoint")):
+        out, err = run("evaluate.py", given, "hydra.run.dir=out", cwd=tmp_path, code=2)
+        assert expected in err.splitlines()[-1] and err.splitlines()[-1].startswith("error: ")
+        assert "Traceback" not in err + out
+    for name in ("results.jsonl", "report.html"):
+        assert (tmp_path / "out" / name).read_bytes() == (trained / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("model=pairlenet", "model=pair_lenet"),
+        ("model.backbone.embeding_dim=3", "embedding_dim"),
+        ("model.optimizer.lr=1e6", "training collapsed"),
+        ("data=rotated_kmnist", "INVARIANTNETS_DATA"),
+        ("hydra.run.dir=/proc/nowhere", "nowhere"),
+    ],
+)
+def test_bad_input_to_train_is_one_line(tmp_path: Path, override: str, expected: str) -> None:
+    offline = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "INVARIANTNETS_DATA": str(tmp_path)}
+    out, err = run("train.py", *SMALL, override, cwd=tmp_path, code=2, **offline)
+    assert expected in err.splitlines()[-1] and err.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in err + out
