@@ -14,10 +14,11 @@ run: $(READY)  ## train PAIR-LeNet on the embedded digits, evaluate it, print th
 	$(BIN)/python train.py model=pair_lenet
 
 test: $(READY)  ## run the tests, but for those marked slow
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 bench: $(READY)  ## measure the ratios of benchmarks/README.md
@@ -28,7 +29,7 @@ bench: $(READY)  ## measure the ratios of benchmarks/README.md
 lock: $(READY)  ## resolve the newest versions into requirements.lock
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --all-extras --upgrade --no-config --no-python-downloads \
-		--default-index https://pypi.org/simple --no-annotate --no-emit-index-url --no-emit-find-links \
+		--no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --output-file requirements.lock
 
 clean:  ## remove the environment and caches, never results

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,14 +37,13 @@ def caught(overrides: list[str]) -> BaseException:
         ("model.backbone.embeding_dim=1", "Did you mean model.backbone.embedding_dim?"),
         ("qqqqqq=1", "Could not override 'qqqqqq'.*--help and --cfg job list what there is"),
         ("~qqqqqq", "Could not delete from config. 'qqqqqq' does not exist."),
-        ("seed=[1", "seed"),
+        ("seed=[1", "at input '[1'"),
     ],
 )
 def test_misspelt_command_lines(override: str, message: str) -> None:
     text = describe(caught([override]))
     assert "\n" not in text and "search path" not in text and "unexpected" not in text
-    before, _, after = message.partition(" .* ")
-    for part in message.replace(".*", "\0").split("\0"):
+    for part in message.split(".*"):
         assert part.strip() in text
 
 
@@ -118,7 +118,7 @@ def interrupt_in_lightning() -> None:
     try:
         interrupt()
     except KeyboardInterrupt:
-        raise SystemExit(1)  # noqa: B904 - as Lightning does
+        sys.exit(1)  # as Lightning does
 
 
 @pytest.mark.parametrize("main", [interrupt, interrupt_in_lightning])

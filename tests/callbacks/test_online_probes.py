@@ -19,6 +19,8 @@ from invariantnets.errors import CollapseError
 from invariantnets.module import InvariantNet
 
 ANGLES = [-30, 0, 30]
+# Epochs are short here, and the loss is not logged.
+pytestmark = pytest.mark.filterwarnings("ignore:The number of training batches")
 
 
 def few() -> Images:

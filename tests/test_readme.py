@@ -1,0 +1,50 @@
+"""Every command of the README runs, at a small scale, in the order in which it stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from programs import ROOT, SMALL, run
+
+BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
+PROGRAMS = [command.removeprefix("python ") for command in COMMANDS if command.startswith("python ")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a user has been working: what the README calls ``my_…`` is there."""
+    folder = tmp_path_factory.mktemp("readme")
+    rng = np.random.default_rng(0)
+    np.savez(
+        folder / "my_features.npz",
+        embedding=rng.normal(size=(120, 6)).astype(np.float32),
+        label=np.tile(np.arange(4), 30),
+        split=np.repeat(["train", "val", "test"], 40),
+        yaw=rng.normal(size=120),
+    )
+    run("train.py", *SMALL, "hydra.run.dir=outputs/my_run", cwd=folder)
+    shutil.copytree(folder / "outputs" / "my_run", folder / "multirun" / "my_sweep" / "0")
+    return folder
+
+
+def test_commands_that_are_no_program_of_ours_are_targets_of_make() -> None:
+    others = [command for command in COMMANDS if not command.startswith("python ")]
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert others and all(command.split()[0] == "make" and command.split()[1] in targets for command in others)
+
+
+@pytest.mark.parametrize("command", PROGRAMS)
+def test_command(folder: Path, command: str) -> None:
+    program, *words = shlex.split(command)
+    small = [word for word in SMALL if program == "train.py" or word.startswith("probes.")]
+    if "experiment=rudd2016" in words:  # its fifteen jobs are for a free hour; here two on the embedded digits
+        small += ["data=rotated_digits", "model=lenet,pair_lenet", "seed=1"]
+    out, _ = run(program, *small, *words, cwd=folder)
+    assert (folder / out.splitlines()[-1]).name == "report.html"
+    assert (folder / out.splitlines()[-1]).is_file()
