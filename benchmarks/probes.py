@@ -7,18 +7,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LinearRegression, Ridge
-from sklearn.metrics import r2_score
-from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.features import ANGLES, CLASSES, make_table
 from benchmarks.timing import alternate, cpu_seconds, ratio
-from invariantnets.analysis.spectrum import singular_values
 from invariantnets.probes import mav
-from invariantnets.probes.bootstrap import Bootstrap, ratio as share
 from invariantnets.probes.linear import LAMBDAS, fit_ridge
-from invariantnets.probes.moments import Moments, class_moments, moments
-from invariantnets.probes.neighbours import nearest, neighbour_means
+from invariantnets.probes.moments import Moments, class_moments
 
 PENALTIES = LAMBDAS[::8]  # scikit-learn factorises anew for each: a part of ours keeps this benchmark short
 TRAIN, VAL = 49_000, 11_200  # rows
@@ -117,7 +112,9 @@ def compare(fast: Callable[[], Any], slow: Callable[[], Any], equal: Callable[[A
 
 
 if __name__ == "__main__":
-    import torch, time
+    import time
+
+    import torch
     torch.set_num_threads(1)
     d = Rows()
     print(compare(lambda: ours(d, (0.0,)), lambda: least_squares(d), difference, 1e-2, 2), flush=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from programs import SMALL, run
 
 from invariantnets.probes.result import read_jsonl
+from programs import SMALL, run
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,10 @@ def test_a_sweep_of_several_processes_is_refused(tmp_path: Path) -> None:
 def test_bad_input_to_evaluate_is_one_line_and_spoils_no_earlier_result(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.ckpt").write_bytes((trained / "checkpoints" / "best.ckpt").read_bytes()[:9000])
     shutil.copytree(trained, tmp_path / "out")
-    for given, expected in (("ckpt_path=cut.ckpt", "truncated or damaged"), ("ckpt_path=none.ckpt", "no such checkpoint")):
+    for given, expected in (
+        ("ckpt_path=cut.ckpt", "truncated or damaged"),
+        ("ckpt_path=none.ckpt", "no such checkpoint"),
+    ):
         out, err = run("evaluate.py", given, "hydra.run.dir=out", cwd=tmp_path, code=2)
         assert expected in err.splitlines()[-1] and err.splitlines()[-1].startswith("error: ")
         assert "Traceback" not in err + out
@@ -108,7 +111,11 @@ def test_bad_input_to_evaluate_is_one_line_and_spoils_no_earlier_result(trained:
     ],
 )
 def test_bad_input_to_train_is_one_line(tmp_path: Path, override: str, expected: str) -> None:
-    offline = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "INVARIANTNETS_DATA": str(tmp_path)}
+    offline = {
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "INVARIANTNETS_DATA": str(tmp_path),
+    }
     out, err = run("train.py", *SMALL, override, cwd=tmp_path, code=2, **offline)
     assert expected in err.splitlines()[-1] and err.splitlines()[-1].startswith("error: ")
     assert "Traceback" not in err + out

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from programs import SMALL, run, start
 
 LONG = (*SMALL, "trainer.max_epochs=8", "data.epoch_batches=30", "evaluate=false", "callbacks.online_probes=null")

@@ -71,6 +71,9 @@ class InvariantNet(pl.LightningModule):
         self.config: dict[str, Any] | None = None
         self.spec: DataSpec | None = None
         self._needed = [n for n in backbone.layer_names if any(n in c.layers for c in kept.values())]
+        # What comes after the last layer that a constraint sees has no gradient that DDP could wait for.
+        for name in backbone.layer_names[backbone.layer_names.index(self._needed[-1]) + 1 :]:
+            backbone.layers[name].requires_grad_(False)
 
     def named_constraints(self) -> Iterator[tuple[str, Constraint]]:
         """Name and constraint, in order."""

@@ -126,7 +126,8 @@ def train_first(cfg: DictConfig, name: str, folder: Path) -> Path:
     Returns:
         Its best checkpoint.
     """
-    recipe = OmegaConf.create({**cfg, **plain(cfg.recipes[name]), "recipes": {}})
+    changed: dict[Any, Any] = {**cfg, **plain(cfg.recipes[name]), "recipes": {}}
+    recipe = OmegaConf.create(changed)
     last = folder / name / "checkpoints" / "last.ckpt"
     log.info("training the %s first, in %s", name, folder / name)
     return fit(recipe, folder / name, last if last.is_file() else None)
