@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from invariantnets.cli import describe, run_main
+from invariantnets.cli import ONE_LINE, describe, run_main
 from invariantnets.errors import CollapseError, InvariantNetsError
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -89,7 +89,9 @@ def test_unexpected_errors_name_their_type() -> None:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # run_main sets it: put it back afterwards
+    for name in ("HYDRA_FULL_ERROR", ONE_LINE):  # run_main sets them: put them back afterwards
+        monkeypatch.setenv(name, "0")
+        monkeypatch.delenv(name)
 
 
 def test_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,6 +110,13 @@ def test_the_whole_trace_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(InvariantNetsError, match="name the thing"):
         run_main(lambda: refuse("name the thing"))
+
+
+def test_a_child_process_does_not_take_our_switch_for_the_users_wish(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):  # the second call finds the environment that the first has left
+        with pytest.raises(SystemExit):
+            run_main(lambda: refuse("name the thing"))
+    assert capsys.readouterr().err == "error: name the thing\n" * 2
 
 
 def interrupt() -> None:

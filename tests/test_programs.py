@@ -93,7 +93,7 @@ def test_bad_input_to_evaluate_is_one_line_and_spoils_no_earlier_result(trained:
         ("ckpt_path=cut.ckpt", "truncated or damaged"),
         ("ckpt_path=none.ckpt", "no such checkpoint"),
     ):
-        out, err = run("evaluate.py", given, "hydra.run.dir=out", cwd=tmp_path, code=2)
+        out, err = run("evaluate.py", f"ckpt_path={given}", "hydra.run.dir=out", cwd=tmp_path, code=2)
         assert expected in err.splitlines()[-1] and err.splitlines()[-1].startswith("error: ")
         assert "Traceback" not in err + out
     for name in ("results.jsonl", "report.html"):

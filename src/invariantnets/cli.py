@@ -15,6 +15,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from invariantnets.errors import InvariantNetsError
 
 READABLE = (HydraException, OmegaConfBaseException)
+ONE_LINE = "INVARIANTNETS_ONE_LINE_ERRORS"
 UNWRITABLE = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
 
@@ -23,10 +24,12 @@ def run_main(main: Callable[[], object]) -> None:
 
     ``HYDRA_FULL_ERROR=1`` gives the whole trace instead.
     """
-    if os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0"):
+    if os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0") and ONE_LINE not in os.environ:
         main()
         return
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would otherwise print its own shortened trace and exit
+    # Hydra would otherwise print its own shortened trace and exit. Processes that Lightning starts for DDP
+    # inherit the variable, and must know that it was not the user's wish.
+    os.environ.update({"HYDRA_FULL_ERROR": "1", ONE_LINE: "1"})
     try:
         main()
     except (KeyboardInterrupt, SystemExit) as end:

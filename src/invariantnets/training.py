@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,8 @@ def fit(cfg: DictConfig, folder: Path, resume: Path | None, after: Callable[[Pat
     Raises:
         InvariantNetsError: a configuration that cannot work, or a collapse.
     """
+    # Lightning 2.6 beside torch 2.14 and later: nothing that a user could mend.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.paths.output_dir = str(folder)
