@@ -1,35 +1,42 @@
-"""Our probes against the same numbers from scikit-learn and numpy, on 60,000 × 500 features."""
+"""Our probes against the same numbers from scikit-learn and numpy, on 60,200 × 500 features."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.features import ANGLES, CLASSES, make_table
 from benchmarks.timing import alternate, cpu_seconds, ratio
+from invariantnets.analysis.spectrum import singular_values
 from invariantnets.probes import mav
+from invariantnets.probes.bootstrap import LEVELS, Bootstrap
+from invariantnets.probes.bootstrap import ratio as quotient
 from invariantnets.probes.linear import LAMBDAS, fit_ridge
-from invariantnets.probes.moments import Moments, class_moments
+from invariantnets.probes.moments import class_moments, moments
+from invariantnets.probes.neighbours import nearest, neighbour_means
 
-PENALTIES = LAMBDAS[::8]  # scikit-learn factorises anew for each: a part of ours keeps this benchmark short
-TRAIN, VAL = 49_000, 11_200  # rows
+IMAGES = (7000, 1600, 7)  # of train, val and (unused) test; seven rows each
+REPLICATES, NEIGHBOURS, QUERIES, SEARCHED = 200, 16, 4000, 20_000
+Answer = dict[str, np.ndarray]
 
 
 class Rows:
-    """The rows of train and validation, and what is regressed on."""
+    """The rows of train and validation, and what is regressed on: the angle, and indicators of its values."""
 
     def __init__(self) -> None:
-        table = make_table((TRAIN // len(ANGLES), VAL // len(ANGLES), 7))
+        self.table = make_table(IMAGES)
         self.x, self.y, self.label = {}, {}, {}
         for split in ("train", "val"):
-            part = table.part(split)
+            part = self.table.part(split)
+            angle = part.nuisance["angle"][:, None]
             self.x[split], self.label[split] = part.features["ip1"], part.label
-            angle = part.nuisance["angle"]
-            self.y[split] = np.concatenate([angle[:, None], angle[:, None] == ANGLES], 1)  # the angle, its indicators
+            self.y[split] = np.concatenate([angle, angle == ANGLES], 1)
 
     def angle(self, split: str, label: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Features and angle of all rows, or of one class."""
@@ -37,21 +44,16 @@ class Rows:
         return self.x[split][rows], self.y[split][rows, 0]
 
 
-Answer = dict[str, np.ndarray]
-
-
-def ours(data: Rows, penalties: tuple[float, ...]) -> Answer:
-    """One pass of sufficient statistics; everything else from them."""
+def from_statistics(data: Rows, penalties: tuple[float, ...]) -> Answer:
+    """Ours: one pass of sufficient statistics; the blind regressor, one per class and all means follow."""
     train, val = (class_moments(data.x[s], data.y[s], data.label[s], CLASSES) for s in ("train", "val"))
-
-    def angle(parts: list[Moments]) -> list[Moments]:
-        return [m.targets(slice(0, 1)) for m in parts]
-
-    blind = fit_ridge(angle([sum(train[1:], train[0])]), angle([sum(val[1:], val[0])]), [slice(0, 1)], penalties)
-    by_class = fit_ridge(angle(train), angle(val), [slice(0, 1)], penalties)
+    column = slice(0, 1)
+    fit, choice = ([m.targets(column) for m in split] for split in (train, val))
+    (blind,) = fit_ridge([sum(fit[1:], fit[0])], [sum(choice[1:], choice[0])], [column], penalties)
+    by_class = fit_ridge(fit, choice, [column], penalties)
     return {
-        "coefficients": np.stack([model.coef[:, 0] for model in [*blind, *by_class]]),
-        "penalties": np.array([blind[0].penalty[0], by_class[0].penalty[0]]),
+        "coefficients": np.stack([model.coef[:, 0] for model in (blind, *by_class)]),
+        "penalties": np.array([blind.penalty[0], by_class[0].penalty[0]]),
         "means": mav.mean_activation_vectors(train),
         "means at each angle": mav.means_per_value(train, slice(1, None)),
     }
@@ -60,63 +62,109 @@ def ours(data: Rows, penalties: tuple[float, ...]) -> Answer:
 def class_means(data: Rows) -> Answer:
     """The mean of each class, and at each angle, by numpy."""
     x, label, at = data.x["train"], data.label["train"], data.y["train"][:, 1:] > 0
-    mean = np.stack([x[label == c].mean(0, dtype=np.float64) for c in range(CLASSES)])
-    cells = [[x[(label == c) & at[:, a]].mean(0, dtype=np.float64) for c in range(CLASSES)] for a in range(len(ANGLES))]
-    return {"means": mean, "means at each angle": np.array(cells)}
+    means = [x[label == c].mean(0, dtype=np.float64) for c in range(CLASSES)]
+    cells = [[x[(label == c) & column].mean(0, dtype=np.float64) for c in range(CLASSES)] for column in at.T]
+    return {"means": np.array(means), "means at each angle": np.array(cells)}
 
 
 def least_squares(data: Rows) -> Answer:
-    """LinearRegression for all rows and for each class."""
-    fits = [LinearRegression().fit(*data.angle("train", c)) for c in (None, *range(CLASSES))]
+    """LinearRegression of all rows and of each class, and the means."""
+    fits = [LinearRegression().fit(*data.angle("train", label)) for label in (None, *range(CLASSES))]
     return {"coefficients": np.stack([fit.coef_ for fit in fits]), **class_means(data)}
 
 
 def ridge_path(data: Rows) -> Answer:
-    """Ridge at every penalty; one is chosen for all rows, and one for the classes together, by validation error."""
+    """Ridge at every penalty, in float64; one is chosen for all rows and one for the classes together."""
     chosen, coefficients = [], []
     for labels in ([None], list(range(CLASSES))):
-        errors, fits = np.zeros(len(PENALTIES)), []
+        error, fits = np.zeros(len(LAMBDAS)), []
         for label in labels:
             (x, y), (x_val, y_val) = data.angle("train", label), data.angle("val", label)
-            scaler = StandardScaler().fit(x)
-            z, z_val = scaler.transform(x), scaler.transform(x_val)
-            path = [Ridge(penalty * len(y) if np.isfinite(penalty) else 1e30).fit(z, y) for penalty in PENALTIES]
-            errors += [((fit.predict(z_val) - y_val) ** 2).sum() for fit in path]
-            fits.append([fit.coef_ / scaler.scale_ for fit in path])
-        best = int(errors.argmin())
-        chosen.append(PENALTIES[best])
+            scaler = StandardScaler().fit(x.astype(np.float64))
+            z, z_val = scaler.transform(x.astype(np.float64)), scaler.transform(x_val.astype(np.float64))
+            # An infinite penalty predicts the mean; 1e30 does the same.
+            path = [Ridge(min(penalty * len(y), 1e30)).fit(z, y) for penalty in LAMBDAS]
+            error += [((model.predict(z_val) - y_val) ** 2).sum() for model in path]
+            fits.append([model.coef_ / scaler.scale_ for model in path])
+        best = int(error.argmin())
+        chosen.append(LAMBDAS[best])
         coefficients += [path[best] for path in fits]
     return {"coefficients": np.stack(coefficients), "penalties": np.array(chosen), **class_means(data)}
 
 
-def difference(answer: Answer, reference: Answer) -> float:
-    """Largest difference, relative to the largest number of each part."""
-    return max(float(np.abs(answer[k] - v).max() / np.abs(v).max()) for k, v in reference.items())
+def difference(ours: Answer, theirs: Answer) -> float:
+    """Largest difference between two answers, relative to the largest number of each part."""
+    return max(float(np.abs(ours[name] - part).max() / np.abs(part).max()) for name, part in theirs.items())
 
 
-def compare(fast: Callable[[], Any], slow: Callable[[], Any], equal: Callable[[Any, Any], float], tolerance: float, rounds: int) -> dict[str, float]:
-    """CPU seconds of both, how many times faster the first is, and how much the answers differ.
+def neighbours(data: Rows, ours: bool) -> Answer:
+    """The angle of the first validation rows by kNN."""
+    x, y = data.x["train"][:SEARCHED], data.y["train"][:SEARCHED, :1]
+    centre = x.mean(0)
+    fit, queries = x - centre, data.x["val"][:QUERIES] - centre
+    if ours:
+        return {"prediction": neighbour_means(y, nearest(fit, queries, NEIGHBOURS), (NEIGHBOURS,))[0]}
+    return {"prediction": KNeighborsRegressor(NEIGHBOURS, algorithm="brute").fit(fit, y).predict(queries)}
+
+
+def hits(data: Rows) -> np.ndarray:
+    """``(N, 2)``: a made-up classifier's hits and ones, whose sums give its accuracy."""
+    source = data.table.part("train").source
+    return np.stack([np.sin(source) > -0.5, np.ones(len(source))], 1).astype(np.float64)
+
+
+def interval(data: Rows, ours: bool) -> Answer:
+    """95 % interval of an accuracy, resampling sources; the loop gathers the drawn sources' rows."""
+    source, quantities, rng = data.table.part("train").source, hits(data), np.random.default_rng(0)
+    if ours:
+        return {"interval": np.concatenate(Bootstrap(source, REPLICATES, rng).interval(quantities, quotient)[1:])}
+    unique, replicates = np.unique(source), []
+    rows_of = np.argsort(source, kind="stable").reshape(len(unique), -1)
+    for _ in range(REPLICATES):
+        total = quantities[rows_of[rng.integers(len(unique), size=len(unique))].ravel()].sum(0)
+        replicates.append(total[0] / total[1])
+    return {"interval": np.percentile(replicates, LEVELS)}
+
+
+def scree(data: Rows, ours: bool) -> Answer:
+    """Singular values of the mean-centred features."""
+    x = data.x["train"]
+    if ours:
+        return {"values": singular_values(moments(x, np.zeros((len(x), 0))).xx)}
+    return {"values": np.linalg.svd(x - x.mean(0), compute_uv=False)}
+
+
+def compare(
+    ours: Callable[[], Answer], theirs: Callable[[], Answer], tolerance: float, rounds: int
+) -> dict[str, float]:
+    """CPU seconds of both, how many times faster ours is, and how much the answers differ.
 
     Raises:
         AssertionError: they differ by more than the tolerance.
     """
-    answers: dict[str, Any] = {}
+    answers: dict[str, Answer] = {}
 
-    def run(name: str, work: Callable[[], Any]) -> Callable[[], float]:
-        return lambda: cpu_seconds(lambda: answers.__setitem__(name, work()))
+    def timed(name: str, work: Callable[[], Answer]) -> Callable[[], float]:
+        return lambda: cpu_seconds(lambda: answers.update({name: work()}))
 
-    found = alternate({"fast": run("fast", fast), "slow": run("slow", slow)}, rounds)
-    error = equal(answers["fast"], answers["slow"])
-    assert error <= tolerance, f"the answers differ by {error}, more than {tolerance}"
-    return {"ours, s": float(np.median(found["fast"])), "theirs, s": float(np.median(found["slow"])), "times": ratio(found["slow"], found["fast"]), "difference": error}
+    found = alternate({"ours": timed("ours", ours), "theirs": timed("theirs", theirs)}, rounds)
+    error = difference(answers["ours"], answers["theirs"])
+    assert error <= tolerance, f"the answers differ by {error:.2g}, more than {tolerance:g}"
+    seconds = {name: statistics.median(of_name) for name, of_name in found.items()}
+    return {**seconds, "times": ratio(found["theirs"], found["ours"]), "difference": error, "tolerance": tolerance}
 
 
-if __name__ == "__main__":
-    import time
-
-    import torch
-    torch.set_num_threads(1)
-    d = Rows()
-    print(compare(lambda: ours(d, (0.0,)), lambda: least_squares(d), difference, 1e-2, 2), flush=True)
-    t = time.time()
-    print(compare(lambda: ours(d, PENALTIES), lambda: ridge_path(d), difference, 1e-2, 1), time.time() - t)
+def measure() -> dict[str, dict[str, float]]:
+    """Every comparison by name."""
+    data = Rows()
+    return {
+        "linear probes, 34 penalties / Ridge": compare(
+            lambda: from_statistics(data, LAMBDAS), lambda: ridge_path(data), 1e-6, 1
+        ),
+        "linear probes, no penalty / LinearRegression": compare(
+            lambda: from_statistics(data, (0.0,)), lambda: least_squares(data), 1e-3, 5
+        ),
+        "kNN / KNeighborsRegressor": compare(lambda: neighbours(data, True), lambda: neighbours(data, False), 1e-6, 5),
+        "bootstrap / loop": compare(lambda: interval(data, True), lambda: interval(data, False), 1e-5, 5),
+        "scree / numpy svd": compare(lambda: scree(data, True), lambda: scree(data, False), 1e-4, 3),
+    }

@@ -63,8 +63,8 @@ def test_agrees_with_one_image_at_a_time(data: RotatedImages) -> None:
 def test_wide_layers_are_projected_and_say_so(data: RotatedImages) -> None:
     model = make_model()
     whole = extract(model, data, ["ip1", "pool1"], max_width=5000)
-    table = extract(model, data, ["ip1", "pool1"], max_width=500, meta={"by": "test"})
-    assert table.meta == {"by": "test", "projected": {"pool1": 20 * 12 * 12}}
+    table = extract(model, data, ["ip1", "pool1"], max_width=500)
+    assert table.meta == {"projected": {"pool1": 20 * 12 * 12}}
     assert np.array_equal(table.features["ip1"], whole.features["ip1"])
     x, z = whole.features["pool1"], table.features["pool1"]
     assert z.shape == (120, 500)
@@ -87,12 +87,6 @@ def test_the_model_is_left_as_it_was(data: RotatedImages, training: bool) -> Non
 
 def test_a_network_that_does_not_classify_predicts_nothing(data: RotatedImages) -> None:
     assert extract(make_model(classifies=False), data, ["ip1"]).prediction is None
-
-
-def test_progress_is_told_for_every_batch(data: RotatedImages) -> None:
-    told: list[tuple[str, int, int]] = []
-    extract(make_model(), data, ["ip1"], progress=lambda *step: told.append(step))
-    assert told == [("train", 1, 1), ("val", 1, 1), ("test", 1, 1)]
 
 
 def test_unknown_layers_are_refused(data: RotatedImages) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -23,8 +23,6 @@ def extract(
     *,
     device: str | torch.device = "cpu",
     max_width: int = 1024,
-    meta: dict[str, Any] | None = None,
-    progress: Callable[[str, int, int], None] = lambda split, done, total: None,
 ) -> FeatureTable:
     """Features of every image of every split, in order, from one pass over the data.
 
@@ -38,8 +36,6 @@ def extract(
         layers: names of layers.
         device: where to run.
         max_width: widest layer that is kept as it is.
-        meta: provenance to be kept with the table.
-        progress: called with the split, the batches done and their number.
 
     Returns:
         A table whose ``source`` is the image before rotation.
@@ -48,47 +44,43 @@ def extract(
     backbone.check(layers)
     was_training, home = model.training, next(model.parameters()).device
     model.eval().to(device)
+    names = list(dict.fromkeys([*layers, *([backbone.classifier] if model.classifies else [])]))
+    blank = model.layers(torch.zeros(1, 1, *data.spec.image_shape, device=device), layers)
+    widths = {name: blank[name].numel() for name in layers}
+    projections = {name: _projection(width, max_width).to(device) for name, width in widths.items() if width > max_width}
     sizes = {split: len(data.bank(split)) * len(data.angles) for split in SPLITS}
     rows = sum(sizes.values())
-    features: dict[str, np.ndarray] = {}
-    projections: dict[str, Tensor] = {}
-    projected: dict[str, int] = {}
-    label, source = np.empty(rows, np.int64), np.empty(rows, np.int64)
-    prediction = np.empty(rows, np.int64) if model.classifies else None
+    features = {name: np.empty((rows, min(width, max_width)), np.float32) for name, width in widths.items()}
+    columns = {name: np.empty(rows, np.int64) for name in ("label", "source", "prediction")}
     nuisance = {n.name: np.empty(rows) for n in data.spec.nuisances}
-    names = list(dict.fromkeys([*layers, *([backbone.classifier] if model.classifies else [])]))
     start = 0
-    for split in SPLITS:
-        loader = data.loader(split)
-        for number, batch in enumerate(loader, 1):
-            found = model.layers(batch.image.to(device), names)
-            stop = start + batch.index.numel()
-            for name in layers:
-                x = found[name].flatten(0, 1).flatten(1)
-                if name not in features:
-                    if x.shape[1] > max_width:
-                        projected[name] = x.shape[1]
-                        noise = torch.randn(x.shape[1], max_width, generator=torch_rng(0, x.shape[1]))
-                        projections[name] = noise.to(device) / max_width**0.5
-                    features[name] = np.empty((rows, min(x.shape[1], max_width)), np.float32)
-                features[name][start:stop] = (x @ projections[name] if name in projections else x).float().cpu().numpy()
-            label[start:stop] = batch.label.repeat_interleave(batch.index.shape[1]).cpu().numpy()
-            source[start:stop] = batch.source.flatten().cpu().numpy()
-            for name, values in batch.nuisance.items():
-                nuisance[name][start:stop] = values.flatten().cpu().numpy()
-            if prediction is not None:
-                prediction[start:stop] = found[backbone.classifier].argmax(-1).flatten().cpu().numpy()
-            start = stop
-            progress(split, number, len(loader))
+    for batch in itertools.chain.from_iterable(data.loader(split) for split in SPLITS):
+        found = {name: x.flatten(0, 1).flatten(1) for name, x in model.layers(batch.image.to(device), names).items()}
+        here = slice(start, start + batch.index.numel())
+        for name in layers:
+            x = found[name] @ projections[name] if name in projections else found[name]
+            features[name][here] = x.float().cpu().numpy()
+        columns["label"][here] = batch.label.repeat_interleave(batch.index.shape[1]).cpu().numpy()
+        columns["source"][here] = batch.source.flatten().cpu().numpy()
+        if model.classifies:
+            columns["prediction"][here] = found[backbone.classifier].argmax(1).cpu().numpy()
+        for name, values in batch.nuisance.items():
+            nuisance[name][here] = values.flatten().cpu().numpy()
+        start = here.stop
     model.train(was_training).to(home)
     return FeatureTable(
         features=features,
-        label=label,
+        label=columns["label"],
         split=np.repeat(SPLITS, [sizes[split] for split in SPLITS]),
-        source=source,
+        source=columns["source"],
         nuisance=nuisance,
         nuisances=data.spec.nuisances,
         num_classes=data.spec.num_classes,
-        prediction=prediction,
-        meta={**(meta or {}), "projected": projected},
+        prediction=columns["prediction"] if model.classifies else None,
+        meta={"projected": {name: widths[name] for name in projections}},
     )
+
+
+def _projection(width: int, max_width: int) -> Tensor:
+    """``(width, max_width)`` Gaussian, the same for every network with a layer of that width."""
+    return torch.randn(width, max_width, generator=torch_rng(0, width)) / max_width**0.5
