@@ -104,7 +104,7 @@ def run_probes(
     *,
     seed: int = 0,
     bootstrap: int = 1000,
-    knn_rows: int = 20_000,
+    knn_rows: int = 10_000,
     mlp_rows: int = 50_000,
     mlp_epochs: int = 20,
     progress: Callable[[str], None] | None = None,
