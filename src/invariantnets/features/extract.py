@@ -47,7 +47,8 @@ def extract(
     names = list(dict.fromkeys([*layers, *([backbone.classifier] if model.classifies else [])]))
     blank = model.layers(torch.zeros(1, 1, *data.spec.image_shape, device=device), layers)
     widths = {name: blank[name].numel() for name in layers}
-    projections = {name: _projection(width, max_width).to(device) for name, width in widths.items() if width > max_width}
+    wide = {name: width for name, width in widths.items() if width > max_width}
+    projections = {name: _projection(width, max_width).to(device) for name, width in wide.items()}
     sizes = {split: len(data.bank(split)) * len(data.angles) for split in SPLITS}
     rows = sum(sizes.values())
     features = {name: np.empty((rows, min(width, max_width)), np.float32) for name, width in widths.items()}
@@ -77,7 +78,7 @@ def extract(
         nuisances=data.spec.nuisances,
         num_classes=data.spec.num_classes,
         prediction=columns["prediction"] if model.classifies else None,
-        meta={"projected": {name: widths[name] for name in projections}},
+        meta={"projected": wide},
     )
 
 
