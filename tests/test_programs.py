@@ -90,8 +90,8 @@ def test_bad_input_to_evaluate_is_one_line_and_spoils_no_earlier_result(trained:
     (tmp_path / "cut.ckpt").write_bytes((trained / "checkpoints" / "best.ckpt").read_bytes()[:9000])
     shutil.copytree(trained, tmp_path / "out")
     for given, expected in (
-        ("ckpt_path=cut.ckpt", "truncated or damaged"),
-        ("ckpt_path=none.ckpt", "no such checkpoint"),
+        ("cut.ckpt", "truncated or damaged"),
+        ("none.ckpt", "no such checkpoint"),
     ):
         out, err = run("evaluate.py", f"ckpt_path={given}", "hydra.run.dir=out", cwd=tmp_path, code=2)
         assert expected in err.splitlines()[-1] and err.splitlines()[-1].startswith("error: ")

@@ -46,6 +46,6 @@ def test_command(folder: Path, command: str) -> None:
     small = [word for word in SMALL if program == "train.py" or word.startswith("probes.")]
     if "experiment=rudd2016" in words:  # its fifteen jobs are for a free hour; here two on the embedded digits
         small += ["data=rotated_digits", "model=lenet,pair_lenet", "seed=1"]
-    out, _ = run(program, *small, *words, cwd=folder)
+    out, _ = run(program, *words, *small, cwd=folder)  # -m comes first
     assert (folder / out.splitlines()[-1]).name == "report.html"
     assert (folder / out.splitlines()[-1]).is_file()

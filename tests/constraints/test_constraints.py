@@ -68,7 +68,7 @@ def slow_pair_batch(layers: Mapping[str, Tensor], label: Tensor) -> float:
 def slow_mean_activation(layers: Mapping[str, Tensor], label: Tensor) -> float:
     targets = mean_activation().targets.numpy()
     x = layers["ip1"].detach().numpy()
-    return float(np.mean([0.5 * np.mean((v - targets[int(y)]) ** 2) for s, y in zip(x, label, strict=True) for v in s]))
+    return float(np.mean([0.5 * np.sum((v - targets[int(y)]) ** 2) for s, y in zip(x, label, strict=True) for v in s]))
 
 
 class Row(NamedTuple):

@@ -153,7 +153,7 @@ def colour() -> Images:
         ({"source": colour}, r"the images are \(3, 28, 28\), but data.image_shape says \(1, 28, 28\)"),
         ({"image_shape": [1, 32, 32]}, r"data.image_shape says \(1, 32, 32\)"),
         ({"angles": []}, "data.angles: "),
-        ({"angles": {"start": 0, "stop": 1, "step": 0.3}}, "data.angles: step 0.3 does not lead"),
+        ({"angles": "0:1:0.3"}, "data.angles: a step of 0.3 does not lead"),
     ],
 )
 def test_declarations_that_do_not_hold_are_refused(changes: dict[str, object], message: str) -> None:

@@ -8,13 +8,18 @@ import torch
 from torch import Tensor
 
 from invariantnets.backbones import Backbone
-from invariantnets.constraints.constraint import Constraint, mean_square
+from invariantnets.constraints.constraint import Constraint
 from invariantnets.data import Batch
 from invariantnets.errors import InvariantNetsError
 
 
 class MeanActivation(Constraint):
-    """Half the mean squared difference to the class's mean activation in a trained network.
+    """Half the squared distance to the class's mean activation in a trained network, averaged over samples.
+
+    Summed over features, as Caffe's Euclidean loss, where the pair terms are averaged: regression is
+    all that this network is trained for, its step size is limited by what each feature receives, and
+    so it is the weight per feature that must hold at every width. (Averaged, a weight that trains 500
+    features diverges at 32.)
 
     The means are min–max normalised to [0, 1], each feature over the classes: without that step the
     small targets of rarely active features are lost among the large ones. A feature whose mean is
@@ -67,8 +72,12 @@ class MeanActivation(Constraint):
 
     def chance(self) -> float:
         """The loss of the best constant: half the variance of the targets between classes."""
-        return float(mean_square(self.targets - self.targets.mean(0)))
+        return float(_half_square(self.targets - self.targets.mean(0)))
 
     def forward(self, layers: dict[str, Tensor], batch: Batch) -> Tensor:
         """Scalar. ``layers[layer]`` is ``(B, V, embedding_dim)``."""
-        return mean_square(layers[self.layers[0]] - self.targets[batch.label][:, None])
+        return _half_square(layers[self.layers[0]] - self.targets[batch.label][:, None])
+
+
+def _half_square(difference: Tensor) -> Tensor:
+    return 0.5 * difference.square().sum(-1).mean()

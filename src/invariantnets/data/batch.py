@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -81,28 +81,30 @@ class Batch:
     nuisance: dict[str, Tensor] = field(default_factory=dict)
 
 
-def parse_range(spec: Sequence[float] | Mapping[str, float], name: str = "angles") -> list[float]:
-    """Turn ``[a, b, …]`` or ``{start, stop, step}`` (both ends included) into a list.
+def parse_range(spec: Sequence[float] | str, name: str = "angles") -> list[float]:
+    """Turn ``[a, b, …]`` or ``"start:stop:step"`` (both ends included) into a list.
+
+    A range is a string, not a mapping, since a command line can replace a string by a list.
 
     Raises:
         InvariantNetsError: no value, one repeated or not finite, or a step that misses the stop.
     """
-    numbers = list(spec.values()) if isinstance(spec, Mapping) else spec
-    if not isinstance(numbers, list | tuple) or not all(
-        isinstance(v, int | float) and math.isfinite(v) for v in numbers
-    ):
-        raise InvariantNetsError(f"{name}: give a list of finite numbers, or start, stop and step; got {spec}")
-    if isinstance(spec, Mapping):
-        if set(spec) != {"start", "stop", "step"} or spec["step"] <= 0:
-            raise InvariantNetsError(f"{name}: a range has start, stop and a positive step; got {spec}")
-        start, stop, step = spec["start"], spec["stop"], spec["step"]
-        count = (stop - start) / step
+    wanted = f'{name}: give a list of finite numbers, or a range "start:stop:step"; got {spec!r}'
+    try:
+        numbers = [float(v) for v in (spec.split(":") if isinstance(spec, str) else spec)]
+    except (TypeError, ValueError):
+        raise InvariantNetsError(wanted) from None
+    if not all(map(math.isfinite, numbers)) or (isinstance(spec, str) and len(numbers) != 3):
+        raise InvariantNetsError(wanted)
+    if isinstance(spec, str):
+        start, stop, step = numbers
+        count = (stop - start) / step if step > 0 else -1
         if abs(count - round(count)) > 1e-6 or count < 0:
-            raise InvariantNetsError(f"{name}: step {step} does not lead from {start} to {stop}")
+            raise InvariantNetsError(f"{name}: a step of {step} does not lead from {start} to {stop}")
         numbers = [start + i * step for i in range(round(count) + 1)]
     if not numbers or len(set(numbers)) < len(numbers):
         raise InvariantNetsError(f"{name}: needs at least one value, and no value twice; got {numbers}")
-    return [float(v) for v in numbers]
+    return numbers
 
 
 def numpy_rng(*entropy: int) -> np.random.Generator:

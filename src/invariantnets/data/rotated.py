@@ -74,7 +74,7 @@ class RotatedImages(pl.LightningDataModule):
         source: returns the upright images.
         num_classes: labels must lie in ``0 .. num_classes - 1``.
         image_shape: ``(C, H, W)`` the source must give.
-        angles: degrees counter-clockwise, a list or ``{start, stop, step}``.
+        angles: degrees counter-clockwise, a list or ``start:stop:step``.
         batch_size: images per training batch and process (times ``views``).
         epoch_batches: training batches between two validations.
         views: images per training sample; more than one for pair constraints.
@@ -91,7 +91,7 @@ class RotatedImages(pl.LightningDataModule):
         source: Callable[[], Images],
         num_classes: int,
         image_shape: Sequence[int],
-        angles: Sequence[float] | dict[str, float],
+        angles: Sequence[float] | str,
         batch_size: int = 64,
         epoch_batches: int = 500,
         views: int = 1,
