@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from invariantnets.errors import InvariantNetsError
 from invariantnets.files import write_atomically
 
 
@@ -26,7 +27,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, broken, full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InvariantNetsError, match="cannot be written"):
         write_atomically(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from invariantnets.errors import InvariantNetsError
+from invariantnets.files import write_atomically
 from invariantnets.probes.result import Result
 from invariantnets.report.chapter import HEADER as CHAPTER_HEADER
 from invariantnets.report.chapter import MODELS, ChapterTable, compare
@@ -22,7 +23,6 @@ from invariantnets.report.runs import Group, Run, Sweep, read_run, read_sweep
 from invariantnets.visualize import draw_sweep
 from invariantnets.visualize.plots import Runs
 from invariantnets.visualize.select import FEATURES, LABEL, nuisances, over_runs, probe_name, select
-from invariantnets.visualize.style import write_atomically
 
 _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 _METRIC_ORDER = ("r2", "rmse", "mae", "accuracy")

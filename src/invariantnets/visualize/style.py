@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +13,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invariantnets.errors import InvariantNetsError
+from invariantnets.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -75,27 +73,6 @@ def render(figure: Figure, suffix: str) -> bytes:
     metadata = {"Date": None} if suffix == "svg" else {"Software": None}
     figure.savefig(buffer, format=suffix, dpi=180, metadata=metadata)
     return buffer.getvalue()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: an earlier one stays until the new one is complete.
-
-    Raises:
-        InvariantNetsError: the folder cannot be written to, or the disk is full.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(content)
-        temporary.chmod(0o644)  # a temporary file is made for its owner alone
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        why = f"{path}: cannot be written ({error.strerror}); free the disk or choose another folder"
-        raise InvariantNetsError(why) from None
 
 
 def save_figures(figures: Sequence[tuple[str, Figure, Mapping[str, str]]], folder: Path) -> None:
