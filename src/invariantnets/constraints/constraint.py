@@ -61,6 +61,6 @@ def mean_square(difference: Tensor) -> Tensor:
     """Half the mean square: Caffe's Euclidean loss, averaged over features as well as samples.
 
     The average makes a weight mean the same at every layer size. (Summed over features, as in
-    Caffe, a weight of 1 collapses LeNet to a constant.)
+    Caffe, a weight of 1 makes PAIR-LeNet diverge within 50 steps.)
     """
     return 0.5 * difference.square().mean()
