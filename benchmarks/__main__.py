@@ -14,7 +14,7 @@ import sklearn
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks import evaluation, probes, training
+from benchmarks import evaluation, locally_connected, probes, training
 
 
 def table(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
@@ -45,7 +45,10 @@ def main() -> None:
     print(machine())
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        print(table("training", {name: training.measure(name) for name in ("pair_lenet", "lenet")}), flush=True)
+        rows = {name: training.measure(name) for name in ("pair_lenet", "lenet")}
+        rows["pair_lenet, bf16-mixed"] = training.measure("pair_lenet", "bf16-mixed")
+        print(table("training", rows), flush=True)
+        print(table("locally connected", locally_connected.measure()), flush=True)
         print(table("probes", probes.measure()), flush=True)
     print(table("evaluation", evaluation.measure()), flush=True)
 

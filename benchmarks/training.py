@@ -37,10 +37,10 @@ def data_name() -> str:
     return "rotated_mnist" if (root / "MNIST").is_dir() else "rotated_digits"
 
 
-def configuration(model: str, steps: int, folder: str) -> DictConfig:
+def configuration(model: str, steps: int, folder: str, precision: str) -> DictConfig:
     """The default configuration, without what a step does not need: validation, checkpoints, progress bar."""
     overrides = [
-        f"model={model}", f"data={data_name()}", f"data.epoch_batches={steps}", f"paths.output_dir={folder}",
+        f"model={model}", f"data={data_name()}", f"trainer.precision={precision}", f"data.epoch_batches={steps}", f"paths.output_dir={folder}",
         "callbacks.checkpoint=null", "callbacks.early_stopping=null",
         "trainer.accelerator=cpu", "trainer.max_epochs=1", "+trainer.limit_val_batches=0",
         "+trainer.enable_checkpointing=false", "trainer.enable_progress_bar=false",
@@ -95,8 +95,8 @@ def objective(layers: dict[str, Tensor], label: Tensor, views: int) -> Tensor:
 class Loops:
     """The same network and objective in four loops; each method is one round and returns CPU seconds a step."""
 
-    def __init__(self, model: str, steps: int, folder: str):
-        self.cfg, self.steps, self.folder = configuration(model, steps, folder), steps, Path(folder)
+    def __init__(self, model: str, steps: int, folder: str, precision: str):
+        self.cfg, self.steps, self.folder = configuration(model, steps, folder, precision), steps, Path(folder)
         self.views = self.cfg.views
         self.data: RotatedImages = instantiate(self.cfg.data, _convert_="all")
         self.trained, self.looped = self._network(), self._network()
@@ -173,11 +173,14 @@ def endless(loader: DataLoader[Any]) -> Iterator[Any]:
         yield from loader
 
 
-def measure(model: str, steps: int = 50, rounds: int = 7) -> dict[str, float]:
-    """Images a second of our path, and how many times faster it is than each other loop."""
-    names = ("ours", "without_framework", "bare", "usual")
+def measure(model: str, precision: str = "32-true", steps: int = 50, rounds: int = 7) -> dict[str, float]:
+    """Images a second of our path, and how many times faster it is than each other loop.
+
+    ``precision`` is ours; the loops that it is compared with compute in single precision.
+    """
+    names = ("ours", "bare", "usual") if precision != "32-true" else ("ours", "without_framework", "bare", "usual")
     with tempfile.TemporaryDirectory() as folder:
-        loops = Loops(model, steps, folder)
+        loops = Loops(model, steps, folder, precision)
         found = alternate({name: getattr(loops, name) for name in names}, rounds)
     images = BATCH * loops.views
     rates = {f"{name}, images/s": images / statistics.median(found[name]) for name in names}
