@@ -54,7 +54,7 @@ def from_statistics(data: Rows, penalties: tuple[float, ...]) -> Answer:
     return {
         "coefficients": np.stack([model.coef[:, 0] for model in (blind, *by_class)]),
         "penalties": np.array([blind.penalty[0], by_class[0].penalty[0]]),
-        "means": mav.mean_activation_vectors(train),
+        "means": mav.mean_activation_vectors(data.x["train"], data.label["train"], CLASSES),
         "means at each angle": mav.means_per_value(train, slice(1, None)),
     }
 

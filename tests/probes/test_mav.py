@@ -15,7 +15,7 @@ def test_equals_a_loop_over_rows_classes_and_values():
     x = np.maximum(rng.normal(size=(300, 7)), 0).astype(np.float32) + 0.01
     label, value = rng.integers(0, 3, 300), rng.integers(0, 2, 300)
     train = class_moments(x, np.eye(2)[value], label, 3)
-    means, cells = mav.mean_activation_vectors(train), mav.means_per_value(train, slice(0, 2))
+    means, cells = mav.mean_activation_vectors(x, label, 3), mav.means_per_value(train, slice(0, 2))
 
     slow = np.stack([x[label == c].mean(0, dtype=np.float64) for c in range(3)])
     np.testing.assert_allclose(means, slow, rtol=1e-10)

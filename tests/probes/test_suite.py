@@ -7,6 +7,7 @@ import pytest
 from representations import ANGLES, CLASSES, ideal, leaky, mixed, noise
 
 from invariantnets.data.batch import Nuisance
+from invariantnets.errors import InvariantNetsError
 from invariantnets.probes.result import Result
 from invariantnets.probes.suite import run_probes
 
@@ -164,3 +165,38 @@ def test_progress_is_told_each_step(make_table):
     steps: list[str] = []
     probed(make_table(ideal, (40, 20, 20)), progress=steps.append)
     assert steps[0] == "checking the table" and len(steps) == len(set(steps)) > 4
+
+
+def open_set(table):
+    """The same rows, but the people of test are others."""
+    label = np.where(table.split == "test", table.label + CLASSES, table.label)
+    return replace(table, label=label, num_classes=2 * CLASSES)
+
+
+def test_new_people_are_probed_for_nuisances_alone_and_resampled_whole(make_table):
+    table = make_table(mixed)
+    closed, new = probed(table), probed(open_set(table))
+    assert {r.target for r in new} == {"angle"}
+    assert {r.probe for r in new if r.metric == "r2"} == {"ridge", "knn", "mlp", "strongest"}
+    assert {r.sources for r in new if not r.where} == {CLASSES}
+    for probe in ("ridge", "knn", "mlp"):
+        found, expected = (overall(results, "r2", "angle", probe).value for results in (new, closed))
+        assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_people_in_both_splits_and_in_one_are_refused(make_table):
+    table = make_table(mixed)
+    label = np.where((table.split == "test") & (table.label == 1), CLASSES, table.label)
+    with pytest.raises(InvariantNetsError, match=f"class {CLASSES} .* is in split 'test' but not in 'train'"):
+        probed(replace(table, label=label, num_classes=CLASSES + 1))
+
+
+def test_too_many_classes_for_moments_of_each_share_a_regressor(make_table, monkeypatch):
+    table = make_table(mixed)
+    full = probed(table)
+    monkeypatch.setattr("invariantnets.probes.problem.PER_CLASS", 0)
+    shared = probed(table)
+    assert {r.probe for r in shared} == {"softmax", "mav", "ridge", "knn", "mlp", "strongest"}
+    assert [r for r in shared if r.probe == "mav"] == [r for r in full if r.probe == "mav"]
+    found, expected = (overall(results, "r2", "angle", "ridge").value for results in (shared, full))
+    assert found == pytest.approx(expected, rel=1e-6)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from invariantnets.probes.moments import Moments
 
-
-def scatter_traces(classes: Sequence[Moments]) -> tuple[float, float]:
-    """Traces of the within-class and between-class scatter matrices.
+def scatter_traces(total: float, count: np.ndarray, means: np.ndarray) -> tuple[float, float]:
+    """Traces of the within-class and between-class scatter matrices, which add up to that of the total scatter.
 
     Args:
-        classes: moments of each class.
+        total: Σ ‖x - μ‖² over all rows.
+        count: ``(C,)`` rows of each class.
+        means: ``(C, D)`` their means.
 
     Returns:
-        Σ_c Σ_{x∈c} ‖x - μ_c‖² and Σ_c n_c ‖μ_c - μ‖²; they add up to the total scatter.
+        Σ_c Σ_{x∈c} ‖x - μ_c‖² and Σ_c n_c ‖μ_c - μ‖².
     """
-    count = np.array([m.n for m in classes])
-    mean = np.stack([m.x_mean for m in classes])
-    within = sum(float(np.trace(m.xx)) for m in classes)
-    between = float((count[:, None] * (mean - count @ mean / count.sum()) ** 2).sum())
-    return within, between
+    between = float((count[:, None] * (means - count @ means / count.sum()) ** 2).sum())
+    return max(total - between, 0.0), between

@@ -12,7 +12,8 @@ from invariantnets.data.batch import numpy_rng
 from invariantnets.features.table import FeatureTable
 from invariantnets.probes.bootstrap import Bootstrap, ratio
 from invariantnets.probes.checks import check_layer
-from invariantnets.probes.moments import BLOCK_ROWS, class_moments, varies
+from invariantnets.probes.mav import mean_activation_vectors
+from invariantnets.probes.moments import BLOCK_ROWS, moments, varies
 from invariantnets.probes.result import Result
 
 COMPONENTS = 40
@@ -32,30 +33,30 @@ def column_spread(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def describe(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Result]:
-    """Spectrum, rank, sparsity, dead features and scatter of a layer.
+    """Spectrum, rank, sparsity, dead features (where there is a training split) and scatter of a layer.
 
     Singular values are those of the mean-centred test matrix after one min-max normalisation of the
     whole matrix to [-1, 1], so that networks of different scale share an axis (figure 6). The
     ideal representation of C classes has C - 1 components after centring.
 
     Args:
-        table: features with splits train and test.
+        table: features with a split test.
         layer: the layer to describe.
         seed: of the bootstrap of the sparsity, the one number here that is a mean over rows.
 
     Raises:
-        InvariantNetsError: the layer or a split is missing, or the features are not finite.
+        InvariantNetsError: the layer or the split is missing, or the features are not finite.
     """
     check_layer(table, layer)
-    train, test = table.part("train"), table.part("test")
+    test = table.part("test")
     x = test.features[layer]
-    present, compact = np.unique(test.label, return_inverse=True)
-    classes = class_moments(x, np.zeros((len(test), 0)), compact, len(present))
-    total = sum(classes[1:], classes[0])
+    present, compact, count = np.unique(test.label, return_inverse=True, return_counts=True)
+    total = moments(x, np.zeros((len(test), 0)))
     span = float(x.max()) - float(x.min())
     singular = singular_values(total.xx) * (2 / span if span else 0.0)
-    within, between = scatter_traces(classes)
-    ideal = table.num_classes - 1
+    means = mean_activation_vectors(x, compact, len(present))
+    within, between = scatter_traces(float(np.trace(total.xx)), count, means)
+    ideal = len(present) - 1
     zeros = np.stack([(x == 0).mean(1), np.ones(len(test))], 1)
     bootstrap = Bootstrap(test.source, REPLICATES, numpy_rng(seed, 4))
     sparsity, low, high = (float(v[0]) for v in bootstrap.interval(zeros, ratio))
@@ -64,6 +65,12 @@ def describe(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Result]:
         base = {"split": "test", "n": len(test), "sources": bootstrap.sources}
         return Result(metric, float(value), layer, "features", "description", seed=seed, **{**base, **fields})
 
+    dead = []
+    if (table.split == "train").any():
+        train = table.part("train")
+        share = 1 - varies(*column_spread(train.features[layer])).mean()
+        rows = {"split": "train", "n": len(train), "sources": len(np.unique(train.source))}
+        dead.append(result("dead_fraction", share, note="features constant to float32 rounding", **rows))
     normalised = "mean-centred test features, min-max normalised to [-1, 1] over the whole matrix"
     return [
         *(
@@ -71,16 +78,9 @@ def describe(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Result]:
             for i, value in enumerate(singular[:COMPONENTS], 1)
         ),
         result("effective_rank", effective_rank(singular), note="exp of the entropy of the normalised singular values"),
-        result("ideal_rank", ideal, note="number of classes - 1"),
+        result("ideal_rank", ideal, note="number of classes of the split - 1"),
         result("variance_in_ideal_rank", variance_share(singular, ideal)),
         result("sparsity", sparsity, low=low, high=high, note="share of exact zeros"),
-        result(
-            "dead_fraction",
-            1 - varies(*column_spread(train.features[layer])).mean(),
-            split="train",
-            n=len(train),
-            sources=len(np.unique(train.source)),
-            note="features constant to float32 rounding",
-        ),
         result("within_between", within / between if between else float("nan"), note="trace Sw / trace Sb"),
+        *dead,
     ]

@@ -54,6 +54,34 @@ def _check_classes(table: FeatureTable) -> None:
         present = np.unique(table.part(split).label)
         if len(present) < 2:
             raise InvariantNetsError(f"split {split!r} has one class only ({present[0]}); probes need two or more")
+    for first, second in itertools.combinations(SPLITS, 2):
+        shared = np.intersect1d(table.part(first).source, table.part(second).source)
+        if len(shared):
+            raise InvariantNetsError(
+                f"source image {shared[0]} (and {len(shared) - 1} more) is in split {first!r} and in {second!r}; "
+                "split by source image, or number sources uniquely over splits"
+            )
+    if is_closed(table):
+        _check_closed(table)
+
+
+def is_closed(table: FeatureTable) -> bool:
+    """Whether the classes of test are among those of train (closed set), or all others (open set).
+
+    Raises:
+        InvariantNetsError: some are and some are not, so that neither reading is right.
+    """
+    train, test = np.unique(table.part("train").label), np.unique(table.part("test").label)
+    new = np.setdiff1d(test, train)
+    if 0 < len(new) < len(test):
+        raise InvariantNetsError(
+            f"class {new[0]} (and {len(new) - 1} more) is in split 'test' but not in 'train', while other classes are "
+            "in both: divide by image (all classes in both) or by identity (none)"
+        )
+    return not len(new)
+
+
+def _check_closed(table: FeatureTable) -> None:
     train, val = table.part("train"), table.part("val")
     pairs = np.unique(np.stack([train.label, train.source]), axis=1)
     sources = np.bincount(pairs[0], minlength=table.num_classes)
@@ -62,13 +90,6 @@ def _check_classes(table: FeatureTable) -> None:
         raise InvariantNetsError(
             f"class {label} has {sources[label]} source images in split 'train'; it needs at least {MIN_SOURCES}"
         )
-    for first, second in itertools.combinations(SPLITS, 2):
-        shared = np.intersect1d(table.part(first).source, table.part(second).source)
-        if len(shared):
-            raise InvariantNetsError(
-                f"source image {shared[0]} (and {len(shared) - 1} more) is in split {first!r} and in {second!r}; "
-                "split by source image, or number sources uniquely over splits"
-            )
     missing = np.setdiff1d(np.arange(table.num_classes), val.label)
     if len(missing):
         raise InvariantNetsError(f"class {missing[0]} has no row in split 'val', where the probes are chosen; add some")

@@ -6,12 +6,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from invariantnets.probes.moments import Moments, project, project_by
+from invariantnets.probes.moments import BLOCK_ROWS, Moments, project, project_by
 
 
-def mean_activation_vectors(train: Sequence[Moments]) -> np.ndarray:
-    """The mean of each class, ``(C, D)``."""
-    return np.stack([m.x_mean for m in train])
+def mean_activation_vectors(features: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarray:
+    """The mean of each class.
+
+    Args:
+        features: ``(N, D)`` float32.
+        label: ``(N,)``; every class must have a row.
+        num_classes: C.
+
+    Returns:
+        ``(C, D)`` float64.
+    """
+    total = np.zeros((num_classes, features.shape[1]))
+    for start in range(0, len(features), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        np.add.at(total, label[block], features[block])
+    return total / np.bincount(label, minlength=num_classes)[:, None]
 
 
 def means_per_value(train: Sequence[Moments], indicators: slice) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,13 @@ import numpy as np
 from invariantnets.data.batch import numpy_rng
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import SPLITS, FeatureTable
+from invariantnets.probes.checks import is_closed
 from invariantnets.probes.moments import Moments, class_moments
 from invariantnets.probes.targets import Target, design, plan_targets, r2
+
+log = logging.getLogger(__name__)
+# Numbers in the second moments of all classes of a split, 2 GB: beyond it there is no regressor per class.
+PER_CLASS = 2**28
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,8 @@ class Problem:
         y: split → ``(N, T)`` encoded, shuffled and indicator targets.
         parts: split → the table's rows.
         targets: the columns of ``y``.
-        train: moments of the training rows of each class.
+        closed: the classes of test are those of train; else they are others, as in open-set recognition.
+        train: moments of the training rows of each class, or of all where `per_class` is not.
         val: the same of the validation rows.
         train_all: moments of all training rows.
         val_all: moments of all validation rows.
@@ -33,11 +40,17 @@ class Problem:
     y: dict[str, np.ndarray]
     parts: dict[str, FeatureTable]
     targets: list[Target]
+    closed: bool
     train: list[Moments]
     val: list[Moments]
     train_all: Moments
     val_all: Moments
     seed: int
+
+    @property
+    def per_class(self) -> bool:
+        """Whether there are moments of each class."""
+        return len(self.train) > 1
 
     @property
     def regressed(self) -> slice:
@@ -74,11 +87,17 @@ def prepare(table: FeatureTable, layer: str, seed: int) -> Problem:
     rng = numpy_rng(seed, 0)
     x = {split: part.features[layer] for split, part in parts.items()}
     y = {split: design(targets, part.nuisance, len(part), rng) for split, part in parts.items()}
-    train, val = (class_moments(x[s], y[s], parts[s].label, table.num_classes) for s in ("train", "val"))
+    closed = is_closed(table)
+    width = next(iter(x.values())).shape[1]
+    per_class = closed and table.num_classes * width**2 <= PER_CLASS
+    if closed and not per_class:
+        log.info("%d classes of %d features: no regressor of their own, only one for all", table.num_classes, width)
+    group = {s: parts[s].label if per_class else np.zeros_like(parts[s].label) for s in ("train", "val")}
+    train, val = (class_moments(x[s], y[s], rows, rows.max() + 1) for s, rows in group.items())
     train_all, val_all = (sum(m[1:], m[0]) for m in (train, val))
     if not train_all.live.any():
         raise InvariantNetsError(
             f"layer {layer!r}: all {len(train_all.x_mean)} features are constant on split 'train', so no probe can be "
             "fitted; the network has collapsed or the features were saved wrongly"
         )
-    return Problem(x, y, parts, targets, train, val, train_all, val_all, seed)
+    return Problem(x, y, parts, targets, closed, train, val, train_all, val_all, seed)

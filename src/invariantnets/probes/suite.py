@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,23 +23,23 @@ def _fit_linear(problem: Problem) -> tuple[Ridge, list[Ridge]]:
     train, val = ([m.targets(columns) for m in split] for split in (problem.train, problem.val))
     train_all, val_all = problem.train_all.targets(columns), problem.val_all.targets(columns)
     (blind,) = fit_ridge([train_all], [val_all], groups)
-    return blind, fit_ridge(train, val, groups)
+    return blind, fit_ridge(train, val, groups) if problem.per_class else []
 
 
 def _linear_probes(problem: Problem, blind: Ridge, per_class: list[Ridge], means: np.ndarray) -> list[list[Regression]]:
-    """Per nuisance: ridge, ridge of the true label, ridge of the label that MAV predicts."""
+    """Per nuisance: ridge and, where there is one per class, those of the true label and of the one MAV predicts."""
     splits = ("val", "test")
-    x, label = problem.x, {s: problem.parts[s].label for s in splits}
-    guess = {s: mav.classify(x[s], means) for s in splits}
-    predicted = {
-        "ridge": {s: blind.predict(x[s]) for s in splits},
-        "ridge/per_label": {s: predict_by_class(per_class, x[s], label[s]) for s in splits},
-        "ridge/per_mav_label": {s: predict_by_class(per_class, x[s], guess[s]) for s in splits},
-    }
+    x = problem.x
+    predicted = {"ridge": {s: blind.predict(x[s]) for s in splits}}
+    penalties = {"ridge": blind.penalty}
+    if per_class:
+        label = {s: problem.parts[s].label for s in splits}
+        guess = {s: mav.classify(x[s], means) for s in splits}
+        for name, by in (("ridge/per_label", label), ("ridge/per_mav_label", guess)):
+            predicted[name] = {s: predict_by_class(per_class, x[s], by[s]) for s in splits}
+            penalties[name] = per_class[0].penalty
     probes = []
     for i, target in enumerate(problem.targets):
-        # Groups alternate between true and control, see Problem.groups.
-        penalty = dict.fromkeys(predicted, per_class[0].penalty[2 * i]) | {"ridge": blind.penalty[2 * i]}
         probes.append(
             [
                 Regression(
@@ -47,7 +48,8 @@ def _linear_probes(problem: Problem, blind: Ridge, per_class: list[Ridge], means
                     by_split["test"][:, target.true],
                     by_split["test"][:, target.control],
                     problem.train_all.n,
-                    f"lambda={penalty[name]:.3g} (chosen on validation)",
+                    # Groups alternate between true and control, see Problem.groups.
+                    f"lambda={penalties[name][2 * i]:.3g} (chosen on validation)",
                     uses_answer=name == "ridge/per_label",
                 )
                 for name, by_split in predicted.items()
@@ -65,9 +67,10 @@ def _label_results(problem: Problem, scorer: Scorer, means: np.ndarray, linear: 
     if test.prediction is not None:
         results += scorer.classification("softmax", test.prediction, chance, None)
     results += scorer.classification("mav", mav.classify(x, means), chance, n_fit)
-    for target, (ridge, per_label, _) in zip(problem.targets, linear, strict=True):
-        if not len(target.values):
+    for target, (ridge, *of_class) in zip(problem.targets, linear, strict=True):
+        if not len(target.values) or not of_class:
             continue
+        per_label, _ = of_class
         at_value = mav.means_per_value(problem.train, target.indicators)
         name = target.nuisance.name
         for probe, encoded, uses_answer in (
@@ -93,8 +96,9 @@ def _nuisance_results(problem: Problem, scorer: Scorer, probes: list[list[Regres
             results += numbers
         results.append(strongest(scorer, target, scored))
         if target.nuisance.kind == "continuous":
-            for probe in of_target[:2]:
-                results += scorer.per_value(target, probe, true[:, 0])
+            for probe in of_target:
+                if probe.probe in ("ridge", "ridge/per_label"):
+                    results += scorer.per_value(target, probe, true[:, 0])
     return results
 
 
@@ -110,6 +114,10 @@ def run_probes(
     progress: Callable[[str], None] | None = None,
 ) -> list[Result]:
     """Measure what a layer knows of the class and of every nuisance.
+
+    Where the classes of test are not those of train (open set), nothing is said of the class, which is
+    what protocols are for; nuisances are read on people that neither network nor probe has seen, and
+    intervals resample people.
 
     Everything linear comes from one pass of sufficient statistics; kNN and MLP see random sources of
     the training rows, as many as their ``n_fit`` says.
@@ -133,13 +141,19 @@ def run_probes(
     step("sufficient statistics")
     problem = prepare(table, layer, seed)
     step("linear probes")
-    means = mav.mean_activation_vectors(problem.train)
+    train = problem.parts["train"]
+    means = np.zeros((0, 0))
+    if problem.closed:
+        means = mav.mean_activation_vectors(problem.x["train"], train.label, table.num_classes)
     linear = _linear_probes(problem, *_fit_linear(problem), means)
     step("nearest neighbours")
     knn = knn_probes(problem, knn_rows) if problem.targets else []
     step("multi-layer perceptron")
     mlp = mlp_probes(problem, mlp_rows, mlp_epochs) if problem.targets else []
     step("intervals")
-    scorer = Scorer(problem.parts["test"], layer, seed, bootstrap)
+    test = problem.parts["test"]
+    # Pictures of one person are not independent; where people were seen in training, new pictures are what is new.
+    scorer = Scorer(test if problem.closed else replace(test, source=test.label), layer, seed, bootstrap)
     probes = [[*of_target, k, m] for of_target, k, m in zip(linear, knn, mlp, strict=True)]
-    return _label_results(problem, scorer, means, linear) + _nuisance_results(problem, scorer, probes)
+    of_label = _label_results(problem, scorer, means, linear) if problem.closed else []
+    return of_label + _nuisance_results(problem, scorer, probes)
