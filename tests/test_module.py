@@ -155,3 +155,46 @@ def test_checkpoints_carry_the_configuration() -> None:
     model.on_save_checkpoint(checkpoint)
     assert checkpoint["invariantnets"]["config"] == {"model": {"a": 1}}
     assert checkpoint["invariantnets"]["wandb_id"] is None
+
+
+def test_named_layers_are_copied_and_the_others_said_to_be_new() -> None:
+    trained, model = make(), make(backbone=lenet(embedding_dim=8), init_from="a.ckpt", init_layers=["conv1", "conv2"])
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter += 1
+    before = {name: p.clone() for name, p in model.backbone.layers["ip1"].named_parameters()}
+    assert model.start_from(trained.backbone) == ["ip1", "ip2"]
+    for name in ("conv1", "conv2"):
+        copied = zip(model.backbone.layers[name].parameters(), trained.backbone.layers[name].parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in copied)
+    assert all(torch.equal(p, before[name]) for name, p in model.backbone.layers["ip1"].named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (["conv1", "ip1"], r"init_from=a.ckpt: its ip1 has .*\(20, 800\).*, this network's .*\(8, 800\)"),
+        (["ip3"], "no layer 'ip3'"),
+    ],
+)
+def test_layers_that_cannot_be_copied(layers: list[str], message: str) -> None:
+    with pytest.raises(InvariantNetsError, match=message):
+        make(backbone=lenet(embedding_dim=8), init_from="a.ckpt", init_layers=layers).start_from(make().backbone)
+
+
+def test_frozen_layers_stay_as_they_were_copied() -> None:
+    model = make(init_from="a.ckpt", init_layers=["conv1"], frozen=["conv1"])
+    model.start_from(make().backbone)
+    optimizer = model.configure_optimizers()
+    before = {name: p.detach().clone() for name, p in model.backbone.named_parameters()}
+    batch = make_batch()
+    model.terms(model.layers(batch.image, ["ip2"]), batch)["loss"].backward()
+    optimizer.step()
+    moved = {name.split(".")[1] for name, p in model.backbone.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {"conv2", "ip1", "ip2"}
+
+
+@pytest.mark.parametrize("given", [{"init_layers": ["conv1"]}, {"init_from": "a.ckpt"}])
+def test_random_layers_are_not_frozen(given: dict[str, object]) -> None:
+    with pytest.raises(InvariantNetsError, match="frozen: conv1 would stay random"):
+        make(frozen=["conv1"], **given)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from hydra.utils import get_object, instantiate
+from omegaconf import OmegaConf
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.module import InvariantNet
@@ -24,6 +25,13 @@ TRUSTED = (
     "invariantnets.module",
     "torch.optim",
 )
+
+
+def plain(node: Any) -> dict[str, Any]:
+    """A configuration resolved to plain containers: all that a checkpoint may hold."""
+    container = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
 
 
 def targets(node: Any) -> Iterator[str]:
@@ -134,5 +142,5 @@ def load_model(path: str | Path) -> tuple[InvariantNet, dict[str, Any]]:
         raise InvariantNetsError(
             f"{path}: the weights do not fit the network of its own configuration ({reason})"
         ) from None
-    model.config = config
+    model.config, model.identities = config, tuple(checkpoint["invariantnets"].get("identities", ()))
     return model.eval(), config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -40,11 +40,15 @@ class InvariantNet(pl.LightningModule):
         scheduler: from the optimiser to a schedule that is advanced at every step.
         bias_lr_multiplier: learning rate of the biases relative to the weights' (Caffe's LeNet: 2).
         teacher: where the network came from that constraints were prepared with, for the record.
+        init_from: where the network came from that `start_from` is given, for the record.
+        init_layers: the layers that are copied from it.
+        frozen: layers that are not trained.
         seed: every epoch's random state is set from (seed, epoch, rank), so that a run that resumes
             at an epoch continues with the state of an uninterrupted one.
 
     Raises:
-        InvariantNetsError: no constraint, or a constraint on a layer that does not exist.
+        InvariantNetsError: no constraint, a constraint on a layer that does not exist, or layers frozen
+            that are not copied from a trained network.
     """
 
     def __init__(
@@ -55,6 +59,9 @@ class InvariantNet(pl.LightningModule):
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         bias_lr_multiplier: float = 1.0,
         teacher: str | None = None,
+        init_from: str | None = None,
+        init_layers: Sequence[str] = (),
+        frozen: Sequence[str] = (),
         seed: int = 0,
     ):
         super().__init__()
@@ -63,16 +70,24 @@ class InvariantNet(pl.LightningModule):
             raise InvariantNetsError("model.constraints is empty: there is nothing to train for")
         for constraint in kept.values():
             backbone.check(constraint.layers)
+        backbone.check([*init_layers, *frozen])
+        if random := set(frozen) - set(init_layers if init_from else ()):
+            raise InvariantNetsError(
+                f"model.frozen: {', '.join(sorted(random))} would stay random; freeze layers of model.init_layers and "
+                "give model.init_from"
+            )
         # NHWC is what CPU and GPU convolutions and max-pooling are fastest in.
         self.backbone = backbone.to(memory_format=torch.channels_last)
         self.constraints = nn.ModuleDict(kept)
         self.optimizer, self.scheduler, self.bias_lr_multiplier = optimizer, scheduler, bias_lr_multiplier
-        self.teacher, self.seed = teacher, seed
+        self.teacher, self.init_from, self.init_layers, self.seed = teacher, init_from, tuple(init_layers), seed
         self.config: dict[str, Any] | None = None
         self.spec: DataSpec | None = None
+        self.identities: tuple[str, ...] = ()
         self._needed = [n for n in backbone.layer_names if any(n in c.layers for c in kept.values())]
         # What comes after the last layer that a constraint sees has no gradient that DDP could wait for.
-        for name in backbone.layer_names[backbone.layer_names.index(self._needed[-1]) + 1 :]:
+        unused = backbone.layer_names[backbone.layer_names.index(self._needed[-1]) + 1 :]
+        for name in (*frozen, *unused):
             backbone.layers[name].requires_grad_(False)
 
     def named_constraints(self) -> Iterator[tuple[str, Constraint]]:
@@ -86,19 +101,46 @@ class InvariantNet(pl.LightningModule):
         """Whether the class scores are trained (they are not in μ-LeNet)."""
         return any(isinstance(constraint, Softmax) for constraint in self.constraints.values())
 
-    def connect(self, spec: DataSpec, views: int) -> None:
+    def connect(self, spec: DataSpec, views: int, identities: Sequence[str] | None = None) -> None:
         """Take note of the data that the network will see.
+
+        Args:
+            spec: image shape, classes and nuisances.
+            views: images per sample.
+            identities: names of the people to train on, so that nobody is tested on one of them later.
 
         Raises:
             InvariantNetsError: a constraint needs more views of a sample than the data give.
         """
-        self.spec = spec
+        self.spec, self.identities = spec, tuple(identities or ())
         for name, constraint in self.named_constraints():
             if constraint.views > views:
                 raise InvariantNetsError(
                     f"constraint {name} compares {constraint.views} views of a sample but the data give {views}: "
                     f"set views={constraint.views}"
                 )
+
+    def start_from(self, initial: Backbone) -> list[str]:
+        """Copy ``init_layers`` from a trained network (Taigman et al. 2015, sections 3.2 and 3.4).
+
+        Returns:
+            The layers with parameters that were not copied, and start anew.
+
+        Raises:
+            InvariantNetsError: a layer that the other network lacks, or has in another layout.
+        """
+        initial.check(self.init_layers)
+        for name in self.init_layers:
+            state, own = initial.layers[name].state_dict(), self.backbone.layers[name].state_dict()
+            shapes = [{key: tuple(x.shape) for key, x in layer.items()} for layer in (state, own)]
+            if shapes[0] != shapes[1]:
+                raise InvariantNetsError(
+                    f"model.init_from={self.init_from}: its {name} has {shapes[0]}, this network's {shapes[1]}; "
+                    f"take it out of model.init_layers, or build both alike"
+                )
+            self.backbone.layers[name].load_state_dict(state)
+        anew = [name for name, layer in self.backbone.layers.items() if name not in self.init_layers]
+        return [name for name in anew if any(True for _ in self.backbone.layers[name].parameters())]
 
     def prepare(self, teacher: Backbone | None, batches: Callable[[], Iterable[Batch]]) -> None:
         """Let each constraint compute what it must know before training."""
@@ -152,4 +194,5 @@ class InvariantNet(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let every checkpoint carry its own configuration."""
         wandb_id = self.logger.version if isinstance(self.logger, WandbLogger) else None
-        checkpoint["invariantnets"] = {"format": 1, "config": self.config, "wandb_id": wandb_id}
+        ours = {"format": 1, "config": self.config, "wandb_id": wandb_id, "identities": list(self.identities)}
+        checkpoint["invariantnets"] = ours

@@ -10,6 +10,7 @@ from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from invariantnets.checkpoint import plain
 from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import from_checkpoint, from_table, probe
 from invariantnets.files import write_atomically
@@ -17,7 +18,7 @@ from invariantnets.loggers import RunInfo, close
 from invariantnets.report import render_sweep
 from invariantnets.report.render import chapter_table
 from invariantnets.report.runs import read_sweep
-from invariantnets.training import fit, plain, resume_point
+from invariantnets.training import fit, resume_point
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def evaluate(cfg: DictConfig) -> None:
         report_sweep(Path(cfg.sweep))
         return
     folder, exit_code = Path(cfg.paths.output_dir), 1
-    subject = from_table(Path(cfg.features)) if cfg.features else from_checkpoint(cfg, Path(cfg.ckpt_path))
+    subject = from_table(Path(cfg.features)) if cfg.features else from_checkpoint(cfg, Path(cfg.ckpt_path), cfg.data)
     logger = instantiate(cfg.logger)(RunInfo(folder, subject.name, "evaluate", config=plain(cfg)))
     try:
         print(probe(cfg, subject, folder))

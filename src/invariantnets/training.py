@@ -6,29 +6,23 @@ import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
+from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
-from invariantnets.checkpoint import load_checkpoint, load_model
-from invariantnets.data import RotatedImages
+from invariantnets.checkpoint import load_checkpoint, load_model, plain
+from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.loggers import RunInfo, close
 from invariantnets.module import InvariantNet
 
 log = logging.getLogger(__name__)
-
-
-def plain(node: Any) -> dict[str, Any]:
-    """A configuration resolved to plain containers: all that a checkpoint may hold."""
-    container = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+CHECKPOINTS = ("teacher", "init_from")  # entries of a model that are a checkpoint, or "train"
 
 
 def sweep_name() -> str | None:
@@ -83,15 +77,16 @@ def fit(cfg: DictConfig, folder: Path, resume: Path | None, after: Callable[[Pat
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.paths.output_dir = str(folder)
-        if cfg.model.teacher == "train":
-            cfg.model.teacher = str(train_first(cfg, "teacher", folder))
+        for key in CHECKPOINTS:
+            if cfg.model.get(key) == "train":
+                cfg.model[key] = str(train_first(cfg, key, folder))
     config = plain(cfg)
     wandb_id = load_checkpoint(resume)["invariantnets"]["wandb_id"] if resume else None
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    data: RotatedImages = instantiate(config["data"], _convert_="all")
+    data: BankedImages = instantiate(config["data"], _convert_="all")
     model: InvariantNet = instantiate(config["model"], _convert_="all")
     model.config = config
-    model.connect(data.spec, cfg.views)
+    model.connect(data.spec, cfg.views, data.identities("train"))
     name = f"{cfg.choices.model} on {cfg.choices.data}"
     logger = instantiate(cfg.logger)(RunInfo(folder, name, "train", sweep_name(), wandb_id, config))
     loggers, exit_code = [logger] if logger else [], 1
@@ -104,8 +99,11 @@ def fit(cfg: DictConfig, folder: Path, resume: Path | None, after: Callable[[Pat
                 "trainer=ddp_spawn, one command per job, or a Slurm launcher"
             )
         if resume is None:
-            teacher = load_model(cfg.model.teacher)[0].backbone if cfg.model.teacher else None
-            model.prepare(teacher, lambda: data.loader("train"))
+            given = {key: load_model(path)[0].backbone for key in CHECKPOINTS if (path := cfg.model.get(key))}
+            if "init_from" in given:
+                anew = model.start_from(given["init_from"])
+                log.info("copied from %s: %s; new: %s", model.init_from, *map(", ".join, (model.init_layers, anew)))
+            model.prepare(given.get("teacher"), lambda: data.loader("train"))
         trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
         best = folder / "checkpoints" / "best.ckpt"
         if trainer.is_global_zero and after is not None:
@@ -117,20 +115,31 @@ def fit(cfg: DictConfig, folder: Path, resume: Path | None, after: Callable[[Pat
 
 
 def train_first(cfg: DictConfig, name: str, folder: Path) -> Path:
-    """Train the network that another is made from, as ``recipes.<name>`` says, in a folder of the run.
+    """Train the network that another is made from, as ``recipes.<name>`` says.
 
-    An interrupted one is continued, a finished one is kept.
+    It is trained in the folder of the run or, where the recipe names a ``folder`` that several jobs of a
+    sweep share, by the first that comes while the others wait. An interrupted one is continued, a
+    finished one is kept.
 
     Args:
-        cfg: the configuration of the run; the recipe's entries replace its own.
-        name: of the recipe and of the folder.
+        cfg: the configuration of the run; the recipe's entries are merged into it.
+        name: of the recipe.
         folder: of the run.
 
     Returns:
         Its best checkpoint.
+
+    Raises:
+        InvariantNetsError: there is no such recipe.
     """
-    changed: dict[Any, Any] = {**cfg, **plain(cfg.recipes[name]), "recipes": {}}
-    recipe = OmegaConf.create(changed)
-    last = folder / name / "checkpoints" / "last.ckpt"
-    log.info("training the %s first, in %s", name, folder / name)
-    return fit(recipe, folder / name, last if last.is_file() else None)
+    if name not in cfg.get("recipes", {}):
+        raise InvariantNetsError(f"model.{name}=train: {cfg.choices.model} has no recipe for it; give a checkpoint")
+    changes = plain(cfg.recipes[name])
+    folder = Path(changes.pop("folder", folder / name))
+    recipe = OmegaConf.merge(cfg, changes)
+    assert isinstance(recipe, DictConfig)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "training.lock"):
+        last = folder / "checkpoints" / "last.ckpt"
+        log.info("model.%s=train: training it first, in %s", name, folder)
+        return fit(recipe, folder, last if last.is_file() else None)
