@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
@@ -18,14 +18,16 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.status import Status
 
+from invariantnets.analysis.norm import describe_norm, describe_recognition
 from invariantnets.analysis.suite import describe
-from invariantnets.checkpoint import load_model
-from invariantnets.data import RotatedImages
+from invariantnets.checkpoint import load_model, plain
+from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.extract import extract
 from invariantnets.features.io import load_table, save_table
-from invariantnets.features.table import FeatureTable
+from invariantnets.features.table import SPLITS, FeatureTable
 from invariantnets.files import write_atomically
+from invariantnets.probes.checks import is_closed
 from invariantnets.probes.result import Result, to_jsonl
 from invariantnets.probes.suite import run_probes
 from invariantnets.provenance import provenance
@@ -64,14 +66,41 @@ class Subject:
         return f"{self.model} on {self.data}"
 
 
-def from_checkpoint(cfg: DictConfig, path: Path) -> Subject:
-    """A trained network; its data and configuration come with the checkpoint."""
+def moved(node: Any, old: str | None, new: str) -> Any:
+    """A configuration with every path below the folder ``old`` put below ``new``."""
+    if isinstance(node, dict):
+        return {key: moved(value, old, new) for key, value in node.items()}
+    if old and isinstance(node, str) and (node == old or node.startswith(f"{old}/")):
+        return new + node.removeprefix(old)
+    return node
+
+
+def from_checkpoint(cfg: DictConfig, path: Path, other: tuple[str, DictConfig] | None = None) -> Subject:
+    """A trained network; its data and configuration come with the checkpoint.
+
+    Args:
+        cfg: of this machine: paths and device.
+        path: of the checkpoint.
+        other: name and configuration of data to look at in place of those it was trained on, read at
+            the size of its images.
+
+    Raises:
+        InvariantNetsError: people among the others whom the network was trained on.
+    """
     model, config = load_model(path)
-    if "root" in config["data"]["source"]:
-        config["data"]["source"]["root"] = cfg.paths.data_dir  # of this machine, not of the one that trained
-    data: RotatedImages = instantiate(config["data"], _convert_="all")
+    name, own = config["choices"]["data"], config["data"]
+    for key in ("data_dir", "cache_dir"):  # of this machine, not of the one that trained
+        own = moved(own, config.get("paths", {}).get(key), cfg.paths[key])
+    if other is not None:
+        name, own = other[0], {**plain(other[1]), "image_shape": own["image_shape"]}
+    data: BankedImages = instantiate(own, _convert_="all")
     data.setup()
-    name, device = config["choices"]["data"], cfg.device
+    if other is not None and (known := sorted(set(model.identities) & set(data.identities("test") or ()))):
+        raise InvariantNetsError(
+            f"data={name}: the network was trained on {len(known)} of the people to test it on ({known[0]}, …); "
+            "take them out, or evaluate on its own data"
+        )
+    device = cfg.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return Subject(
@@ -118,8 +147,29 @@ def choose_layers(wanted: str | Iterable[str] | None, subject: Subject) -> list[
     return names
 
 
+def measure(
+    cfg: DictConfig, table: FeatureTable, layer: str, progress: Callable[[str], None]
+) -> Iterator[list[Result]]:
+    """All that can be said of a layer, part by part, so that what comes before an error is not lost.
+
+    Probes need a training split. Protocols compare people, so that they are for networks that were not
+    trained on those of the test split.
+    """
+    divided = set(SPLITS) <= set(table.split)
+    if divided:
+        yield run_probes(table, layer, seed=cfg.seed, **cfg.probes, progress=progress)
+    else:
+        log.info("%s: no train and val rows, so nothing to fit a probe on", layer)
+    yield describe(table, layer, seed=cfg.seed)
+    if cfg.protocols is not None and not (divided and is_closed(table)):
+        yield instantiate(cfg.protocols)(table, layer, seed=cfg.seed, progress=progress)
+        progress("norm")
+        yield describe_norm(table, layer, seed=cfg.seed)
+        yield describe_recognition(table, layer, seed=cfg.seed)
+
+
 def probe(cfg: DictConfig, subject: Subject, folder: Path) -> Path:
-    """Probe each layer in turn; after each, the results so far are on disk.
+    """Probe each layer in turn; after each step, the results so far are on disk.
 
     Returns:
         The path of the report.
@@ -135,9 +185,9 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path) -> Path:
                 log.info("%s has %d features: probed after a random projection", layer, width)
             if cfg.save_features:
                 save_table(table, folder / "features" / layer)
-            results += run_probes(table, layer, seed=cfg.seed, **cfg.probes, progress=partial(_show, status, layer))
-            results += describe(table, layer, seed=cfg.seed)
-            write_atomically(folder / "results.jsonl", to_jsonl(results))
+            for part in measure(cfg, table, layer, partial(_show, status, layer)):
+                results += part
+                write_atomically(folder / "results.jsonl", to_jsonl(results))
             if shown is None or layer == subject.embedding:
                 shown = table, layer
     assert shown is not None

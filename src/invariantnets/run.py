@@ -6,9 +6,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from invariantnets.checkpoint import plain
 from invariantnets.errors import InvariantNetsError
@@ -24,11 +25,15 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> None:
-    """Train, then probe the best checkpoint (unless ``evaluate=false``). Prints what to open."""
+    """Train, then probe the best checkpoint, on ``transfer`` data too, unless ``evaluate=false``. Prints what to open."""
     folder, resume = resume_point(cfg)
 
     def evaluate_best(checkpoint: Path, folder: Path) -> None:
         print(probe(cfg, from_checkpoint(cfg, checkpoint), folder))
+        if cfg.transfer is not None:
+            name, data, protocols = (cfg.transfer[key] for key in ("name", "data", "protocols"))
+            elsewhere = OmegaConf.create({**cfg, "protocols": protocols})
+            print(probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, data)), folder / "transfer"))
 
     best = fit(cfg, folder, resume, after=evaluate_best if cfg.evaluate else None)
     if not cfg.evaluate:
@@ -51,7 +56,8 @@ def evaluate(cfg: DictConfig) -> None:
         report_sweep(Path(cfg.sweep))
         return
     folder, exit_code = Path(cfg.paths.output_dir), 1
-    subject = from_table(Path(cfg.features)) if cfg.features else from_checkpoint(cfg, Path(cfg.ckpt_path), cfg.data)
+    other = (HydraConfig.get().runtime.choices["data"], cfg.data) if cfg.data is not None else None
+    subject = from_table(Path(cfg.features)) if cfg.features else from_checkpoint(cfg, Path(cfg.ckpt_path), other)
     logger = instantiate(cfg.logger)(RunInfo(folder, subject.name, "evaluate", config=plain(cfg)))
     try:
         print(probe(cfg, subject, folder))

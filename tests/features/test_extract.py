@@ -8,7 +8,7 @@ import torch
 
 from invariantnets.backbones import lenet
 from invariantnets.constraints import MeanActivation, Softmax
-from invariantnets.data import RotatedImages
+from invariantnets.data import Bank, BankedImages, DataSpec, RotatedImages
 from invariantnets.data.rotation import rotate
 from invariantnets.data.sources import Images, digits
 from invariantnets.errors import InvariantNetsError
@@ -92,3 +92,29 @@ def test_a_network_that_does_not_classify_predicts_nothing(data: RotatedImages) 
 def test_unknown_layers_are_refused(data: RotatedImages) -> None:
     with pytest.raises(InvariantNetsError, match="no layer 'fc7'"):
         extract(make_model(), data, ["fc7"])
+
+
+class People(BankedImages):
+    """Nothing to train on, five images of people 0, 3 and 12."""
+
+    def load(self) -> str:
+        return "made"
+
+    def make_bank(self, split: str) -> Bank:
+        label = torch.tensor([0, 3, 3, 12, 12] if split == "test" else [], dtype=torch.int64)
+        return Bank(torch.zeros(len(label), 1, 1, 28, 28, dtype=torch.uint8), label)
+
+    def names(self, split: str) -> np.ndarray:
+        return np.array([f"image{i}" for i in range(5 if split == "test" else 0)], dtype=str)
+
+
+def test_a_set_that_is_all_test_counts_its_own_people_and_keeps_their_names() -> None:
+    table = extract(make_model(), People(DataSpec((1, 28, 28), 0)), ["ip1"])
+    assert table.split.tolist() == ["test"] * 5 and table.label.tolist() == [0, 3, 3, 12, 12]
+    assert table.num_classes == 13 and table.name is not None
+    assert table.name.tolist() == ["image0", "image1", "image2", "image3", "image4"]
+    assert extract(make_model(), People(DataSpec((1, 28, 28), 20)), ["ip1"]).num_classes == 20
+
+
+def test_images_without_names_give_none(data: RotatedImages) -> None:
+    assert extract(make_model(), data, ["ip1"]).name is None

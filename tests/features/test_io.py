@@ -25,6 +25,8 @@ COLUMNS: dict[str, Any] = {
     "glasses": np.array([True, False] * 6),
     "id": np.arange(ROWS),
     "prediction": np.array([7, 3, 9, 7, 9, 3, 5, 7, 9, 3, 7, 1]),
+    "entropy": np.linspace(0, 2, ROWS),
+    "name": np.array([f"person/image_{i:04d}" for i in range(ROWS)]),
 }
 
 
@@ -67,7 +69,10 @@ def test_every_format_gives_the_same_table(tmp_path: Path, kind: str) -> None:
     assert np.array_equal(np.unique(COLUMNS["source"])[table.source], COLUMNS["source"][order])
     assert np.array_equal(table.nuisance["angle"], COLUMNS["angle"][order])
     assert table.prediction.tolist() == [{3: 0, 7: 1, 9: 2}.get(y, 3) for y in COLUMNS["prediction"][order]]
+    assert table.entropy.dtype == np.float32 and table.entropy == pytest.approx(COLUMNS["entropy"][order])
+    assert table.name.tolist() == COLUMNS["name"][order].tolist()
     kinds = {n.name: n for n in table.nuisances}
+    assert set(kinds) == {"angle", "person", "glasses", "id"}
     assert kinds["angle"] == Nuisance("angle", "continuous")
     assert kinds["person"] == Nuisance("person", "categorical", categories=("ann", "bob", "cy"))
     assert kinds["glasses"] == Nuisance("glasses", "binary", categories=("False", "True"))
@@ -77,12 +82,12 @@ def test_every_format_gives_the_same_table(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_labels_may_be_text_and_source_and_prediction_absent(tmp_path: Path, kind: str) -> None:
+def test_labels_may_be_text_and_what_is_optional_absent(tmp_path: Path, kind: str) -> None:
     columns = {"label": np.array(["cat", "dog", "cat"] * 4), "split": np.sort(COLUMNS["split"])[::-1]}
     table = load_table(write(tmp_path, kind, columns=columns))
     assert table.num_classes == 2 and sorted(table.label.tolist()) == [0] * 8 + [1] * 4
     assert sorted(table.source.tolist()) == list(range(ROWS))
-    assert table.prediction is None and table.nuisances == ()
+    assert table.prediction is None and table.entropy is None and table.name is None and table.nuisances == ()
 
 
 def test_several_layers(tmp_path: Path) -> None:
@@ -111,13 +116,16 @@ def make_table() -> FeatureTable:
         nuisances=(Nuisance("angle", "circular", "°"), Nuisance("person", "categorical", "", ("a", "b", "ç"))),
         num_classes=4,
         prediction=np.arange(9)[::-1] % 3,
+        entropy=rng.random(9).astype(np.float32),
+        name=np.array([f"b/ç_{i}" for i in range(9)]),
         meta={"projected": {"conv1": 11520}, "note": "μ"},
     )
 
 
-@pytest.mark.parametrize("predicts", [True, False])
-def test_our_own_folders_come_back(tmp_path: Path, predicts: bool) -> None:
-    table = make_table() if predicts else FeatureTable(**{**vars(make_table()), "prediction": None})
+@pytest.mark.parametrize("optional", [True, False])
+def test_our_own_folders_come_back(tmp_path: Path, optional: bool) -> None:
+    nothing = dict.fromkeys(("prediction", "entropy", "name"))
+    table = make_table() if optional else FeatureTable(**{**vars(make_table()), **nothing})
     save_table(table, tmp_path / "features" / "ip1")
     loaded = load_table(tmp_path / "features" / "ip1")
     for name in vars(table):
@@ -202,8 +210,19 @@ def with_gap(name: str) -> dict[str, Any]:
         (with_gap("label"), "column 'label' has missing values"),
         (with_gap("angle"), "column 'angle' has missing values"),
         (with_gap("source"), "column 'source' has missing values"),
+        ({**COLUMNS, "name": COLUMNS["person"]}, "column 'name' has 'ann' 6 times; it must name each image once"),
+        ({**COLUMNS, "entropy": COLUMNS["person"]}, "column 'entropy' holds"),
     ],
-    ids=["no label", "no split", "unknown split", "NaN label", "NaN nuisance", "NaN source"],
+    ids=[
+        "no label",
+        "no split",
+        "unknown split",
+        "NaN label",
+        "NaN nuisance",
+        "NaN source",
+        "name given twice",
+        "entropy of text",
+    ],
 )
 def test_bad_columns(tmp_path: Path, kind: str, columns: dict[str, Any], message: str) -> None:
     assert message in refused(write(tmp_path, kind, columns=columns))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from invariantnets.data import RotatedImages
+from invariantnets.data import Bank, BankedImages
 from invariantnets.data.batch import torch_rng
 from invariantnets.features.table import SPLITS, FeatureTable
 from invariantnets.module import InvariantNet
@@ -18,7 +18,7 @@ from invariantnets.module import InvariantNet
 @torch.inference_mode()
 def extract(
     model: InvariantNet,
-    data: RotatedImages,
+    data: BankedImages,
     layers: Sequence[str],
     *,
     device: str | torch.device = "cpu",
@@ -38,7 +38,8 @@ def extract(
         max_width: widest layer that is kept as it is.
 
     Returns:
-        A table whose ``source`` is the image before rotation.
+        A table whose ``source`` is the image that a row is a variant of. Its classes count everybody in
+        it: people of an open-set test split are numbered past those that the network was trained on.
     """
     backbone = model.backbone
     backbone.check(layers)
@@ -49,10 +50,12 @@ def extract(
     widths = {name: blank[name].numel() for name in layers}
     wide = {name: width for name, width in widths.items() if width > max_width}
     projections = {name: _projection(width, max_width).to(device) for name, width in wide.items()}
-    sizes = {split: len(data.bank(split)) * len(data.angles) for split in SPLITS}
+    banks = {split: data.bank(split) for split in SPLITS}
+    sizes = {split: len(bank) * bank.variants for split, bank in banks.items()}
     rows = sum(sizes.values())
     features = {name: np.empty((rows, min(width, max_width)), np.float32) for name, width in widths.items()}
     columns = {name: np.empty(rows, np.int64) for name in ("label", "source", "prediction")}
+    entropy = np.empty(rows, np.float32)
     nuisance = {n.name: np.empty(rows) for n in data.spec.nuisances}
     start = 0
     for batch in itertools.chain.from_iterable(data.loader(split) for split in SPLITS):
@@ -64,7 +67,9 @@ def extract(
         columns["label"][here] = batch.label.repeat_interleave(batch.index.shape[1]).cpu().numpy()
         columns["source"][here] = batch.source.flatten().cpu().numpy()
         if model.classifies:
-            columns["prediction"][here] = found[backbone.classifier].argmax(1).cpu().numpy()
+            log_p = found[backbone.classifier].float().log_softmax(1)
+            columns["prediction"][here] = log_p.argmax(1).cpu().numpy()
+            entropy[here] = -(log_p.exp() * log_p).sum(1).cpu().numpy()
         for name, values in batch.nuisance.items():
             nuisance[name][here] = values.flatten().cpu().numpy()
         start = here.stop
@@ -76,10 +81,19 @@ def extract(
         source=columns["source"],
         nuisance=nuisance,
         nuisances=data.spec.nuisances,
-        num_classes=data.spec.num_classes,
+        num_classes=max(data.spec.num_classes, int(columns["label"].max(initial=-1)) + 1),
         prediction=columns["prediction"] if model.classifies else None,
+        entropy=entropy if model.classifies else None,
+        name=_names(data, banks),
         meta={"projected": wide},
     )
+
+
+def _names(data: BankedImages, banks: Mapping[str, Bank]) -> np.ndarray | None:
+    """A name for each row; None unless the images of every split have names."""
+    names = [data.names(split) for split in SPLITS]
+    known = [np.repeat(n, banks[s].variants) for n, s in zip(names, SPLITS, strict=True) if n is not None]
+    return np.concatenate(known) if len(known) == len(SPLITS) else None
 
 
 def _projection(width: int, max_width: int) -> Tensor:

@@ -16,14 +16,15 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from invariantnets.data.batch import Nuisance
+from invariantnets.data.batch import Nuisance, infer_nuisance
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import SPLITS, FeatureTable
 from invariantnets.files import write_atomically
 
 # What readers raise on a damaged file.
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError)
-KNOWN = ("label", "split", "source", "prediction")
+OPTIONAL = ("prediction", "entropy", "name")
+KNOWN = ("label", "split", "source", *OPTIONAL)
 
 
 def save_table(table: FeatureTable, folder: Path) -> Path:
@@ -31,8 +32,8 @@ def save_table(table: FeatureTable, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: np.ascontiguousarray(x) for name, x in table.features.items()}, folder / "features.safetensors")
     columns = {"label": table.label, "split": table.split, "source": table.source, **table.nuisance}
-    if table.prediction is not None:
-        columns["prediction"] = table.prediction
+    optional = {name: getattr(table, name) for name in OPTIONAL}
+    columns |= {name: values for name, values in optional.items() if values is not None}
     pd.DataFrame(columns).to_parquet(folder / "rows.parquet")
     header = {
         "num_classes": table.num_classes,
@@ -52,8 +53,9 @@ def load_table(path: str | Path) -> FeatureTable:
     - ``.npy`` with 2-D features, beside a ``.csv`` or ``.parquet`` of the same name with the rest.
 
     ``split`` says train, val or test. ``source`` numbers what rows have in common (one person, one
-    photograph): intervals resample it; without it every row stands alone. Nuisances of numbers are
-    continuous, those of text or booleans categorical.
+    photograph): intervals resample it; without it every row stands alone. ``name`` names each image,
+    for the lists of the protocols; ``prediction`` and ``entropy`` (nats) are those of a classifier.
+    Nuisances of numbers are continuous, those of text or booleans categorical.
 
     Raises:
         InvariantNetsError: naming the file, the column and the fix.
@@ -95,6 +97,8 @@ def _load_folder(folder: Path) -> FeatureTable:
         nuisances=nuisances,
         num_classes=header["num_classes"],
         prediction=rows["prediction"].to_numpy() if "prediction" in rows else None,
+        entropy=rows["entropy"].to_numpy() if "entropy" in rows else None,
+        name=rows["name"].to_numpy().astype(str) if "name" in rows else None,
         meta=header["meta"],
     )
 
@@ -145,13 +149,14 @@ def make_table(
 
     Args:
         features: layer → ``(N, D)``.
-        columns: ``label`` and ``split``, perhaps ``source`` and ``prediction``; all others are nuisances.
+        columns: ``label`` and ``split``, perhaps ``source``, ``prediction``, ``entropy`` and ``name``; all
+            others are nuisances.
         owner: what to call the table in messages.
         meta: provenance.
 
     Raises:
         InvariantNetsError: a column missing, of another length or with missing values, no matrix of
-            features, or an unknown split.
+            features, an unknown split, an entropy that is no number, or a name that is given twice.
     """
     if not features:
         raise InvariantNetsError(f"{owner}: no features: a 2-D array, columns f0, f1, … or a column of lists")
@@ -180,13 +185,17 @@ def make_table(
     if prediction is not None:
         # A prediction of a class that no row has cannot be right: one number past the last stands for it.
         prediction = np.where(np.isin(prediction, classes), np.searchsorted(classes, prediction), len(classes))
+    entropy = columns.get("entropy")
+    if entropy is not None and entropy.dtype.kind not in "fiu":
+        raise InvariantNetsError(f"{owner}: column 'entropy' holds {entropy.dtype}, not numbers; rename or drop it")
+    names = _names(columns["name"], owner) if "name" in columns else None
     order = np.argsort([SPLITS.index(s) for s in split], kind="stable")  # each split together: then it is a view
     nuisances, nuisance = [], {}
-    for name in columns:
-        if name not in KNOWN:
-            kind, values = _nuisance(name, columns[name])
+    for column in columns:
+        if column not in KNOWN:
+            kind, values = infer_nuisance(column, columns[column])
             nuisances.append(kind)
-            nuisance[name] = values[order]
+            nuisance[column] = values[order]
     source = np.unique(columns["source"], return_inverse=True)[1] if "source" in columns else np.arange(rows)
     together = bool((order == np.arange(rows)).all())
     return FeatureTable(
@@ -198,6 +207,8 @@ def make_table(
         nuisances=tuple(nuisances),
         num_classes=len(classes),
         prediction=None if prediction is None else prediction[order],
+        entropy=None if entropy is None else _float32(entropy)[order],
+        name=None if names is None else names[order],
         meta=meta,
     )
 
@@ -206,9 +217,11 @@ def _float32(x: np.ndarray) -> np.ndarray:
     return np.asarray(x, np.float32)  # no copy of what is float32 already
 
 
-def _nuisance(name: str, values: np.ndarray) -> tuple[Nuisance, np.ndarray]:
-    if np.issubdtype(values.dtype, np.number):
-        return Nuisance(name), values.astype(np.float64)
-    categories, codes = np.unique(values.astype(str), return_inverse=True)
-    kind = Nuisance(name, "binary" if len(categories) == 2 else "categorical", categories=tuple(map(str, categories)))
-    return kind, codes.astype(np.float64)
+def _names(values: np.ndarray, owner: str) -> np.ndarray:
+    names, counts = np.unique(text := values.astype(str), return_counts=True)
+    if counts.max(initial=1) > 1:
+        raise InvariantNetsError(
+            f"{owner}: column 'name' has {str(names[counts.argmax()])!r} {counts.max()} times; it must name each image "
+            "once (call it otherwise if it is a nuisance)"
+        )
+    return text

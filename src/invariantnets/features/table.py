@@ -28,6 +28,8 @@ class FeatureTable:
         nuisances: what those columns are.
         num_classes: number of classes.
         prediction: ``(N,)`` int64 class chosen by the network's own classifier, if it has one.
+        entropy: ``(N,)`` float32 entropy of that classifier's probabilities, in nats.
+        name: ``(N,)`` str, a unique name of each image: what lists of pairs and galleries refer to.
         meta: provenance, plain JSON.
     """
 
@@ -39,6 +41,8 @@ class FeatureTable:
     nuisances: tuple[Nuisance, ...]
     num_classes: int
     prediction: np.ndarray | None = None
+    entropy: np.ndarray | None = None
+    name: np.ndarray | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -54,6 +58,8 @@ class FeatureTable:
             source=self.source[selection],
             nuisance={k: v[selection] for k, v in self.nuisance.items()},
             prediction=None if self.prediction is None else self.prediction[selection],
+            entropy=None if self.entropy is None else self.entropy[selection],
+            name=None if self.name is None else self.name[selection],
         )
 
     def part(self, split: str) -> FeatureTable:

@@ -20,8 +20,24 @@ METRICS = {
     "sparsity": "sparsity (zeros)",
     "dead_fraction": "dead features",
     "within_between": "scatter within / between classes",
+    "auc": "area under the ROC",
+    "eer": "equal error rate",
+    "rank1": "rank 1",
+    "rank10": "rank 10",
+    "dir_far1": "DIR at 1 % FAR",
+    "dir_far0.1": "DIR at 0.1 % FAR",
+    "tar_far0.1": "TAR at 0.1 % FAR",
+    "dir_far1_mean_minus_sd": "DIR at 1 % FAR, mean − s.d.",
+    "tar_far0.1_mean_minus_sd": "TAR at 0.1 % FAR, mean − s.d.",
+    "mean_norm": "mean length",
+    "accuracy_drop": "accuracy lost",
+    "rank1_drop": "rank 1 lost",
 }
-_PER_CENT = ("accuracy", "variance_in_ideal_rank", "sparsity", "dead_fraction")
+_PER_CENT = (
+    *("accuracy", "variance_in_ideal_rank", "sparsity", "dead_fraction"),
+    *("eer", "rank1", "rank10", "dir_far1", "dir_far0.1", "tar_far0.1"),
+    *("dir_far1_mean_minus_sd", "tar_far0.1_mean_minus_sd", "accuracy_drop", "rank1_drop"),
+)
 _IN_UNIT = ("rmse", "mae")
 
 

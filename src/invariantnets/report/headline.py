@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from invariantnets.probes.result import Result
 from invariantnets.report.format import NONE, count, interval, number, summary
 from invariantnets.visualize.plots import Runs
-from invariantnets.visualize.select import LABEL, failed, nuisances, over_runs, probe_name, select
+from invariantnets.visualize.select import IDENTITY, LABEL, failed, nuisances, over_runs, probe_name, select
 
 _MAV = "mean activation vectors (MAV)"
+# Name, metric and probe of what the 2015 paper's table 1 holds of each network.
+RECOGNITION = (
+    ("verification", "accuracy", "verification/cosine"),
+    ("rank 1", "rank1", "closed_set/cosine"),
+    ("rank 10", "rank10", "closed_set/cosine"),
+    ("DIR at 1 % FAR", "dir_far1", "open_set/cosine"),
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,8 @@ def sentences(results: Sequence[Result], layer: str, units: Mapping[str, str]) -
         units: nuisance → unit.
     """
     found = [_leak(results, target, layer, units.get(target, "")) for target in nuisances(results)]
-    return (found or [f"No nuisance was probed at {layer}: nothing here speaks of invariance."]) + _classes(results)
+    found = found or [f"No nuisance was probed at {layer}: nothing here speaks of invariance."]
+    return found + _classes(results) + _people(results)
 
 
 def facts(results: Sequence[Result], units: Mapping[str, str]) -> list[Fact]:
@@ -47,6 +55,8 @@ def facts(results: Sequence[Result], units: Mapping[str, str]) -> list[Fact]:
     for probe in ("mav", "softmax"):
         for r in select(results, "accuracy", LABEL, probe):
             shown.append(_fact(r, f"{probe_name(probe)} accuracy", ""))
+    for name, metric, probe in RECOGNITION:
+        shown += [_fact(r, name, "") for r in select(results, metric, IDENTITY, probe)]
     return shown
 
 
@@ -120,6 +130,17 @@ def _classes(results: Sequence[Result]) -> list[str]:
     parts = [f"{_bounded(r)} by {'its softmax' if r.probe == 'softmax' else _MAV}" for r in rows]
     against = f"chance {number(rows[0].chance, 'accuracy')}; {_rows(rows[0])}"
     return [f"The class is recognised with {' and '.join(parts)} ({against})."]
+
+
+def _people(results: Sequence[Result]) -> list[str]:
+    found = {name: select(results, metric, IDENTITY, probe) for name, metric, probe in RECOGNITION}
+    texts = {
+        "verification": "two images are rightly told to show one person or two with {} ({:,} pairs)",
+        "rank 1": "a face is found first in the gallery with {} ({:,} probes)",
+        "DIR at 1 % FAR": "and, if strangers may raise 1 % false alarms, with {} ({:,} probes, strangers among them)",
+    }
+    said = [text.format(_bounded(r), r.n) for name, text in texts.items() for r in found[name]]
+    return [f"Of people in the test rows, by cosine: {', '.join(said)}."] if said else []
 
 
 def _bounded(r: Result) -> str:

@@ -18,11 +18,11 @@ from invariantnets.report.chapter import HEADER as CHAPTER_HEADER
 from invariantnets.report.chapter import MODELS, ChapterTable, compare
 from invariantnets.report.chapter import NOTE as CHAPTER_NOTE
 from invariantnets.report.format import NONE, count, number, result_row, summary
-from invariantnets.report.headline import facts, sentences, sweep_sentences
+from invariantnets.report.headline import RECOGNITION, facts, sentences, sweep_sentences
 from invariantnets.report.runs import Group, Run, Sweep, read_run, read_sweep
 from invariantnets.visualize import draw_sweep
 from invariantnets.visualize.plots import Runs
-from invariantnets.visualize.select import FEATURES, LABEL, nuisances, over_runs, probe_name, select
+from invariantnets.visualize.select import FEATURES, IDENTITY, LABEL, NORM, nuisances, over_runs, probe_name, select
 
 _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 _METRIC_ORDER = ("r2", "rmse", "mae", "accuracy")
@@ -113,8 +113,10 @@ def _tables(results: Sequence[Result], units: Mapping[str, str]) -> list[dict[st
         return sorted(found, key=lambda r: (order.get(r.metric, len(order)), r.probe != "strongest"))
 
     titles = {LABEL: "How well the class is recognised"}
+    titles[IDENTITY] = "How well people are recognised"
     titles |= {t: f"How well the {t} can be read" for t in nuisances(results)}
     titles[FEATURES] = "What the features look like"
+    titles[NORM] = "What the length of the features tells"
     tables = [{"title": title, "rows": [result_row(r, units) for r in rows(t)]} for t, title in titles.items()]
     return [t for t in tables if t["rows"]]
 
@@ -126,6 +128,7 @@ def _sweep_table(
     every: Runs = [r.here for g in groups for r in g.runs]
     targets = list(dict.fromkeys(t for results in every for t in nuisances(results)))
     columns = [("softmax", "accuracy", LABEL, "softmax"), ("MAV", "accuracy", LABEL, "mav")]
+    columns += [(name, metric, IDENTITY, probe) for name, metric, probe in RECOGNITION]
     for t in targets:
         columns += [
             (probe_name(f"mav/estimated_{t}"), "accuracy", LABEL, f"mav/estimated_{t}"),
@@ -141,7 +144,8 @@ def _sweep_table(
             summary(over_runs(runs, metric, target, probe).get(None), metric, units.get(target, ""))
             for _, metric, target, probe in columns
         ]
-        sizes = [r.n for results in runs for r in results if r.target != FEATURES and not r.where]
+        apart = (FEATURES, IDENTITY, NORM)  # counted in pairs, or not in test rows
+        sizes = [r.n for results in runs for r in results if r.target not in apart and not r.where]
         rows.append((group, cells, _range(sizes)))
     chance = []
     for _, metric, target, probe in columns:
@@ -160,6 +164,8 @@ def _run_link(group: Group, run: Run, folder: Path) -> dict[str, str]:
 
 
 def _range(sizes: Sequence[int]) -> str:
+    if not sizes:
+        return NONE
     return count(min(sizes)) if min(sizes) == max(sizes) else f"{count(min(sizes))} to {count(max(sizes))}"
 
 

@@ -18,6 +18,7 @@ from invariantnets.visualize.plots import (
     scree_figure,
     trade_off_figure,
 )
+from invariantnets.visualize.recognition import norm_figures, protocol_figures
 from invariantnets.visualize.select import LABEL, at_layer, nuisances, probe_name, select
 from invariantnets.visualize.style import save_figures
 
@@ -103,6 +104,8 @@ def draw_run(results: Sequence[Result], table: FeatureTable | None, layer: str, 
         caption = _HEAT.format(count=count, total=total, seed=seed, nuisance=nuisance)
         add("heat_map.png", plain, "Features by sample", caption)
         add("blocks.png", blocks, "Features in block-diagonal order", _BLOCKS)
+    for drawn in (*protocol_figures({"": here}), *norm_figures(here[0])):
+        add(*drawn)
     for target in nuisances(results):
         caption = _DEPTH.format(target=target)
         add(f"depth_{_slug(target)}.svg", depth_figure(results, target), f"{target} against depth", caption)
@@ -137,6 +140,8 @@ def draw_sweep(groups: Mapping[str, Runs], folder: Path, units: Mapping[str, str
             title = f"{target}: predicted against true, {probe_name(probe)}"
             title += " (uses the answer)" if probe == "ridge/per_label" else ""
             add(f"prediction_{_slug(target)}_{_slug(probe)}.svg", figure, title, _PREDICTION.format(target=target))
+    for drawn in protocol_figures(groups):
+        add(*drawn)
     many = any(len(runs) > 1 for runs in groups.values())
     caption = _CLASS_ERROR.format(whiskers="± s.d. over seeds" if many else _INTERVALS)
     probes_shown = ("softmax", "mav") if len(groups) <= 3 else ("mav",)  # more bars than that cannot be told apart

@@ -59,7 +59,7 @@ def prediction_figure(series: Mapping[str, tuple[Runs, str]], target: str, unit:
     step = np.diff(true).min() if len(true) > 1 else 1.0
     for i, (name, (x, centre, spread)) in enumerate(curves.items()):
         shift = (i - (len(curves) - 1) / 2) * 0.16 * step  # side by side, so that bars do not hide each other
-        look: dict[str, Any] = {"color": _colour(i), "marker": _marker(i), "markersize": 4, "linewidth": 1.2}
+        look: dict[str, Any] = {"color": colour(i), "marker": marker(i), "markersize": 4, "linewidth": 1.2}
         axes.errorbar(x + shift, centre, spread, capsize=2, label=name, **look)
     suffix = f" ({unit})" if unit else ""
     axes.set_xlabel(f"true {target}{suffix}")
@@ -153,15 +153,15 @@ def depth_figure(results: Sequence[Result], target: str) -> Figure | None:
     figure, axes = new_axes(3.2)
     for i, probe in enumerate(dict.fromkeys(r.probe for r in rows)):
         sound = [r for r in rows if r.probe == probe and not failed(r)]
-        bounds = np.array([_whiskers(r.value, r.low, r.high) for r in sound]).reshape(-1, 2).T
+        bounds = np.array([whiskers(r.value, r.low, r.high) for r in sound]).reshape(-1, 2).T
         strongest = probe == "strongest"
         axes.errorbar(
             [layers.index(r.layer) for r in sound],
             [r.value for r in sound],
             bounds,
-            color="black" if strongest else _colour(i),
+            color="black" if strongest else colour(i),
             linestyle=":" if strongest else "-",
-            marker="none" if strongest else _marker(i),
+            marker="none" if strongest else marker(i),
             markersize=4,
             linewidth=1.6 if strongest else 1,
             capsize=2,
@@ -197,10 +197,10 @@ def trade_off_figure(groups: Mapping[str, Runs], target: str) -> Figure | None:
         axes.errorbar(
             [leak.value for leak, _ in points],
             [100 * accuracy.value for _, accuracy in points],
-            xerr=np.array([_whiskers(r.value, r.low, r.high) for r, _ in points]).T,
-            yerr=np.array([_whiskers(100 * r.value, _percent(r.low), _percent(r.high)) for _, r in points]).T,
-            fmt=_marker(i),
-            color=_colour(i),
+            xerr=np.array([whiskers(r.value, r.low, r.high) for r, _ in points]).T,
+            yerr=np.array([whiskers(100 * r.value, _percent(r.low), _percent(r.high)) for _, r in points]).T,
+            fmt=marker(i),
+            color=colour(i),
             markersize=5,
             elinewidth=0.6,
             label=name,
@@ -215,11 +215,13 @@ def trade_off_figure(groups: Mapping[str, Runs], target: str) -> Figure | None:
     return figure
 
 
-def _colour(i: int) -> str:
+def colour(i: int) -> str:
+    """Of the i-th series."""
     return PALETTE[i % len(PALETTE)]
 
 
-def _marker(i: int) -> str:
+def marker(i: int) -> str:
+    """Of the i-th series."""
     # One place on at each turn of the colours, so that no two of the first 49 look alike.
     return MARKERS[(i + i // len(PALETTE)) % len(MARKERS)]
 
@@ -228,7 +230,7 @@ def _percent(fraction: float | None) -> float | None:
     return None if fraction is None else 100 * fraction
 
 
-def _whiskers(value: float, low: float | None, high: float | None) -> tuple[float, float]:
+def whiskers(value: float, low: float | None, high: float | None) -> tuple[float, float]:
     """Lengths of an error bar; a percentile interval may, rarely, leave its estimate outside."""
     return (0.0 if low is None else max(value - low, 0.0), 0.0 if high is None else max(high - value, 0.0))
 
@@ -238,7 +240,7 @@ def _error_whiskers(accuracy: Spread) -> tuple[float, float]:
     error = 100 * (1 - accuracy.mean)
     high = None if accuracy.low is None else min(100 * (1 - accuracy.low), 100.0)
     low = None if accuracy.high is None else max(100 * (1 - accuracy.high), 0.0)
-    return _whiskers(error, low, high)
+    return whiskers(error, low, high)
 
 
 def _uses_answer(runs: Runs, probe: str) -> bool:

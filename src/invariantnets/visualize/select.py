@@ -12,7 +12,8 @@ import numpy as np
 from invariantnets.probes.result import Result
 
 # Targets that are not nuisances.
-LABEL, FEATURES = "label", "features"
+LABEL, FEATURES, IDENTITY, NORM = "label", "features", "identity", "norm"
+NO_NUISANCE = (LABEL, FEATURES, IDENTITY, NORM)
 
 _PROBES = {
     "mav": "MAV",
@@ -22,7 +23,19 @@ _PROBES = {
     "knn": "kNN",
     "mlp": "MLP",
     "strongest": "strongest honest probe",
+    "verification": "verification",
+    "closed_set": "closed-set identification",
+    "open_set": "open-set identification",
+    "blufr_verification": "BLUFR verification",
+    "blufr_open_set": "BLUFR open-set identification",
+    "binarised": "binarised features",
+    "inner_product": "normalised inner product",
+    "chi2": "weighted χ²",
+    "norm": "length of the features",
+    "entropy": "prediction entropy",
+    "retrieval_rank": "retrieval rank",
 }
+_PROTOCOLS = ("verification", "closed_set", "open_set", "blufr_verification", "blufr_open_set", "binarised")
 
 
 def probe_name(probe: str) -> str:
@@ -34,6 +47,8 @@ def probe_name(probe: str) -> str:
     if head == "mav" and tail.startswith("estimated_"):
         nuisance = tail.removeprefix("estimated_").removesuffix("_true_label")
         return f"MAV per {nuisance}, estimated" + (" by true label" if tail.endswith("_true_label") else "")
+    if head in _PROTOCOLS and tail:
+        return f"{_PROBES[head]}, {_PROBES.get(tail, tail)}"
     return _PROBES.get(probe, probe)
 
 
@@ -69,7 +84,7 @@ def select(
 
 def nuisances(results: Iterable[Result]) -> list[str]:
     """Names of the nuisances that were probed, in their order."""
-    return list(dict.fromkeys(r.target for r in results if r.target not in (LABEL, FEATURES)))
+    return list(dict.fromkeys(r.target for r in results if r.target not in NO_NUISANCE))
 
 
 def failed(result: Result) -> bool:
