@@ -1,6 +1,8 @@
 """Networks with named layers."""
 
 from invariantnets.backbones.backbone import Backbone
+from invariantnets.backbones.deepface import deepface
 from invariantnets.backbones.lenet import lenet
+from invariantnets.backbones.locally_connected import LocallyConnected2d, tied_weight
 
-__all__ = ["Backbone", "lenet"]
+__all__ = ["Backbone", "LocallyConnected2d", "deepface", "lenet", "tied_weight"]
