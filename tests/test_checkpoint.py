@@ -158,7 +158,7 @@ EVIL = [
     "invariantnets.data.sources.hashlib.new",
     "invariantnets.data.sources.Path",
     "invariantnets.data.sources.np.load",
-    "invariantnets.data.rotated.pl.Trainer",
+    "invariantnets.data.banked.pl.Trainer",
     "invariantnets.module.pl.utilities.cloud_io.torch.load",
     "invariantnets.data.RotatedImages.load_from_checkpoint",
     "invariantnets.data.sources.digits.__globals__",

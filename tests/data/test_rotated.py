@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from invariantnets.data import Batch, RotatedImages
-from invariantnets.data.rotated import Bank
+from invariantnets.data.banked import Bank
 from invariantnets.data.rotation import rotate
 from invariantnets.data.sources import Images, digits
 from invariantnets.errors import InvariantNetsError

@@ -8,11 +8,11 @@ from invariantnets.data.sampling import EpochSampler, Request
 from invariantnets.errors import InvariantNetsError
 
 LABEL = np.random.default_rng(0).permutation(np.repeat(np.arange(4), [5, 11, 2, 7]))  # 25 images
-ANGLES = 7
+VARIANTS = 7
 
 
 def make(batch_size: int = 4, batches: int = 5, **changes: object) -> EpochSampler:
-    return EpochSampler(LABEL, ANGLES, batch_size, batches, **changes)
+    return EpochSampler(LABEL, VARIANTS, batch_size, batches, **changes)
 
 
 def epoch(sampler: EpochSampler, number: int) -> list[Request]:
@@ -22,7 +22,7 @@ def epoch(sampler: EpochSampler, number: int) -> list[Request]:
 
 def same(first: list[Request], second: list[Request]) -> bool:
     return len(first) == len(second) and all(
-        torch.equal(a.image, b.image) and torch.equal(a.angle, b.angle) for a, b in zip(first, second, strict=True)
+        torch.equal(a.image, b.image) and torch.equal(a.variant, b.variant) for a, b in zip(first, second, strict=True)
     )
 
 
@@ -46,9 +46,9 @@ def test_shapes(views: int) -> None:
     batches = epoch(sampler, 0)
     assert len(sampler) == len(batches) == 5
     for batch in batches:
-        assert batch.image.shape == batch.angle.shape == (4, views)
-        assert batch.image.dtype == batch.angle.dtype == torch.int64
-        assert 0 <= batch.angle.min() and batch.angle.max() < ANGLES
+        assert batch.image.shape == batch.variant.shape == (4, views)
+        assert batch.image.dtype == batch.variant.dtype == torch.int64
+        assert 0 <= batch.variant.min() and batch.variant.max() < VARIANTS
 
 
 @pytest.mark.parametrize(("batch_size", "batches"), [(4, 5), (25, 1), (3, 1), (60, 2), (7, 11)])
@@ -71,23 +71,23 @@ def test_processes_share_out_the_epoch_of_one(world: int, pairs: str, number: in
     shares = [epoch(make(4, views=2, pairs=pairs, rank=rank, world=world), number) for rank in range(world)]
     for step, batch in enumerate(whole):
         assert torch.equal(torch.cat([share[step].image for share in shares]), batch.image)
-        assert torch.equal(torch.cat([share[step].angle for share in shares]), batch.angle)
+        assert torch.equal(torch.cat([share[step].variant for share in shares]), batch.variant)
         if number == 0 and world * 4 * (step + 1) <= len(LABEL):  # within the first pass
             assert len(batch.image[:, 0].unique()) == 4 * world, "shares have no image in common"
 
 
-def test_views_of_one_image_have_different_angles() -> None:
+def test_views_of_one_image_are_different_variants() -> None:
     for batch in epoch(make(50, 20, views=3), 0):
         assert (batch.image == batch.image[:, :1]).all()
-        angles = batch.angle.sort(1).values
-        assert (angles[:, 1:] != angles[:, :-1]).all()
+        variants = batch.variant.sort(1).values
+        assert (variants[:, 1:] != variants[:, :-1]).all()
 
 
-def test_angles_are_drawn_evenly() -> None:
+def test_variants_are_drawn_evenly() -> None:
     for pairs in ("same_image", "same_class"):
-        angle = torch.cat([batch.angle for batch in epoch(make(50, 140, views=2, pairs=pairs), 0)])
-        for view in angle.T:
-            assert (view.bincount(minlength=ANGLES) - 1000).abs().max() < 150  # 5 standard deviations
+        variant = torch.cat([batch.variant for batch in epoch(make(50, 140, views=2, pairs=pairs), 0)])
+        for view in variant.T:
+            assert (view.bincount(minlength=VARIANTS) - 1000).abs().max() < 150  # 5 standard deviations
 
 
 def test_views_of_one_class_are_other_images_of_it() -> None:
@@ -102,16 +102,19 @@ def test_views_of_one_class_are_other_images_of_it() -> None:
         assert np.abs(partner[others] - expected).max() < 5 * np.sqrt(expected)
 
 
-def test_one_angle_will_do_for_one_view() -> None:
+def test_one_variant_will_do_for_one_view() -> None:
     sampler = EpochSampler(LABEL, 1, 4, 5)
-    assert all((batch.angle == 0).all() for batch in sampler)
+    assert all((batch.variant == 0).all() for batch in sampler)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"pairs": "same_person"}, "pairs=same_person: choose same_image or same_class"),
-        ({"views": 8}, "views=8 of one image need 8 angles, but data.angles has 7"),
+        (
+            {"views": 8},
+            "views=8 of one image need 8 variants .*, but these data have 7; or use pairs=same_class",
+        ),
     ],
 )
 def test_impossible_requests_are_refused(changes: dict[str, object], message: str) -> None:
@@ -122,6 +125,6 @@ def test_impossible_requests_are_refused(changes: dict[str, object], message: st
 def test_pairs_of_a_class_with_one_image_are_refused() -> None:
     label = np.array([0, 0, 1, 2, 2])
     with pytest.raises(InvariantNetsError, match="class 1 has one"):
-        EpochSampler(label, ANGLES, 4, 5, views=2, pairs="same_class")
-    EpochSampler(label, ANGLES, 4, 5, views=1, pairs="same_class")
-    EpochSampler(np.array([0, 0, 2, 2]), ANGLES, 4, 5, views=2, pairs="same_class")  # no image of class 1 at all
+        EpochSampler(label, VARIANTS, 4, 5, views=2, pairs="same_class")
+    EpochSampler(label, VARIANTS, 4, 5, views=1, pairs="same_class")
+    EpochSampler(np.array([0, 0, 2, 2]), VARIANTS, 4, 5, views=2, pairs="same_class")  # no image of class 1 at all

@@ -1,6 +1,22 @@
 """Images with labels and nuisances."""
 
+from invariantnets.data.banked import Bank, BankedImages
 from invariantnets.data.batch import Batch, DataSpec, Nuisance
+from invariantnets.data.celeba import CelebA
+from invariantnets.data.faces_table import FacesTable
+from invariantnets.data.lfw import Lfw
 from invariantnets.data.rotated import RotatedImages
+from invariantnets.data.synthetic_faces import SyntheticFaces
 
-__all__ = ["Batch", "DataSpec", "Nuisance", "RotatedImages"]
+__all__ = [
+    "Bank",
+    "BankedImages",
+    "Batch",
+    "CelebA",
+    "DataSpec",
+    "FacesTable",
+    "Lfw",
+    "Nuisance",
+    "RotatedImages",
+    "SyntheticFaces",
+]

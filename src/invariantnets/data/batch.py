@@ -53,6 +53,19 @@ class Nuisance:
         return np.eye(len(self.categories))[np.asarray(values, np.int64)]
 
 
+def infer_nuisance(name: str, values: np.ndarray) -> tuple[Nuisance, np.ndarray]:
+    """What a column of a table is: numbers are continuous; text and booleans categorical, two of them binary.
+
+    Returns:
+        The nuisance, and ``(N,)`` float64 numbers or codes.
+    """
+    if np.issubdtype(values.dtype, np.number):
+        return Nuisance(name), values.astype(np.float64)
+    categories, codes = np.unique(values.astype(str), return_inverse=True)
+    kind: Kind = "binary" if len(categories) == 2 else "categorical"
+    return Nuisance(name, kind, categories=tuple(map(str, categories))), codes.astype(np.float64)
+
+
 @dataclass(frozen=True)
 class DataSpec:
     """What a data module yields: image shape ``(C, H, W)``, number of classes, nuisances."""

@@ -19,10 +19,10 @@ Pairs = Literal["same_image", "same_class"]
 
 @dataclass(frozen=True)
 class Request:
-    """The rows of one batch: image and angle numbers, each ``(B, V)`` int64."""
+    """The rows of one batch: numbers of images and of their variants, each ``(B, V)`` int64."""
 
     image: Tensor
-    angle: Tensor
+    variant: Tensor
 
 
 class EpochSampler(Sampler[Request]):
@@ -30,28 +30,28 @@ class EpochSampler(Sampler[Request]):
 
     Batch ``t`` holds the positions ``[tB, (t+1)B)`` of an endless row of permutations of the images,
     so that every image is seen once before any is seen again whatever the length of an epoch. Both
-    the permutations and the angles depend on ``(seed, number)`` alone: an interrupted run that
+    the permutations and the variants depend on ``(seed, number)`` alone: an interrupted run that
     starts again at an epoch sees the stream it would have seen, and no generator need be saved.
 
     Args:
         label: ``(N,)`` class of each image.
-        angles: number of angles to draw from.
+        variants: number of variants of each image to draw from (the angles of a digit).
         batch_size: images per batch and process.
         batches: batches per epoch.
         views: images per sample.
-        pairs: what the other views are: the same image at other angles, or other images of the class.
+        pairs: what the other views are: other variants of the same image, or other images of the class.
         seed: of the stream.
         rank, world: this process's share of every batch.
 
     Raises:
-        InvariantNetsError: more views of an image than angles, or a class with a single image where
+        InvariantNetsError: more views of an image than variants, or a class with a single image where
             pairs of one class are asked for.
     """
 
     def __init__(
         self,
         label: np.ndarray,
-        angles: int,
+        variants: int,
         batch_size: int,
         batches: int,
         views: int = 1,
@@ -62,8 +62,11 @@ class EpochSampler(Sampler[Request]):
     ):
         if pairs not in ("same_image", "same_class"):
             raise InvariantNetsError(f"pairs={pairs}: choose same_image or same_class")
-        if pairs == "same_image" and views > angles:
-            raise InvariantNetsError(f"views={views} of one image need {views} angles, but data.angles has {angles}")
+        if pairs == "same_image" and views > variants:
+            raise InvariantNetsError(
+                f"views={views} of one image need {views} variants of it (data.angles=…), but these data have "
+                f"{variants}; or use pairs=same_class"
+            )
         counts = np.bincount(label)
         if views > 1 and pairs == "same_class" and (counts == 1).any():
             lone = int(np.flatnonzero(counts == 1)[0])
@@ -71,7 +74,7 @@ class EpochSampler(Sampler[Request]):
                 f"pairs=same_class needs two images per class, but class {lone} has one; "
                 "use pairs=same_image or drop the class"
             )
-        self.label, self.angles, self.batch_size, self.batches = label, angles, batch_size, batches
+        self.label, self.variants, self.batch_size, self.batches = label, variants, batch_size, batches
         self.views, self.pairs, self.seed, self.rank, self.world = views, pairs, seed, rank, world
         self.epoch = 0
         # Images grouped by class, and where each image stands in its group.
@@ -89,7 +92,7 @@ class EpochSampler(Sampler[Request]):
         return self.batches
 
     def epoch_rows(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image and angle numbers of a whole epoch over all processes, each ``(batches · B · world, V)``."""
+        """Image and variant numbers of a whole epoch over all processes, each ``(batches · B · world, V)``."""
         total = self.batches * self.batch_size * self.world
         first, size = epoch * total, len(self.label)
         passes = range(first // size, (first + total - 1) // size + 1)
@@ -97,17 +100,17 @@ class EpochSampler(Sampler[Request]):
         anchor = stream[first - passes[0] * size :][:total]
         rng = numpy_rng(self.seed, 1, epoch)
         if self.pairs == "same_image":
-            angle = rng.random((total, self.angles)).argsort(1)[:, : self.views]  # all different
-            return np.repeat(anchor[:, None], self.views, 1), angle
-        angle = rng.integers(self.angles, size=(total, self.views))
+            variant = rng.random((total, self.variants)).argsort(1)[:, : self.views]  # all different
+            return np.repeat(anchor[:, None], self.views, 1), variant
+        variant = rng.integers(self.variants, size=(total, self.views))
         group = self.label[anchor]
         count = self._count[group][:, None]
         step = 1 + np.floor(rng.random((total, self.views - 1)) * (count - 1)).astype(np.int64)  # never the anchor
         other = self._by_class[self._start[group][:, None] + (self._place[anchor][:, None] + step) % count]
-        return np.concatenate([anchor[:, None], other], 1), angle
+        return np.concatenate([anchor[:, None], other], 1), variant
 
     def __iter__(self) -> Iterator[Request]:
-        image, angle = (torch.from_numpy(rows) for rows in self.epoch_rows(self.epoch))
+        image, variant = (torch.from_numpy(rows) for rows in self.epoch_rows(self.epoch))
         for step in range(self.batches):
             start = (step * self.world + self.rank) * self.batch_size
-            yield Request(image[start : start + self.batch_size], angle[start : start + self.batch_size])
+            yield Request(image[start : start + self.batch_size], variant[start : start + self.batch_size])

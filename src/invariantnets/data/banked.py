@@ -1,0 +1,222 @@
+"""Images held as bytes in one array, and the data module around it: the base of all data sets."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypedDict
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from invariantnets.data.batch import Batch, DataSpec
+from invariantnets.data.sampling import EpochSampler, Pairs, Request
+from invariantnets.errors import InvariantNetsError
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Bank(Dataset[Batch]):
+    """Every image of a split in all its variants, held as bytes and fetched by one indexing operation.
+
+    Attributes:
+        image: ``(N, A, C, H, W)`` uint8, perhaps memory-mapped. The ``A`` variants of an image are
+            made from it (the angles of a digit); a photograph has one.
+        label: ``(N,)`` int64.
+        nuisance: name → ``(N, A)`` float32, perhaps expanded views.
+        first_source: number of the first image, so that sources are unique over splits.
+    """
+
+    image: Tensor
+    label: Tensor
+    nuisance: Mapping[str, Tensor] = field(default_factory=dict)
+    first_source: int = 0
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def variants(self) -> int:
+        """``A``, the number of variants of each image."""
+        return self.image.shape[1]
+
+    def to(self, device: torch.device) -> Bank:
+        """The same bank on another device: then batches are fetched there too."""
+        nuisance = {name: values.to(device) for name, values in self.nuisance.items()}
+        return replace(self, image=self.image.to(device), label=self.label.to(device), nuisance=nuisance)
+
+    def __getitem__(self, rows: Request) -> Batch:
+        image, variant = rows.image.to(self.label.device), rows.variant.to(self.label.device)
+        return Batch(
+            image=self.image[image, variant],
+            label=self.label[image[:, 0]],
+            index=image * self.variants + variant,
+            source=image + self.first_source,
+            nuisance={name: values[image, variant] for name, values in self.nuisance.items()},
+        )
+
+
+class InOrder:
+    """Sampler for evaluation: every image once, with all its variants as the views of one sample."""
+
+    def __init__(self, images: int, variants: int, batch_size: int, rank: int = 0, world: int = 1):
+        self.images, self.variants, self.batch_size, self.rank, self.world = images, variants, batch_size, rank, world
+
+    def __len__(self) -> int:
+        return -(-len(range(self.rank, self.images, self.world)) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Request]:
+        share = torch.arange(self.images)[self.rank :: self.world]
+        for start in range(0, len(share), self.batch_size):
+            image = share[start : start + self.batch_size]
+            yield Request(image[:, None].expand(-1, self.variants), torch.arange(self.variants).expand(len(image), -1))
+
+
+class Stream(TypedDict, total=False):
+    """What every data set takes: how training batches are made. See :class:`BankedImages`."""
+
+    batch_size: int
+    epoch_batches: int
+    views: int
+    pairs: Pairs
+    seed: int
+    on_device: bool
+
+
+class BankedImages(pl.LightningDataModule, ABC):
+    """Training: random images and variants. Validation and test: every image in all its variants.
+
+    Rows of ``train`` and ``val`` carry labels ``0 .. num_classes - 1``; ``val`` holds other images
+    of the same classes. Where people are divided (:meth:`identities`), those of ``test`` are others,
+    numbered from ``num_classes`` on. A split may be empty: a set that is only ever tested on.
+
+    A subclass says how its files are read (:meth:`load`) and how a split is made from them
+    (:meth:`make_bank`).
+
+    Args:
+        spec: image shape, classes and nuisances.
+        batch_size: images per training batch and process (times ``views``).
+        epoch_batches: training batches between two validations.
+        views: images per training sample; more than one for constraints that compare images.
+        pairs: what the other views are, ``same_image`` or ``same_class``.
+        seed: of the training stream.
+        on_device: keep the banks on the training device.
+
+    Attributes:
+        checksum: of images, labels and division, once set up: what a result was measured on.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        batch_size: int = 64,
+        epoch_batches: int = 500,
+        views: int = 1,
+        pairs: Pairs = "same_image",
+        seed: int = 0,
+        on_device: bool = False,
+    ):
+        super().__init__()
+        self.spec = spec
+        self.batch_size, self.epoch_batches, self.views, self.pairs = batch_size, epoch_batches, views, pairs
+        self.seed, self.on_device = seed, on_device
+        self.checksum: str | None = None
+        self._banks: dict[str, Bank] = {}
+
+    @abstractmethod
+    def load(self) -> str:
+        """Read what the banks are made from, check it against the declaration, return its checksum."""
+
+    @abstractmethod
+    def make_bank(self, split: str) -> Bank:
+        """The images of ``train``, ``val`` or ``test``. Called once each, after :meth:`load`."""
+
+    def identities(self, split: str) -> tuple[str, ...] | None:
+        """Names of the people in a split, for data that are divided by person; None for others."""
+        return None
+
+    def names(self, split: str) -> np.ndarray | None:
+        """``(N,)`` unique names of a split's images, which lists of pairs refer to; None if they have none."""
+        return None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load once.
+
+        Raises:
+            InvariantNetsError: a person in both ``train`` and ``test``; or what the data set raises.
+        """
+        if self.checksum is None:
+            checksum = self.load()
+            self.guard()
+            self.checksum = checksum
+
+    def guard(self) -> None:
+        """See that nobody is both trained and tested on.
+
+        Raises:
+            InvariantNetsError: naming some of those who are.
+        """
+        shared = sorted(set(self.identities("train") or ()) & set(self.identities("test") or ()))
+        if shared:
+            named = ", ".join(shared[:3]) + (", …" if len(shared) > 3 else "")
+            raise InvariantNetsError(
+                f"{len(shared)} people are in both train and test ({named}): the test would be of people trained on. "
+                "Move each to one of the two, or declare a closed set with data.division=image"
+            )
+
+    def bank(self, split: str) -> Bank:
+        """The images of ``train``, ``val`` or ``test``; made on first use and kept."""
+        self.setup()
+        if split not in self._banks:
+            bank = self.make_bank(split)
+            self._banks[split] = bank.to(self._device()) if self.on_device else bank
+        return self._banks[split]
+
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+
+    def _share(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Random images and variants, ``views`` at a time.
+
+        Raises:
+            InvariantNetsError: data without images to train on, or to choose the best epoch with.
+        """
+        for split in ("train", "val"):
+            if not len(self.bank(split)):
+                raise InvariantNetsError(
+                    f"these data have no {split} images: training needs train and val. A set that is all test is for "
+                    "evaluate.py"
+                )
+        bank = self.bank("train")
+        rank, world = self._share()
+        sampler = EpochSampler(
+            bank.label.cpu().numpy(), bank.variants, self.batch_size, self.epoch_batches,
+            self.views, self.pairs, self.seed, rank, world,
+        )  # fmt: skip
+        return _loader(bank, sampler)
+
+    def loader(self, split: str, batch_size: int = 128) -> DataLoader[Batch]:
+        """Every image of a split in order, its variants as views (``V`` = number of variants)."""
+        bank = self.bank(split)
+        return _loader(bank, InOrder(len(bank), bank.variants, batch_size, *self._share()))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Validation images in all their variants."""
+        return self.loader("val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Test images in all their variants."""
+        return self.loader("test")
+
+
+def _loader(bank: Bank, sampler: EpochSampler | InOrder) -> DataLoader[Batch]:
+    # A generator of its own: DataLoader otherwise draws from the global one at every epoch.
+    return DataLoader(bank, sampler=sampler, batch_size=None, generator=torch.Generator().manual_seed(0))

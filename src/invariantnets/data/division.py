@@ -1,0 +1,62 @@
+"""Which images are trained on: by person, or by image."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from invariantnets.data.batch import numpy_rng
+from invariantnets.errors import InvariantNetsError
+
+Division = Literal["identity", "image"]
+
+
+def divide(person: np.ndarray, by: Division, test: float, val: float, seed: int) -> np.ndarray:
+    """Divide images into ``train``, ``val`` and ``test``.
+
+    ``identity`` (open set): people of ``test`` are in no other split. ``image`` (closed set): each
+    person's images are divided. In both, ``val`` is of other images of the people trained on.
+
+    Args:
+        person: ``(N,)`` who each image shows.
+        by: ``identity`` or ``image``.
+        test: fraction of the people, or of each person's images; 1 makes everything ``test``.
+        val: fraction of each training person's images.
+        seed: of the choice.
+
+    Returns:
+        ``(N,)`` str.
+
+    Raises:
+        InvariantNetsError: another ``by``, or a fraction outside [0, 1] (``val``: [0, 1)).
+    """
+    if by not in ("identity", "image"):
+        raise InvariantNetsError(f"data.division={by}: choose identity (open set) or image (closed set)")
+    if not (0 <= test <= 1 and 0 <= val < 1):
+        raise InvariantNetsError(f"data.test_fraction={test} must lie in [0, 1], data.val_fraction={val} in [0, 1)")
+    split = np.full(len(person), "test", dtype="U5")
+    if test == 1:
+        return split
+    if by == "identity":
+        people, code = np.unique(person, return_inverse=True)
+        tested = numpy_rng(seed, 0).permutation(len(people)) < round(test * len(people))
+        rest = np.flatnonzero(~tested[code])
+    else:
+        rest = np.flatnonzero(~held_out(person, test, numpy_rng(seed, 0)))
+    split[rest] = np.where(held_out(person[rest], val, numpy_rng(seed, 1)), "val", "train")
+    return split
+
+
+def held_out(person: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
+    """A mask of ``fraction`` of each person's images: at least one, but never a person's last.
+
+    Returns:
+        ``(N,)`` bool.
+    """
+    _, code, count = np.unique(person, return_inverse=True, return_counts=True)
+    order = np.lexsort((rng.random(len(person)), code))  # everybody's images together, shuffled
+    place = np.empty(len(person), np.int64)
+    place[order] = np.arange(len(person)) - (np.cumsum(count) - count)[code[order]]
+    wanted = np.maximum(np.round(fraction * count), 1 if fraction > 0 else 0)
+    return place < np.minimum(wanted, count - 1)[code]

@@ -1,0 +1,194 @@
+"""Faces that nobody has, drawn by our own renderer: any number of people, every nuisance known exactly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from invariantnets.data import renderer
+from invariantnets.data.banked import SPLITS, Bank, BankedImages, Stream
+from invariantnets.data.batch import DataSpec
+from invariantnets.data.cache import cached_images, progress
+from invariantnets.errors import InvariantNetsError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+BLOCK = 256
+# Where numbers of test people and of validation pictures begin: they stay who and what they are, however
+# many others there are.
+TEST_NUMBER = VAL_SAMPLE = 1 << 20
+
+
+class Rows(NamedTuple):
+    """The pictures of a split: ``(N,)`` int64 numbers of the person and of the picture of that person."""
+
+    number: Tensor
+    sample: Tensor
+
+
+class SyntheticFaces(BankedImages):
+    """Open set: ``num_classes`` people to train on, ``val`` of other pictures of them, ``test`` of other people.
+
+    Picture ``s`` of person ``n`` is a function of (identity_seed, sample_seed, ranges, n, s) alone.
+
+    Args:
+        num_classes: people trained on.
+        image_shape: ``(3, size, size)``.
+        images_per_identity, val_images: pictures of each to train on and to validate on.
+        test_identities, test_images: other people to test on, and pictures of each.
+        ranges: nuisance → ``[low, high]``, ``[low, mode, high]``, one value, or a probability; see
+            ``renderer.RANGES``, which holds those that are not given. A nuisance that never varies is not declared.
+        identity_seed: of the population: who number ``n`` is.
+        sample_seed: of the pictures.
+        cache: keep the pictures in ``cache_dir`` for other runs and processes. Else each process draws its own.
+        cache_dir: where.
+        device: where they are drawn: ``auto`` (the accelerator if there is one), ``cpu``, ``cuda``.
+        **stream: how training batches are made, see :class:`~invariantnets.data.BankedImages`.
+
+    Raises:
+        InvariantNetsError: an image that is not square and RGB, too few people, or impossible ranges.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        image_shape: Sequence[int],
+        images_per_identity: int = 40,
+        val_images: int = 4,
+        test_identities: int = 100,
+        test_images: int = 15,
+        ranges: Mapping[str, Sequence[float] | float] | None = None,
+        identity_seed: int = 0,
+        sample_seed: int = 0,
+        cache: bool = False,
+        cache_dir: str = "",
+        device: str = "auto",
+        **stream: Unpack[Stream],
+    ):
+        channels, height, width = image_shape
+        if channels != 3 or height != width:
+            raise InvariantNetsError(f"data.image_shape={list(image_shape)}: the renderer draws [3, size, size]")
+        _check_sizes(
+            num_classes=(num_classes, 2, TEST_NUMBER),
+            images_per_identity=(images_per_identity, 1, VAL_SAMPLE),
+            val_images=(val_images, 0, VAL_SAMPLE),
+            test_identities=(test_identities, 0, TEST_NUMBER),
+            test_images=(test_images, 0, VAL_SAMPLE),
+        )
+        self.rows = {
+            "train": _rows(0, num_classes, 0, images_per_identity),
+            "val": _rows(0, num_classes, VAL_SAMPLE, val_images),
+            "test": _rows(TEST_NUMBER, test_identities, 0, test_images),
+        }
+        self.ranges, self.seeds = renderer.check_ranges(ranges or {}), (identity_seed, sample_seed)
+        self.nuisance = {split: self._drawn(rows) for split, rows in self.rows.items()}
+        varying = tuple(
+            n for n in renderer.NUISANCES if torch.cat([q[n.name] for q in self.nuisance.values()]).unique().numel() > 1
+        )
+        super().__init__(DataSpec((3, height, width), num_classes, varying), **stream)
+        if cache and not cache_dir:
+            raise InvariantNetsError("data.cache=true needs data.cache_dir")
+        self.cache_dir = cache_dir if cache else None
+        self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+    def _drawn(self, rows: Rows) -> dict[str, Tensor]:
+        codes = renderer.identity(self.seeds[0], rows.number)
+        return renderer.nuisances(self.ranges, self.seeds[1], rows.number, rows.sample, codes)
+
+    def _key(self, rows: Rows) -> dict[str, Any]:
+        """All that determines the pictures."""
+        return {
+            "ranges": {name: _plain(spread) for name, spread in self.ranges.items()},
+            "seeds": self.seeds,
+            "shape": self.spec.image_shape,
+            "renderer": _sources(),
+            "rows": hashlib.sha256(b"".join(part.numpy().tobytes() for part in rows)).hexdigest(),
+        }
+
+    def prepare_data(self) -> None:
+        """With a cache, one process of a machine draws; the others find the file."""
+        if self.cache_dir is not None:
+            for split in SPLITS:
+                self._images(split)
+
+    def load(self) -> str:
+        """Nothing is read. The checksum is that of all that determines the pictures."""
+        keys = [self._key(self.rows[split]) for split in SPLITS]
+        return hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()
+
+    def make_bank(self, split: str) -> Bank:
+        """Draw a split, or map it from the cache."""
+        number = self.rows[split].number
+        label = number - TEST_NUMBER + self.spec.num_classes if split == "test" else number
+        nuisance = {n.name: self.nuisance[split][n.name][:, None] for n in self.spec.nuisances}
+        first = sum(len(self.rows[s].number) for s in SPLITS[: SPLITS.index(split)])
+        return Bank(self._images(split)[:, None], label, nuisance, first)
+
+    def _images(self, split: str) -> Tensor:
+        rows, nuisance = self.rows[split], self.nuisance[split]
+        shape = (len(rows.number), *self.spec.image_shape)
+        if self.cache_dir is None:
+            return self._in_memory(rows.number, nuisance)
+        key = {**self._key(rows), "device": torch.device(self.device).type}
+        make = partial(self._draw, rows.number, nuisance)
+        images, _ = cached_images(self.cache_dir, "synthetic_faces", key, shape, make)
+        return images
+
+    def _draw(self, number: Tensor, nuisance: Mapping[str, Tensor]) -> Iterator[Tensor]:
+        codes = renderer.identity(self.seeds[0], number)
+        for start in progress(range(0, len(number), BLOCK), "drawing faces"):
+            here = slice(start, start + BLOCK)
+            values = {name: value[here].to(self.device) for name, value in nuisance.items()}
+            yield renderer.render(codes[here].to(self.device), values, self.spec.image_shape[-1]).image.cpu()
+
+    def _in_memory(self, number: Tensor, nuisance: Mapping[str, Tensor]) -> Tensor:
+        none = torch.empty(0, *self.spec.image_shape, dtype=torch.uint8)
+        return torch.cat([none, *self._draw(number, nuisance)])
+
+    def frontal(self, split: str) -> Tensor:
+        """Each row's person from the front, neutral and evenly lit: ``(N, 3, size, size)`` uint8."""
+        number, place = self.rows[split].number.unique(return_inverse=True)
+        neutral = renderer.frontal(self._drawn(Rows(number, torch.zeros_like(number))))
+        return self._in_memory(number, neutral)[place]
+
+    def identities(self, split: str) -> tuple[str, ...]:
+        """``synthetic/<identity seed>/<number>`` of everybody in a split."""
+        return tuple(f"synthetic/{self.seeds[0]}/{number}" for number in self.rows[split].number.unique().tolist())
+
+    def names(self, split: str) -> np.ndarray:
+        """``synthetic/<identity seed>/<number>/<sample>``."""
+        pairs = zip(*(part.tolist() for part in self.rows[split]), strict=True)
+        return np.array([f"synthetic/{self.seeds[0]}/{number}/{sample}" for number, sample in pairs], dtype=str)
+
+
+def _check_sizes(**sizes: tuple[int, int, int]) -> None:
+    for name, (value, low, high) in sizes.items():
+        if not low <= value <= high:
+            raise InvariantNetsError(f"data.{name}={value}: must be {low} to {high}")
+
+
+def _rows(first_number: int, people: int, first_sample: int, images: int) -> Rows:
+    """Everybody's pictures, a person's together."""
+    number, sample = torch.arange(people) + first_number, torch.arange(images) + first_sample
+    return Rows(number.repeat_interleave(images), sample.repeat(people))
+
+
+def _plain(spread: Sequence[float] | float) -> list[float] | float:
+    return float(spread) if isinstance(spread, int | float) else [float(value) for value in spread]
+
+
+def _sources() -> str:
+    """SHA-256 of the renderer's code: pictures that an older one drew are not taken for this one's."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(renderer.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
