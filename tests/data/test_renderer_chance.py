@@ -75,7 +75,7 @@ def test_every_nuisance_is_declared_and_within_its_range(drawn: tuple[torch.Tens
             assert not isinstance(spread, float | int)
             assert values[name].min() >= min(0, spread[0]) and values[name].max() <= spread[-1]
     for name in ("glasses", "hat", "scarf", "video_frame"):
-        assert abs(float(values[name].mean()) - renderer.RANGES[name]) < 0.015  # type: ignore[operator]
+        assert abs(float(values[name].mean()) - renderer.RANGES[name]) < 0.015
     assert not values["dark_glasses"][values["glasses"] == 0].any()
     assert all(not values[name][values["video_frame"] == 0].any() for name in ("blur", "noise", "compression"))
     yaw = values["yaw"].numpy()

@@ -200,3 +200,19 @@ def test_too_many_classes_for_moments_of_each_share_a_regressor(make_table, monk
     assert [r for r in shared if r.probe == "mav"] == [r for r in full if r.probe == "mav"]
     found, expected = (overall(results, "r2", "angle", "ridge").value for results in (shared, full))
     assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_one_row_far_out_does_not_outweigh_the_others(make_table):
+    """A feature that is all but dead in training is not believed at hundreds of standard deviations in test."""
+    table = make_table(mixed)
+    rare = np.zeros((len(table), 1), np.float32)
+    rare[np.flatnonzero(table.split == "train")[0]] = 1e-3
+    plain = overall(
+        probed(replace(table, features={"ip1": np.hstack([table.features["ip1"], rare])})), "r2", "angle", "ridge"
+    )
+    rare[np.flatnonzero(table.split == "test")[0]] = 10
+    found = overall(
+        probed(replace(table, features={"ip1": np.hstack([table.features["ip1"], rare])})), "r2", "angle", "ridge"
+    )
+    assert plain.value > 0.3
+    assert found.value == pytest.approx(plain.value, abs=0.02)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from invariantnets.probes.moments import Moments, project, project_by
+from invariantnets.probes.moments import Moments, project, project_by, reach
 
 # On the scale of the eigenvalues of the correlation matrix. The last one predicts the mean.
 LAMBDAS = (*np.logspace(-12, 4, 33).tolist(), np.inf)
@@ -21,15 +21,17 @@ class Ridge:
         coef: ``(D, T)`` in the units of the features; 0 for dead ones.
         intercept: ``(T,)``.
         penalty: the λ of each group of targets.
+        limits: ``(2, D)``: features beyond are taken to be there, see `reach`.
     """
 
     coef: np.ndarray
     intercept: np.ndarray
     penalty: tuple[float, ...]
+    limits: np.ndarray
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """``(N, D)`` → ``(N, T)`` float64."""
-        return project(features, self.coef) + self.intercept
+        return project(features, self.coef, limits=self.limits) + self.intercept
 
 
 def eigenbasis(train: Moments) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +90,7 @@ def fit_ridge(
         coef = np.zeros(path.shape[1:])
         for group, index in zip(groups, best, strict=True):
             coef[:, group] = path[index][:, group]
-        models.append(Ridge(coef, moments.y_mean - moments.x_mean @ coef, penalty))
+        models.append(Ridge(coef, moments.y_mean - moments.x_mean @ coef, penalty, reach(moments)))
     return models
 
 
@@ -104,4 +106,5 @@ def predict_by_class(models: Sequence[Ridge], features: np.ndarray, label: np.nd
         ``(N, T)`` float64.
     """
     intercepts = np.stack([model.intercept for model in models])
-    return project_by(features, label, np.stack([model.coef for model in models])) + intercepts[label]
+    coef, limits = (np.stack(parts) for parts in zip(*((m.coef, m.limits) for m in models), strict=True))
+    return project_by(features, label, coef, limits) + intercepts[label]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 BLOCK_ROWS = 4096
+CLIP = 10.0  # standard deviations of the training rows
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,15 @@ class Moments:
         return varies(self.x_mean, self.x_std)
 
 
+def reach(train: Moments) -> np.ndarray:
+    """``(2, D)``: how far from its training mean a feature is believed, ten standard deviations.
+
+    A feature that is all but dead in training may be hundreds of them out in test, where one row of it
+    would outweigh all others.
+    """
+    return np.stack([train.x_mean - CLIP * train.x_std, train.x_mean + CLIP * train.x_std])
+
+
 def varies(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     """Which features vary by more than float32 rounding: the others are dead."""
     return std > np.finfo(np.float32).eps * np.abs(mean)
@@ -111,13 +121,16 @@ def class_moments(features: np.ndarray, targets: np.ndarray, label: np.ndarray, 
     return [moments(features, targets, np.flatnonzero(label == c)) for c in range(num_classes)]
 
 
-def project(features: np.ndarray, weights: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+def project(
+    features: np.ndarray, weights: np.ndarray, rows: np.ndarray | None = None, limits: np.ndarray | None = None
+) -> np.ndarray:
     """``features[rows] @ weights`` in float64, block by block.
 
     Args:
         features: ``(N, D)`` float32.
         weights: ``(D, T)`` float64.
         rows: indices; all rows if None.
+        limits: ``(2, D)`` least and greatest value that a feature is taken to have; None for no limit.
 
     Returns:
         ``(len(rows), T)`` float64.
@@ -126,18 +139,21 @@ def project(features: np.ndarray, weights: np.ndarray, rows: np.ndarray | None =
     out = np.empty((count, weights.shape[1]))
     for start in range(0, count, BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
-        x = features[block] if rows is None else features[rows[block]]
-        np.matmul(x.astype(np.float64), weights, out=out[block])
+        x = (features[block] if rows is None else features[rows[block]]).astype(np.float64)
+        np.matmul(x if limits is None else np.clip(x, *limits, out=x), weights, out=out[block])
     return out
 
 
-def project_by(features: np.ndarray, choice: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def project_by(
+    features: np.ndarray, choice: np.ndarray, weights: np.ndarray, limits: np.ndarray | None = None
+) -> np.ndarray:
     """Each row times the weights chosen for it: ``out[i] = features[i] @ weights[choice[i]]``.
 
     Args:
         features: ``(N, D)`` float32.
         choice: ``(N,)`` integers below ``M``.
         weights: ``(M, D, T)`` float64.
+        limits: ``(M, 2, D)``, as in `project`, for each choice.
 
     Returns:
         ``(N, T)`` float64.
@@ -145,5 +161,5 @@ def project_by(features: np.ndarray, choice: np.ndarray, weights: np.ndarray) ->
     out = np.empty((len(features), weights.shape[2]))
     for value in np.unique(choice):
         rows = np.flatnonzero(choice == value)
-        out[rows] = project(features, weights[value], rows)
+        out[rows] = project(features, weights[value], rows, None if limits is None else limits[value])
     return out

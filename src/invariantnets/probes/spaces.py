@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from invariantnets.probes.linear import eigenbasis
-from invariantnets.probes.moments import Moments, project
+from invariantnets.probes.moments import CLIP, Moments, project
 
 # Directions below this share of the largest variance are float32 rounding: whitening shrinks instead of inflating them.
 FLOOR = 1e-10
-# A feature that is all but dead in training may be hundreds of standard deviations out in test.
-CLIP = 10.0
 
 
 @dataclass(frozen=True)

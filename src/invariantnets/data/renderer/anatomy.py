@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
+from scipy.ndimage import gaussian_filter
 
 Field = np.ndarray
 
@@ -47,7 +48,7 @@ def grid() -> tuple[Field, Field]:
     return 2 * np.arcsin(np.linspace(-1, 1, COLUMNS))[None], np.linspace(BOTTOM, TOP, ROWS)[:, None]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _interpolant(knots: tuple[tuple[float, float], ...]) -> PchipInterpolator:
     return PchipInterpolator(*zip(*sorted(knots), strict=True))
 
@@ -66,7 +67,7 @@ def _sigmoid(x: Field) -> Field:
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
-def _skull(q: Mapping[str, float], theta: Field, y: Field) -> Field:
+def skull(q: Mapping[str, float], theta: Field, y: Field) -> Field:
     """Radius of the head without features, with jaw, neck and shoulders."""
     front = _curve(
         [(-85, 84), (-66, 98), (-50, 95), (-30, 99.5), (-10, 98), (10, 94), (37, 93), (58, 100), (80, 100)]
@@ -156,7 +157,8 @@ def _relief(q: Mapping[str, float], s: Field, y: Field, theta: Field) -> Field:
     return out + (17 + 3 * q["ear_size"]) * flap * _sigmoid((y + 14) / 4) * _sigmoid((48 + 2 * q["ear_size"] - y) / 4)
 
 
-def _lids(q: Mapping[str, float], s: Field, y: Field) -> dict[str, Field]:
+def lids(q: Mapping[str, float], s: Field, y: Field) -> dict[str, Field]:
+    """Signed distances of the eyelids and the iris, and lines of shade around them."""
     half = 14.6 + 0.9 * q["eye_width"]
     eye = 32.0 + 1.4 * q["eye_spacing"]
     a = np.clip((np.abs(s) - eye) / half, -3, 3)
@@ -176,7 +178,8 @@ def _lids(q: Mapping[str, float], s: Field, y: Field) -> dict[str, Field]:
     }
 
 
-def _brows(q: Mapping[str, float], s: Field, y: Field) -> dict[str, Field]:
+def brows(q: Mapping[str, float], s: Field, y: Field) -> dict[str, Field]:
+    """Signed distances of the eyebrows' upper and lower edges."""
     a = np.clip((np.abs(s) - 36) / 24.5, -2, 2)
     line = (
         58.5
@@ -189,7 +192,8 @@ def _brows(q: Mapping[str, float], s: Field, y: Field) -> dict[str, Field]:
     return {"brow_above": line + thick - y, "brow_below": y - line + thick}
 
 
-def _mouth(q: Mapping[str, float], s: Field, y: Field) -> dict[str, Field]:
+def mouth(q: Mapping[str, float], s: Field, y: Field) -> dict[str, Field]:
+    """Signed distances of the lips' outer and inner edges."""
     half = 25.5 + 2 * q["mouth_width"] + 4.5 * q["smile"] - 2.5 * q["mouth_open"]
     a = np.clip(s / half, -2, 2)
     arch = 1 - a**2
@@ -244,8 +248,6 @@ def _beard(q: Mapping[str, float], s: Field, y: Field, theta: Field) -> Field:
 
 def _noise(rng: np.random.Generator, sigma: tuple[float, float]) -> Field:
     """White noise smoothed over (rows, columns), of unit variance and symmetric in θ."""
-    from scipy.ndimage import gaussian_filter
-
     white = gaussian_filter(rng.standard_normal((ROWS, COLUMNS)), sigma, mode="wrap")
     white = white + white[:, ::-1]
     return white / white.std()
@@ -263,12 +265,12 @@ def head(q: Mapping[str, float]) -> Field:
     theta, y = grid()
     theta, y = np.broadcast_arrays(theta, y)
     rng = np.random.default_rng(68)
-    skull = _skull(q, theta, y)
+    bare = skull(q, theta, y)
     facing = _sigmoid((np.cos(theta) - 0.05) * 12)  # the features below belong to the front
     # Sideways position as seen from the front; behind the ears it goes on growing.
-    s = skull * np.where(np.cos(theta) > 0, np.sin(theta), np.sign(theta) * (2 - np.abs(np.sin(theta))))
-    fields = {**_lids(q, s, y), **_brows(q, s, y), **_mouth(q, s, y)}
-    radius = skull + facing * _nose(q, s, y) + _relief(q, s, y, theta)
+    s = bare * np.where(np.cos(theta) > 0, np.sin(theta), np.sign(theta) * (2 - np.abs(np.sin(theta))))
+    fields = {**lids(q, s, y), **brows(q, s, y), **mouth(q, s, y)}
+    radius = bare + facing * _nose(q, s, y) + _relief(q, s, y, theta)
     fields["beard"] = _beard(q, s, y, theta)
     radius = radius + q["beard"] * 4.5 * _sigmoid(fields["beard"] / 3) * _sigmoid((-12 - y) / 4)
     a = np.abs(s)
@@ -294,58 +296,6 @@ def head(q: Mapping[str, float]) -> Field:
         sign = abs if i % 2 else float
         spot = _bump(s if sign is float else a, y, place, (wide, wide))
         pigment = pigment + q[f"spot_{i}"] * (0.35 if wide < 5 else 0.1) * spot
-    fields |= {**_hair(q, theta, y, skull), "radius": radius, "pigment": pigment, "redness": redness}
+    fields |= {**_hair(q, theta, y, bare), "radius": radius, "pigment": pigment, "redness": redness}
     fields["grain"] = _noise(rng, (5, 0.7)) * (1 - 0.7 * facing) + 0.3 * _noise(rng, (1.2, 1.2)) * facing
     return np.stack([fields[name] for name in FIELDS])
-
-
-def landmarks(q: Mapping[str, float]) -> Field:
-    """The 68 points of iBUG's scheme: jaw, brows, nose, eyes, mouth.
-
-    Args:
-        q: as for ``head``.
-
-    Returns:
-        ``(68, 2)``: θ in radians and y in mm; their radius is the surface's own.
-    """
-    jaw = np.array(
-        [(62.5, 30), (62, 11), (59, -8), (57.6, -26), (52, -42.5), (41.7, -54), (27, -65), (12.4, -73), (0, -76)]
-    )
-    jaw[:, 1] -= (3 * q["jaw_drop"] + 14 * q["mouth_open"]) * np.exp(-0.5 * (jaw[:, 0] / 32) ** 2)
-    at = {"jaw": np.stack([np.deg2rad(jaw[:, 0]), jaw[:, 1]], 1)}
-
-    def surface(s: Sequence[float] | Field, y: Field) -> Field:
-        """θ of frontal positions, by fixed-point iteration on the skull."""
-        s = np.asarray(s, float)
-        theta = s / 90
-        for _ in range(8):
-            theta = np.arcsin(np.clip(s / _skull(q, theta, y), -1, 1))
-        return np.stack([theta, y], 1)
-
-    zero = np.zeros(1)
-    a = np.array([0.95, 0.5, 0.0, -0.45, -0.95])
-    brow = _brows(q, 36 + 24.5 * a, zero)
-    at["brow"] = surface(36 + 24.5 * a, (brow["brow_above"] - brow["brow_below"]) / 2)
-    drop = -2.2 * q["nose_length"]
-    ridge = np.array([42, 31, 20 + 0.4 * drop, 4 + drop])
-    at["ridge"] = surface(np.zeros(4), ridge)
-    wing = 14.5 + 1.6 * q["nostrils"] + 0.8 * q["nose_width"]
-    at["nostril"] = surface([wing, wing / 2, 0], np.array([-3.5, -5.5, -6.5]) + drop)
-    half, eye = 14.6 + 0.9 * q["eye_width"], 32.0 + 1.4 * q["eye_spacing"]
-    a = np.array([1, 0.4, -0.4, -1, -0.4, 0.4])
-    lids = _lids(q, eye + half * a, zero)
-    at["eye"] = surface(eye + half * a, np.where([1, 1, 1, 1, 0, 0], lids["lid_above"], -lids["lid_below"]))
-    half = 25.5 + 2 * q["mouth_width"] + 4.5 * q["smile"] - 2.5 * q["mouth_open"]
-    outer, inner = half * np.array([1, 0.6, 0.22, 0, 0.25, 0.6]), half * np.array([0.85, 0.3, 0])
-    lips, gap = _mouth(q, outer, zero), _mouth(q, inner, zero)
-    at["lips"] = surface(outer, np.where([1, 1, 1, 1, 0, 0], lips["lip_above"], -lips["lip_below"]))
-    at["gap"] = surface(np.array([*inner, *inner[1:]]), np.array([*gap["mouth_above"], *-gap["mouth_below"][1:]]))
-    mirror = np.array([-1.0, 1.0])
-    order = [
-        at["jaw"] * mirror, at["jaw"][7::-1], at["brow"] * mirror, at["brow"][::-1], at["ridge"],
-        at["nostril"] * mirror, at["nostril"][1::-1], at["eye"] * mirror, at["eye"][[3, 2, 1, 0, 5, 4]],
-        at["lips"][[0, 1, 2, 3]] * mirror, at["lips"][[2, 1, 0, 5, 4]],
-        np.array([[0, -_mouth(q, zero, zero)["lip_below"][0]]]), at["lips"][[4, 5]] * mirror,
-        at["gap"][[0, 1, 2]] * mirror, at["gap"][[1, 0, 3, 4]], at["gap"][[3]] * mirror,
-    ]  # fmt: skip
-    return np.concatenate(order)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from invariantnets.data.renderer import anatomy
+from invariantnets.data.renderer import landmarks as points
 
 STEP = 0.5  # of the finite differences; parameters are of order one
 
@@ -47,7 +48,7 @@ def _fields(device: torch.device) -> list[Linear]:
 
 @lru_cache(maxsize=8)
 def _landmarks(device: torch.device) -> Linear:
-    return Linear(*_derivatives(anatomy.landmarks), device)
+    return Linear(*_derivatives(points.landmarks), device)
 
 
 def fields(parameters: Tensor, room: int) -> Tensor:
