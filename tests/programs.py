@@ -19,6 +19,17 @@ SMALL = (
     "probes.mlp_rows=500",
     "probes.mlp_epochs=2",
 )
+# The same for faces: few people to train on, and enough others for ten folds of verification.
+FACES = (
+    "data.num_classes=6",
+    "data.images_per_identity=10",
+    "data.val_images=10",
+    "data.test_identities=40",
+    "data.test_images=3",
+    "data.cache=false",
+    "protocols.pairs_per_fold=20",
+    "protocols.bootstrap=20",
+)
 
 
 def environment(**extra: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from programs import ROOT, SMALL, run
+from programs import FACES, ROOT, SMALL, run
 
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
@@ -46,6 +46,10 @@ def test_command(folder: Path, command: str) -> None:
     small = [word for word in SMALL if program == "train.py" or word.startswith("probes.")]
     if "experiment=rudd2016" in words:  # its fifteen jobs are for a free hour; here two on the embedded digits
         small += ["data=rotated_digits", "model=lenet,pair_lenet", "seed=1"]
+    if "model=deepface_mini" in words or "experiment=taigman2015_bottleneck" in words:
+        small += FACES
+    if "experiment=taigman2015_bottleneck" in words:  # two of its twenty-four
+        small += ["seed=1", "model.backbone.bottleneck=32,8", "recipes.init_from.trainer.max_epochs=2"]
     out, _ = run(program, *words, *small, cwd=folder)  # -m comes first
     assert (folder / out.splitlines()[-1]).name == "report.html"
     assert (folder / out.splitlines()[-1]).is_file()

@@ -84,6 +84,7 @@ def fit(cfg: DictConfig, folder: Path, resume: Path | None, after: Callable[[Pat
     wandb_id = load_checkpoint(resume)["invariantnets"]["wandb_id"] if resume else None
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: BankedImages = instantiate(config["data"], _convert_="all")
+    data.setup()
     model: InvariantNet = instantiate(config["model"], _convert_="all")
     model.config = config
     model.connect(data.spec, cfg.views, data.identities("train"))

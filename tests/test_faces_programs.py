@@ -1,0 +1,72 @@
+"""The programs on faces: people to test on are others than those to train on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from invariantnets.probes.result import read_jsonl
+from programs import FACES, SMALL, run
+
+MINI = (*SMALL, "model=deepface_mini")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of made faces and its table: 30 people, 4 images of each, their brightness the nuisance."""
+    folder = tmp_path_factory.mktemp("faces")
+    rng = np.random.default_rng(0)
+    lines = ["path,person,brightness"]
+    for person in range(30):
+        face = rng.integers(40, 160, (8, 8, 3))
+        for number in range(4):
+            brightness = rng.integers(-40, 60)
+            pixels = np.kron(face + brightness, np.ones((8, 8, 1))).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{person}_{number}.png")
+            lines.append(f"{person}_{number}.png,person {person},{brightness}")
+    (folder / "faces.csv").write_text("\n".join(lines))
+    return folder
+
+
+def test_people_never_trained_on_are_recognised_and_their_nuisances_read(tmp_path: Path) -> None:
+    run("train.py", *MINI, *FACES, "hydra.run.dir=run", cwd=tmp_path)
+    results = read_jsonl(tmp_path / "run" / "results.jsonl")
+    assert {"yaw", "light_azimuth", "smile", "identity", "norm", "features"} <= {r.target for r in results}
+    assert "label" not in {r.target for r in results}, "nobody of the test rows has a class"
+    (verification,) = [r for r in results if r.probe == "verification/cosine" and r.metric == "accuracy"]
+    assert verification.chance == 0.5 and 0 <= verification.low <= verification.value <= verification.high <= 1
+    assert {r.sources for r in results if r.probe == "strongest"} == {40}, "intervals resample people"
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
+    assert checkpoint["invariantnets"]["identities"] == [f"synthetic/0/{number}" for number in range(6)]
+    assert "Of people in the test rows" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_nobody_is_tested_on_whom_the_network_was_trained_on(tmp_path: Path, table: Path) -> None:
+    own = ("data=faces_table", f"data.table={table / 'faces.csv'}", f"data.root={table}")
+    cached = {"INVARIANTNETS_CACHE": str(tmp_path)}
+    # Three folds: 14 people are too few for ten.
+    run("train.py", *MINI, *own, "data.num_classes=16", "data.test_fraction=0.45", "protocols.folds=3",
+        "hydra.run.dir=run", cwd=tmp_path, **cached)  # fmt: skip
+    found = {r.target for r in read_jsonl(tmp_path / "run" / "results.jsonl")}
+    assert {"brightness", "identity"} <= found
+    command = (f"ckpt_path={tmp_path}/run/checkpoints/best.ckpt", *own, "data.num_classes=0", "data.test_fraction=1")
+    _, err = run("evaluate.py", *command, cwd=tmp_path, code=2, **cached)
+    assert "the network was trained on 16 of the people to test it on" in err.replace("\n", " ")
+
+
+@pytest.mark.slow
+def test_widths_start_from_one_initial_network_and_end_in_one_table(tmp_path: Path) -> None:
+    few = ("seed=1", "model.backbone.bottleneck=32,8", "recipes.init_from.trainer.max_epochs=2")
+    out, _ = run("train.py", "experiment=taigman2015_bottleneck", *SMALL, *FACES, *few, "hydra.sweep.dir=sweep",
+                 cwd=tmp_path)  # fmt: skip
+    initial = tmp_path / "sweep" / "initial_seed=1" / "checkpoints" / "best.ckpt"
+    for job in ("0", "1"):
+        config = json.loads((tmp_path / "sweep" / job / "provenance.json").read_text())["config"]
+        assert Path(config["model"]["init_from"]) in (initial, initial.relative_to(tmp_path))
+    assert out.splitlines()[-1].endswith("report.html")
+    assert "72.3" in (tmp_path / "sweep" / "bottleneck.md").read_text(encoding="utf-8"), "the paper's best rank 1"
