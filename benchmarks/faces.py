@@ -1,0 +1,111 @@
+"""Faces: drawing them, training on them, and the features of one image in the network of the paper's size."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Callable
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.timing import alternate, cpu_seconds, ratio
+from benchmarks.training import StepTimer, configuration
+from invariantnets.backbones import Backbone, LocallyConnected2d, deepface
+from invariantnets.data import BankedImages, renderer
+from invariantnets.loggers import RunInfo
+from invariantnets.module import InvariantNet
+
+BATCH, STEPS = 64, 10
+FEW = ("data.num_classes=20", "data.images_per_identity=40", "data.test_identities=2", "data.cache=false")
+
+
+class Popular(nn.Module):
+    """A locally connected layer as it is usually written: unfold twice, multiply by broadcasting, sum."""
+
+    def __init__(self, layer: LocallyConnected2d):
+        super().__init__()
+        self.kernel, self.stride = layer.kernel_size[0], layer.stride[0]
+        self.weight = layer.weight.detach().permute(2, 5, 0, 1, 4, 3).flatten(4)[None].contiguous()
+        self.bias = layer.bias
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``(B, C, H, W)`` → ``(B, C_out, H_out, W_out)``."""
+        patches = image.unfold(2, self.kernel, self.stride).unfold(3, self.kernel, self.stride)
+        return (patches.flatten(4).unsqueeze(1) * self.weight).sum((2, -1)) + self.bias
+
+
+def one_image(rounds: int = 9) -> dict[str, float]:
+    """Milliseconds from a 152×152 image to F7 (the paper, on one core of 2014: 180)."""
+    ours, popular = (deepface(num_classes=1).eval() for _ in range(2))
+    ours.to(memory_format=torch.channels_last)
+    popular.load_state_dict(ours.state_dict())
+    for name in ("L4", "L5", "L6"):
+        layer = popular.layers[name]
+        assert isinstance(layer, nn.Sequential) and isinstance(layer[0], LocallyConnected2d)
+        layer[0] = Popular(layer[0])
+    image = torch.randint(256, (1, 3, 152, 152), dtype=torch.uint8)
+
+    def features(network: Backbone) -> Callable[[], float]:
+        return lambda: cpu_seconds(lambda: network.features(image, ["F7"]))
+
+    with torch.inference_mode():
+        torch.testing.assert_close(*(n.features(image, ["F7"])["F7"] for n in (ours, popular)), atol=1e-3, rtol=1e-3)
+        found = alternate({"ours": features(ours), "popular": features(popular)}, rounds)
+    return {
+        "ours, ms": 1e3 * statistics.median(found["ours"]),
+        "popular, ms": 1e3 * statistics.median(found["popular"]),
+        "ours / popular": ratio(found["ours"], found["popular"]),
+    }
+
+
+def training(rounds: int = 5) -> dict[str, float]:
+    """Images a second of ``model=deepface_mini`` by train.py's path, by forward and backward alone, and drawn."""
+    with tempfile.TemporaryDirectory() as folder:
+        cfg = configuration("deepface_mini", STEPS, folder, "32-true", *FEW, "data=synthetic_faces")
+        data: BankedImages = instantiate(cfg.data, _convert_="all")
+        model: InvariantNet = instantiate(cfg.model, _convert_="all")
+        model.connect(data.spec, 1)
+        bare = instantiate(cfg.model.backbone, _convert_="all")
+        batch = next(iter(data.train_dataloader()))
+        fixed = batch.image[:, 0].float()
+
+        def ours() -> float:
+            timer = StepTimer()
+            logger = instantiate(cfg.logger)(RunInfo(folder, "benchmark", "train", None, None, {}))
+            callbacks = [*(instantiate(callback) for callback in cfg.callbacks.values() if callback), timer]
+            trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=logger)
+            trainer.fit(model, datamodule=data)
+            return (timer.last - timer.first) / (STEPS - 1)
+
+        def step() -> None:
+            bare.zero_grad()
+            F.cross_entropy(bare(fixed), batch.label).backward()
+
+        found = alternate({"ours": ours, "bare": lambda: cpu_seconds(step), "drawn": lambda: draw(64, BATCH)}, rounds)
+    return {
+        **{f"{name}, images/s": BATCH / statistics.median(seconds) for name, seconds in found.items()},
+        "ours / bare": ratio(found["bare"], found["ours"]),
+        "drawn / ours": ratio(found["ours"], found["drawn"]),
+    }
+
+
+def draw(size: int, images: int) -> float:
+    """CPU seconds to draw so many faces, nuisances as by default."""
+    numbers = torch.arange(images)
+    codes = renderer.identity(0, numbers)
+    nuisance = renderer.nuisances({}, 0, numbers, numbers, codes)
+    return cpu_seconds(lambda: renderer.render(codes, nuisance, size))
+
+
+def measure() -> dict[str, dict[str, float]]:
+    """All of it, a line each."""
+    drawn = {"drawn, images/s": 16 / statistics.median(alternate({"": lambda: draw(152, 16)}, 5)[""])}
+    return {
+        "deepface, features of one image": one_image(),
+        "deepface_mini, training, batches of 64": training(),
+        "faces of 152×152": drawn,
+    }
