@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -69,6 +69,44 @@ def make_results() -> Callable[..., list[Result]]:
             ),
             result("effective_rank", 21.3, "features", "description"),
             result("ideal_rank", 9.0, "features", "description"),
+        ]
+
+    return make
+
+
+@pytest.fixture
+def make_face_results() -> Callable[..., list[Result]]:
+    """What one run measures on people never trained on, made up: protocols, nuisances by their R² (None: failed)."""
+
+    def make(
+        rank1: float = 0.6, leaks: Mapping[str, float | None] | None = None, seed: int = 0, layer: str = "F7"
+    ) -> list[Result]:
+        def result(metric: str, value: float, target: str, probe: str, **fields) -> Result:
+            return Result(metric, value, layer, target, probe, "test", n=4000, sources=200, seed=seed, **fields)
+
+        def people(metric: str, value: float, probe: str, chance: float, **fields) -> Result:
+            low, high = value - 0.02, value + 0.02
+            return result(metric, value, "identity", f"{probe}/cosine", low=low, high=high, chance=chance, **fields)
+
+        def leak(name: str, value: float | None) -> list[Result]:
+            if value is None:
+                return [result("r2", math.nan, name, "strongest", chance=0.0, status="failed")]
+            bounds = {"low": value - 0.03, "high": value + 0.03}
+            return [
+                result("r2", value, name, "ridge", chance=0.0, **bounds),
+                result("rmse", 40 * math.sqrt(1 - value), name, "ridge", chance=40.0),
+                result("r2", value, name, "strongest", chance=0.0, **bounds),
+            ]
+
+        return [
+            *(row for name, value in (leaks or {}).items() for row in leak(name, value)),
+            people("accuracy", 0.5 + 0.45 * rank1, "verification", 0.5),
+            *(people("tar", rank1 * far**0.25, "verification", far, where={"far": far}) for far in (0.001, 0.01, 0.1)),
+            people("rank1", rank1, "closed_set", 0.005),
+            people("rank10", 0.5 + rank1 / 2, "closed_set", 0.05),
+            *(people("cmc", 1 - (1 - rank1) / k, "closed_set", 0.005 * k, where={"rank": k}) for k in (1, 2, 5, 10)),
+            people("dir_far1", rank1 / 2, "open_set", 0.0001),
+            *(people("dir", rank1 * far**0.25, "open_set", 0.0, where={"far": far}) for far in (0.01, 0.1, 1.0)),
         ]
 
     return make

@@ -49,7 +49,19 @@ def resolved(node: DictConfig) -> dict[str, Any]:
     return container
 
 
-GROUPS = ["callbacks", "data", "experiment", "logger", "model", "optimizer", "paths", "probes", "protocols", "trainer", "transfer"]
+GROUPS = [
+    "callbacks",
+    "data",
+    "experiment",
+    "logger",
+    "model",
+    "optimizer",
+    "paths",
+    "probes",
+    "protocols",
+    "trainer",
+    "transfer",
+]
 LENETS = ["lenet", "mu_lenet", "pair_batch", "pair_lenet"]
 WIDTH = {name: "embedding_dim" if name in LENETS else "bottleneck" for name in names("model")}
 

@@ -17,7 +17,7 @@ from invariantnets.evaluation import from_checkpoint, from_table, probe
 from invariantnets.files import write_atomically
 from invariantnets.loggers import RunInfo, close
 from invariantnets.report import render_sweep
-from invariantnets.report.render import chapter_table
+from invariantnets.report.render import comparisons
 from invariantnets.report.runs import read_sweep
 from invariantnets.training import fit, resume_point
 
@@ -25,12 +25,12 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> None:
-    """Train, then probe the best checkpoint, on ``transfer`` data too, unless ``evaluate=false``. Prints what to open."""
+    """Train, then probe the best checkpoint, on ``transfer`` data too. Prints what to open."""
     folder, resume = resume_point(cfg)
 
     def evaluate_best(checkpoint: Path, folder: Path) -> None:
         print(probe(cfg, from_checkpoint(cfg, checkpoint), folder))
-        if cfg.transfer is not None:
+        if cfg.get("transfer"):
             name, data, protocols = (cfg.transfer[key] for key in ("name", "data", "protocols"))
             elsewhere = OmegaConf.create({**cfg, "protocols": protocols})
             print(probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, data)), folder / "transfer"))
@@ -56,7 +56,7 @@ def evaluate(cfg: DictConfig) -> None:
         report_sweep(Path(cfg.sweep))
         return
     folder, exit_code = Path(cfg.paths.output_dir), 1
-    other = (HydraConfig.get().runtime.choices["data"], cfg.data) if cfg.data is not None else None
+    other = (HydraConfig.get().runtime.choices["data"], cfg.data) if cfg.get("data") else None
     subject = from_table(Path(cfg.features)) if cfg.features else from_checkpoint(cfg, Path(cfg.ckpt_path), other)
     logger = instantiate(cfg.logger)(RunInfo(folder, subject.name, "evaluate", config=plain(cfg)))
     try:
@@ -67,14 +67,14 @@ def evaluate(cfg: DictConfig) -> None:
 
 
 def report_sweep(folder: Path) -> None:
-    """One report over all runs below a folder, and the chapter's table if they are its networks.
+    """One report over all runs below a folder, and the table of every publication that they repeat, beside it.
 
     Raises:
         InvariantNetsError: there is no run below the folder.
     """
     report = render_sweep(folder)
-    if (table := chapter_table(read_sweep(folder))) is not None:
-        write_atomically(folder / "chapter.md", table.to_markdown())
+    for table in comparisons(read_sweep(folder)):
+        write_atomically(folder / f"{table.file}.md", table.to_markdown())
         print(table.to_text())
     print(report)
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from invariantnets.probes.result import to_jsonl
+from invariantnets.probes.result import Result, to_jsonl
 from invariantnets.visualize import draw_run
 
 
@@ -21,20 +21,23 @@ def make_run(make_results, tmp_path) -> Callable[..., Path]:
         extra: tuple[str, ...] = (),
         name: str = "",
         draw: bool = True,
+        data: str = "rotated_mnist",
+        backbone: Mapping[str, int] | None = None,
+        found: Sequence[Result] | None = None,
         **results,
     ) -> Path:
         path = tmp_path / folder
         path.mkdir(parents=True)
-        found = make_results(seed=seed, **results)
+        found = make_results(seed=seed, **results) if found is None else found
         (path / "results.jsonl").write_text(to_jsonl(found), encoding="utf-8")
         record = {
-            "name": name or f"{model} on rotated_mnist",
+            "name": name or f"{model} on {data}",
             "model": model,
-            "data": "rotated_mnist",
+            "data": data,
             "seed": seed,
-            "overrides": [f"model={model}", "data=rotated_mnist", f"seed={seed}", *extra],
+            "overrides": [f"model={model}", f"data={data}", f"seed={seed}", *extra],
             "units": {"angle": "°"},
-            "config": {"seed": seed, "model": {"backbone": {"embedding_dim": 500}}},
+            "config": {"seed": seed, "model": {"backbone": backbone or {"embedding_dim": 500}}},
             "versions": {"python": "3.11.7", "torch": "2.15.0"},
             "commit": "0123abc",
             "data_checksum": {
@@ -47,7 +50,7 @@ def make_run(make_results, tmp_path) -> Callable[..., Path]:
         }
         (path / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
         if draw:
-            draw_run(found, None, "ip1", path / "figures")
+            draw_run(found, None, found[-1].layer, path / "figures")
         return path
 
     return make

@@ -1,20 +1,30 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from invariantnets.report.chapter import HEADER, NOTE, compare
+from invariantnets.report.chapter import HEADER, compare
+from invariantnets.report.runs import Group, Run
+
+
+def group(model: str, *results, data: str = "rotated_mnist") -> Group:
+    return Group(f"{model} on {data}", model, data, [Run(Path(), r) for r in results])
 
 
 @pytest.fixture
-def table(make_results):
-    return compare(
-        {
-            "lenet": [make_results(mav=m, softmax=s, r2=0.7) for m, s in ((0.92, 0.986), (0.93, 0.988))],
-            "mu_lenet": [[r for r in make_results(mav=0.97) if r.probe != "softmax"]],
-            "pair_lenet": [make_results(mav=0.96), make_results(mav=0.96, failed=True)],
-        }
-    )
+def groups(make_results):
+    return [
+        group("lenet", *(make_results(mav=m, softmax=s, r2=0.7) for m, s in ((0.92, 0.986), (0.93, 0.988)))),
+        group("mu_lenet", [r for r in make_results(mav=0.97) if r.probe != "softmax"]),
+        group("pair_lenet", make_results(mav=0.96), make_results(mav=0.96, failed=True)),
+    ]
+
+
+@pytest.fixture
+def table(groups):
+    return compare(groups)
 
 
 def row(table, quantity: str, network: str) -> dict[str, str]:
@@ -52,14 +62,8 @@ def test_what_neither_has_is_no_row(table):
     assert not [r for r in table.rows if r[0].startswith("softmax") and r[1] == "μ-LeNet"]
 
 
-def test_absent_networks_keep_the_chapters_number():
-    found = row(compare({}), "MAV accuracy", "PAIR-LeNet")
-    assert (found["chapter"], found["ours"], found["difference"]) == ("94.21 %", "–", "–")
-
-
-def test_text_and_markdown_hold_every_row(table):
-    text, markdown = table.to_text(), table.to_markdown()
-    for line in table.rows:
-        assert any(all(cell in out for cell in line) for out in text.splitlines())
-        assert "| " + " | ".join(line) + " |" in markdown
-    assert NOTE in text and NOTE in markdown
+def test_only_the_chapters_data_and_each_network_once(groups, make_results):
+    assert compare([]) is None and compare(groups[:2]) is None
+    assert compare([*groups, groups[0]]) is None
+    elsewhere = group("lenet", make_results(mav=0.5), data="faces")
+    assert compare([*groups, elsewhere]) == compare(groups)

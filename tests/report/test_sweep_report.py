@@ -8,7 +8,7 @@ import pytest
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.report import render_run, render_sweep
-from invariantnets.report.render import chapter_table
+from invariantnets.report.render import comparisons
 from invariantnets.report.runs import read_sweep
 
 
@@ -108,8 +108,9 @@ def test_figures_are_listed_and_bytes_repeat(make_job, tmp_path):
 def test_the_chapter_is_shown_when_its_three_networks_are_there(make_job, tmp_path):
     make_job("s/0")
     make_job("s/1", model="mu_lenet")
-    assert chapter_table(read_sweep(tmp_path / "s")) is None
+    assert comparisons(read_sweep(tmp_path / "s")) == []
     make_job("s/2", model="pair_lenet")
-    assert "Beside the chapter" in text_of(tmp_path / "s")
+    assert [c.file for c in comparisons(read_sweep(tmp_path / "s"))] == ["chapter"]
+    assert "<h2>Beside the chapter</h2>" in text_of(tmp_path / "s")
     make_job("s/3", model="pair_lenet", extra=("model.backbone.embedding_dim=32",))
-    assert chapter_table(read_sweep(tmp_path / "s")) is None
+    assert comparisons(read_sweep(tmp_path / "s")) == []

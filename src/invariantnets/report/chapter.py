@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from invariantnets.report.comparison import Comparison
 from invariantnets.report.format import NONE, number, summary
-from invariantnets.visualize.plots import Runs
+from invariantnets.report.runs import Group
 from invariantnets.visualize.select import LABEL, over_runs
 
 MODELS = {"lenet": "LeNet", "mu_lenet": "μ-LeNet", "pair_lenet": "PAIR-LeNet"}
@@ -40,39 +40,24 @@ _QUANTITIES: dict[str, tuple[str, str, str, dict[str, float | str]]] = {
 }
 
 
-@dataclass(frozen=True)
-class ChapterTable:
-    """The comparison, one row per quantity and network, in the columns of `HEADER`."""
-
-    rows: list[tuple[str, ...]]
-
-    def to_text(self) -> str:
-        """For a terminal, in aligned columns."""
-        lines = [HEADER, *self.rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
-        text = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-        return "\n".join([text[0], "-" * len(text[0]), *text[1:], "", NOTE, ""])
-
-    def to_markdown(self) -> str:
-        """For the docs."""
-        lines = [HEADER, ("---",) * len(HEADER), *self.rows]
-        return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", NOTE, ""])
-
-
-def compare(groups: Mapping[str, Runs]) -> ChapterTable:
+def compare(groups: Sequence[Group]) -> Comparison | None:
     """Put our results on rotated MNIST beside the chapter's.
 
     Args:
-        groups: ``lenet``, ``mu_lenet``, ``pair_lenet`` (those there are) → the results of each seed's run, of ip1.
-            Angles in degrees.
+        groups: of a sweep.
 
     Returns:
-        A row for each quantity and network that the chapter or we have a number for.
+        A row for each quantity and network that the chapter or we have a number for; None unless each of
+        the chapter's three networks is there in just one setting.
     """
+    found = [g for g in groups if g.data == "rotated_mnist" and g.model in MODELS]
+    if sorted(g.model for g in found) != sorted(MODELS):
+        return None
+    runs = {g.model: [r.here for r in g.runs] for g in found}
     rows: list[tuple[str, ...]] = []
     for quantity, (metric, target, probe, published) in _QUANTITIES.items():
         for model, name in MODELS.items():
-            ours = over_runs(groups.get(model, []), metric, target, probe).get(None)
+            ours = over_runs(runs[model], metric, target, probe).get(None)
             theirs, places = published.get(model), 2 if metric == "accuracy" else 1
             if ours is None and theirs is None:
                 continue
@@ -84,7 +69,7 @@ def compare(groups: Mapping[str, Runs]) -> ChapterTable:
                 shown = f"{100 * value:.2f} %" if metric == "accuracy" else f"about {value:.0f}°"
             seeds = str(ours.runs + ours.failed) if ours else NONE
             rows.append((quantity, name, shown, summary(ours, metric, "°", places), seeds, difference))
-    return ChapterTable(rows)
+    return Comparison("Beside the chapter", HEADER, rows, NOTE, "chapter")
 
 
 def _signed(difference: float, metric: str) -> str:

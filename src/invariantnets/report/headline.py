@@ -8,16 +8,23 @@ from dataclasses import dataclass
 from invariantnets.probes.result import Result
 from invariantnets.report.format import NONE, count, interval, number, summary
 from invariantnets.visualize.plots import Runs
-from invariantnets.visualize.select import IDENTITY, LABEL, failed, nuisances, over_runs, probe_name, select
+from invariantnets.visualize.select import (
+    FEW_NUISANCES,
+    IDENTITY,
+    LABEL,
+    RECOGNITION,
+    Spread,
+    failed,
+    nuisances,
+    over_runs,
+    probe_name,
+    read_best,
+    select,
+)
 
 _MAV = "mean activation vectors (MAV)"
-# Name, metric and probe of what the 2015 paper's table 1 holds of each network.
-RECOGNITION = (
-    ("verification", "accuracy", "verification/cosine"),
-    ("rank 1", "rank1", "closed_set/cosine"),
-    ("rank 10", "rank10", "closed_set/cosine"),
-    ("DIR at 1 % FAR", "dir_far1", "open_set/cosine"),
-)
+# Of more than a few nuisances, so many are named.
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Fact:
 
 
 def sentences(results: Sequence[Result], layer: str, units: Mapping[str, str]) -> list[str]:
-    """The headline: one sentence or two per nuisance, then the classes.
+    """The headline: one sentence or two per nuisance, or two over many of them, then the classes and the people.
 
     A failed probe never counts as invariance, and an interval that holds chance is not called proof either.
 
@@ -39,15 +46,22 @@ def sentences(results: Sequence[Result], layer: str, units: Mapping[str, str]) -
         layer: its name.
         units: nuisance → unit.
     """
-    found = [_leak(results, target, layer, units.get(target, "")) for target in nuisances(results)]
+    targets = nuisances(results)
+    if len(targets) > FEW_NUISANCES:
+        found = _leaks(results, targets, layer)
+    else:
+        found = [_leak(results, target, layer, units.get(target, "")) for target in targets]
     found = found or [f"No nuisance was probed at {layer}: nothing here speaks of invariance."]
     return found + _classes(results) + _people(results)
 
 
 def facts(results: Sequence[Result], units: Mapping[str, str]) -> list[Fact]:
-    """The same as large numbers: R² and RMSE of the strongest honest probe for each nuisance, and the accuracies."""
-    shown = []
-    for target in nuisances(results):
+    """The same as large numbers: R² and RMSE of the strongest honest probe for each nuisance, and the accuracies.
+
+    Of many nuisances, those that are read best.
+    """
+    shown, targets = [], nuisances(results)
+    for target in targets if len(targets) <= FEW_NUISANCES else read_best([[results]], _NAMED):
         for strongest in select(results, "r2", target, "strongest"):
             shown.append(_fact(strongest, f"R² of {target}", ""))
             for r in select(results, "rmse", target, _named(results, strongest)):
@@ -60,30 +74,53 @@ def facts(results: Sequence[Result], units: Mapping[str, str]) -> list[Fact]:
     return shown
 
 
-def sweep_sentences(groups: Mapping[str, Runs]) -> list[str]:
-    """Which group keeps least and most of each nuisance, and which knows the class best.
+def sweep_sentences(groups: Mapping[str, Runs], data: Mapping[str, str]) -> list[str]:
+    """Which group keeps least and most of each nuisance, and which knows the class, or the people, best.
+
+    Of many nuisances, those that are read best in any group.
 
     Args:
         groups: name → results of each run, of one layer.
+        data: group → its data: people of different data are not compared.
     """
     every = [results for runs in groups.values() for results in runs]
+    targets = list(dict.fromkeys(t for results in every for t in nuisances(results)))
     said = []
-    for target in dict.fromkeys(t for results in every for t in nuisances(results)):
-        found = {name: over_runs(runs, "r2", target, "strongest").get(None) for name, runs in groups.items()}
-        read = sorted(((s.mean, name, s) for name, s in found.items() if s and s.runs), key=lambda item: item[:2])
-        shown = [f"{name} (R² {summary(s, 'r2')}, n = {s.runs} seed{'s' * (s.runs > 1)})" for _, name, s in read]
-        if len(shown) > 1:
-            said.append(f"The {target} is least readable from {shown[0]} and most from {shown[-1]}; chance is 0.")
-        elif shown:
-            said.append(f"The {target} can be read from {shown[0]}; chance is 0.")
-        if lost := [name for name, s in found.items() if s and not s.runs]:
-            where = ", ".join(lost)
-            said.append(f"No probe of the {target} succeeded for {where}; this is not evidence of invariance.")
-    accuracy = {name: over_runs(runs, "accuracy", LABEL, "mav").get(None) for name, runs in groups.items()}
-    known = [(s.mean, name, s) for name, s in accuracy.items() if s and s.runs]
-    if known:
-        _, name, best = max(known, key=lambda item: item[:2])
+    if len(targets) > FEW_NUISANCES:
+        best_read = read_best(groups.values(), _NAMED)
+        said.append(f"Of {len(targets)} nuisances, {_and(best_read) or 'none'} can be read best.")
+        targets = best_read
+    said += [sentence for target in targets for sentence in _least_and_most(groups, target)]
+    if known := _ranked(groups, "accuracy", LABEL, "mav"):
+        name, best = known[-1]
         said.append(f"The class is best recognised by {name}: {summary(best, 'accuracy')} by {_MAV}.")
+    for where in dict.fromkeys(data.values()):
+        of_data = {name: runs for name, runs in groups.items() if data[name] == where}
+        if known := _ranked(of_data, "rank1", IDENTITY, "closed_set/cosine"):
+            name, best = known[-1]
+            rank1 = summary(best, "rank1")
+            said.append(f"On {where}, a face is most often found first in the gallery by {name}: {rank1}.")
+    return said
+
+
+def _ranked(groups: Mapping[str, Runs], metric: str, target: str, probe: str) -> list[tuple[str, Spread]]:
+    """The groups where this was measured and did not fail, lowest first."""
+    found = {name: over_runs(runs, metric, target, probe).get(None) for name, runs in groups.items()}
+    return sorted(((name, s) for name, s in found.items() if s and s.runs), key=lambda item: (item[1].mean, item[0]))
+
+
+def _least_and_most(groups: Mapping[str, Runs], target: str) -> list[str]:
+    read = _ranked(groups, "r2", target, "strongest")
+    shown = [f"{name} (R² {summary(s, 'r2')}, n = {s.runs} seed{'s' * (s.runs > 1)})" for name, s in read]
+    said = []
+    if len(shown) > 1:
+        said.append(f"The {target} is least readable from {shown[0]} and most from {shown[-1]}; chance is 0.")
+    elif shown:
+        said.append(f"The {target} can be read from {shown[0]}; chance is 0.")
+    found = {name: over_runs(runs, "r2", target, "strongest").get(None) for name, runs in groups.items()}
+    if lost := [name for name, s in found.items() if s and not s.runs]:
+        where = ", ".join(lost)
+        said.append(f"No probe of the {target} succeeded for {where}; this is not evidence of invariance.")
     return said
 
 
@@ -112,7 +149,7 @@ def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> str:
     chance = number(0.0 if strongest.chance is None else strongest.chance, "r2", bare=True).replace("0.00", "0")
     text = (
         f"From {layer}, the strongest honest probe{known} reads the {target} with R² "
-        f"{_bounded(strongest)} (chance {chance}{control}; {_rows(strongest)})"
+        f"{_bounded(strongest)} (chance {chance}{control}; {_rows(strongest, results)})"
     )
     for metric, what in (("rmse", "typical error (RMSE)"), ("accuracy", "accuracy")):
         for r in select(results, metric, target, name):
@@ -123,12 +160,34 @@ def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> str:
     return text + "."
 
 
+def _leaks(results: Sequence[Result], targets: Sequence[str], layer: str) -> list[str]:
+    """Of many nuisances: how many can be read, which best, and what the others do not show."""
+    sound = {t: r for t in targets for r in select(results, "r2", t, "strongest") if not failed(r)}
+    lost = [target for target in targets if target not in sound]
+    unsure = [t for t, r in sound.items() if (r.value if r.low is None else r.low) <= (r.chance or 0)]
+    read = [t for t in read_best([[results]]) if t not in unsure]
+    text = f"From {layer}, {len(read)} of {len(targets)} nuisances can be read better than chance (R² 0)"
+    if read:
+        text += f", best {_and([f'{t} (R² {_bounded(sound[t])})' for t in read[:_NAMED]])}"
+        text += f", by the strongest honest probe of each; {_rows(sound[read[0]], results)}"
+    said = [f"{text}."]
+    if unsure:
+        said.append(f"The interval of {_and(unsure)} holds chance, which does not prove that nothing is there.")
+    if lost:
+        said.append(f"No probe of {_and(lost)} succeeded; this is not evidence of invariance.")
+    return said
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
 def _classes(results: Sequence[Result]) -> list[str]:
     rows = [r for p in ("softmax", "mav") for r in select(results, "accuracy", LABEL, p)]
     if not rows:
         return []
     parts = [f"{_bounded(r)} by {'its softmax' if r.probe == 'softmax' else _MAV}" for r in rows]
-    against = f"chance {number(rows[0].chance, 'accuracy')}; {_rows(rows[0])}"
+    against = f"chance {number(rows[0].chance, 'accuracy')}; {_rows(rows[0], results)}"
     return [f"The class is recognised with {' and '.join(parts)} ({against})."]
 
 
@@ -148,5 +207,7 @@ def _bounded(r: Result) -> str:
     return number(r.value, r.metric) + ("" if bounds == NONE else f" {bounds}")
 
 
-def _rows(r: Result) -> str:
-    return f"n = {count(r.n)} rows of {count(r.sources)} images"
+def _rows(r: Result, results: Sequence[Result]) -> str:
+    """Rows, and what is independent among them: people, where nothing is said of a class, since none was trained on."""
+    sources = "images" if any(other.target == LABEL for other in results) else "people"
+    return f"n = {count(r.n)} rows of {count(r.sources)} {sources}"

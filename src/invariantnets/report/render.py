@@ -14,17 +14,30 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from invariantnets.errors import InvariantNetsError
 from invariantnets.files import write_atomically
 from invariantnets.probes.result import Result
-from invariantnets.report.chapter import HEADER as CHAPTER_HEADER
-from invariantnets.report.chapter import MODELS, ChapterTable, compare
-from invariantnets.report.chapter import NOTE as CHAPTER_NOTE
-from invariantnets.report.format import NONE, count, number, result_row, summary
-from invariantnets.report.headline import RECOGNITION, facts, sentences, sweep_sentences
+from invariantnets.report import bottleneck, chapter
+from invariantnets.report.comparison import Comparison
+from invariantnets.report.format import NONE, count, interval, number, result_row, summary
+from invariantnets.report.headline import facts, sentences, sweep_sentences
 from invariantnets.report.runs import Group, Run, Sweep, read_run, read_sweep
 from invariantnets.visualize import draw_sweep
 from invariantnets.visualize.plots import Runs
-from invariantnets.visualize.select import FEATURES, IDENTITY, LABEL, NORM, nuisances, over_runs, probe_name, select
+from invariantnets.visualize.select import (
+    FEATURES,
+    FEW_NUISANCES,
+    IDENTITY,
+    LABEL,
+    NORM,
+    RECOGNITION,
+    failed,
+    nuisances,
+    over_runs,
+    probe_name,
+    select,
+)
 
 _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
+# Each gives a table where the sweep holds what its publication measured.
+_COMPARISONS = (chapter.compare, bottleneck.compare)
 _METRIC_ORDER = ("r2", "rmse", "mae", "accuracy")
 
 
@@ -77,48 +90,61 @@ def render_sweep(folder: Path) -> Path:
     sweep = read_sweep(folder)
     groups = {g.name: [r.here for r in g.runs] for g in sweep.groups}
     units = {name: unit for g in sweep.groups for r in g.runs for name, unit in r.units.items()}
-    draw_sweep(groups, folder / "figures", units)
+    data = {g.name: g.data for g in sweep.groups}
+    draw_sweep(groups, folder / "figures", units, data, bottleneck.widths(sweep.groups))
     figures = json.loads((folder / "figures" / "figures.json").read_text(encoding="utf-8"))
     header, rows, chance = _sweep_table(sweep.groups, units)
     html = _template("sweep.html.j2").render(
         title=f"Sweep of {len(sweep.groups)} groups",
-        headline=sweep_sentences(groups),
+        headline=sweep_sentences(groups, data),
         sweep=sweep,
         header=header,
         rows=rows,
         chance=chance,
         figures=_embedded(folder / "figures", figures),
         runs=[_run_link(g, r, folder) for g in sweep.groups for r in g.runs],
-        chapter=chapter_table(sweep),
-        chapter_header=CHAPTER_HEADER,
-        chapter_note=CHAPTER_NOTE,
+        comparisons=comparisons(sweep),
     )
     return _write(folder, html)
 
 
-def chapter_table(sweep: Sweep) -> ChapterTable | None:
-    """The chapter's figures beside ours, if the sweep holds each of its three networks on MNIST in just one setting."""
-    groups = [g for g in sweep.groups if g.data == "rotated_mnist" and g.model in MODELS]
-    if sorted(g.model for g in groups) != sorted(MODELS):
-        return None
-    return compare({g.model: [r.here for r in g.runs] for g in groups})
+def comparisons(sweep: Sweep) -> list[Comparison]:
+    """The tables of every publication whose networks the sweep holds, beside ours."""
+    return [table for compare in _COMPARISONS if (table := compare(sweep.groups)) is not None]
 
 
 def _tables(results: Sequence[Result], units: Mapping[str, str]) -> list[dict[str, Any]]:
-    """A table for the class, one for each nuisance (by metric, the strongest probe first), one for the features."""
+    """A table for the class, one for each nuisance (by metric, the strongest probe first), one for the features.
+
+    Many nuisances are folded away, each under what its strongest probe reads.
+    """
 
     def rows(target: str) -> list[Result]:
         found = [r for r in results if r.target == target and not r.where]
         order = {m: i for i, m in enumerate(_METRIC_ORDER)}
         return sorted(found, key=lambda r: (order.get(r.metric, len(order)), r.probe != "strongest"))
 
+    targets = nuisances(results)
+    many = len(targets) > FEW_NUISANCES
     titles = {LABEL: "How well the class is recognised"}
     titles[IDENTITY] = "How well people are recognised"
-    titles |= {t: f"How well the {t} can be read" for t in nuisances(results)}
+    titles |= {t: f"How well the {t} can be read{_read(results, t) if many else ''}" for t in targets}
     titles[FEATURES] = "What the features look like"
     titles[NORM] = "What the length of the features tells"
-    tables = [{"title": title, "rows": [result_row(r, units) for r in rows(t)]} for t, title in titles.items()]
+    tables = [
+        {"title": title, "rows": [result_row(r, units) for r in rows(t)], "folded": many and t in targets}
+        for t, title in titles.items()
+    ]
     return [t for t in tables if t["rows"]]
+
+
+def _read(results: Sequence[Result], target: str) -> str:
+    """What the strongest honest probe reads, to stand behind a title."""
+    texts = (
+        "failed" if failed(r) else f"R² {number(r.value, r.metric)} {interval(r.low, r.high, r.metric)}"
+        for r in select(results, "r2", target, "strongest")
+    )
+    return "".join(f": {text}" for text in texts)
 
 
 def _sweep_table(
@@ -130,12 +156,13 @@ def _sweep_table(
     columns = [("softmax", "accuracy", LABEL, "softmax"), ("MAV", "accuracy", LABEL, "mav")]
     columns += [(name, metric, IDENTITY, probe) for name, metric, probe in RECOGNITION]
     for t in targets:
-        columns += [
-            (probe_name(f"mav/estimated_{t}"), "accuracy", LABEL, f"mav/estimated_{t}"),
-            (f"RMSE of {t}, linear per true label (uses the answer)", "rmse", t, "ridge/per_label"),
-            (f"R² of {t}, linear", "r2", t, "ridge"),
-            (f"R² of {t}, strongest honest probe", "r2", t, "strongest"),
-        ]
+        if len(targets) <= FEW_NUISANCES:
+            columns += [
+                (probe_name(f"mav/estimated_{t}"), "accuracy", LABEL, f"mav/estimated_{t}"),
+                (f"RMSE of {t}, linear per true label (uses the answer)", "rmse", t, "ridge/per_label"),
+                (f"R² of {t}, linear", "r2", t, "ridge"),
+            ]
+        columns.append((f"R² of {t}, strongest honest probe", "r2", t, "strongest"))
     columns = [c for c in columns if any(select(results, *c[1:]) for results in every)]
     rows = []
     for group in groups:

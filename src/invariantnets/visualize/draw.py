@@ -11,16 +11,21 @@ from invariantnets.features.table import FeatureTable
 from invariantnets.probes.result import Result
 from invariantnets.visualize.heatmaps import heat_maps
 from invariantnets.visualize.plots import (
+    CLASS_ACCURACY,
+    PEOPLE_ACCURACY,
     Runs,
     class_error_figure,
     depth_figure,
     prediction_figure,
+    readable_figure,
     scree_figure,
     trade_off_figure,
 )
 from invariantnets.visualize.recognition import norm_figures, protocol_figures
-from invariantnets.visualize.select import LABEL, at_layer, nuisances, probe_name, select
+from invariantnets.visualize.select import LABEL, at_layer, nuisances, probe_name, select, with_figures
 from invariantnets.visualize.style import save_figures
+from invariantnets.visualize.widths import CAPTION as WIDTHS
+from invariantnets.visualize.widths import width_figure
 
 _PREDICTION = (
     "Mean and standard deviation of the predicted {target} at each true value. The closer to the diagonal and the "
@@ -52,12 +57,17 @@ _DEPTH = (
     "failed has no point: a gap is not invariance. Wide layers are easier to read linearly, so compare the "
     "dotted line first."
 )
+_READABLE = (
+    "How much of each nuisance the strongest honest probe reads. Right of the dashed line: it can be read. A whisker "
+    "that crosses the line, and a probe that failed, say nothing about invariance. Whiskers: 95 % intervals."
+)
 _TRADE_OFF = (
-    "One point a run, one colour a group: accuracy against how much of the {target} is left. Better is up and left. "
+    "One point a run, one colour a group: {accuracy} against how much of the {target} is left. Better is up and left. "
     "Bars: 95 % bootstrap intervals of the run; the scatter within a colour is the seed. Runs whose probes all "
     "failed are not shown."
 )
 
+_FEWER = " Of {count} nuisances, the {shown} that are read best have a figure of this kind."
 _INTERVALS = "95 % intervals, bootstrap over source images"
 
 Entry = tuple[str, Figure, Mapping[str, str]]
@@ -85,11 +95,14 @@ def draw_run(results: Sequence[Result], table: FeatureTable | None, layer: str, 
         if figure is not None:
             figures.append((file, figure, {"title": title, "caption": caption, "layer": layer}))
 
-    for target in nuisances(here[0]):
+    chosen = with_figures([here])
+    fewer = _fewer(len(nuisances(here[0])), len(chosen))
+    add("readable.svg", readable_figure(here[0]), "What can be read", _READABLE)
+    for target in chosen:
         per_label = f"{probe_name('ridge/per_label')} (uses the answer)"
         series = {probe_name("ridge"): (here, "ridge"), per_label: (here, "ridge/per_label")}
         figure = prediction_figure(series, target, units.get(target, ""))
-        caption = _PREDICTION.format(target=target)
+        caption = _PREDICTION.format(target=target) + fewer
         add(f"prediction_{_slug(target)}.svg", figure, f"{target}: predicted against true", caption)
     probes = dict.fromkeys(r.probe for r in select(here[0], "accuracy", LABEL))
     caption = _CLASS_ERROR.format(whiskers=_INTERVALS)
@@ -106,19 +119,27 @@ def draw_run(results: Sequence[Result], table: FeatureTable | None, layer: str, 
         add("blocks.png", blocks, "Features in block-diagonal order", _BLOCKS)
     for drawn in (*protocol_figures({"": here}), *norm_figures(here[0])):
         add(*drawn)
-    for target in nuisances(results):
-        caption = _DEPTH.format(target=target)
+    for target in chosen:
+        caption = _DEPTH.format(target=target) + fewer
         add(f"depth_{_slug(target)}.svg", depth_figure(results, target), f"{target} against depth", caption)
     save_figures(figures, folder)
 
 
-def draw_sweep(groups: Mapping[str, Runs], folder: Path, units: Mapping[str, str] | None = None) -> None:
+def draw_sweep(
+    groups: Mapping[str, Runs],
+    folder: Path,
+    units: Mapping[str, str] | None = None,
+    data: Mapping[str, str] | None = None,
+    widths: Mapping[str, Mapping[str, int]] | None = None,
+) -> None:
     """Write the figures that lay the groups of a sweep over each other, and ``figures.json``.
 
     Args:
         groups: name → the results of each of its runs, each of one layer (`select.at_layer`).
         folder: where the files go.
         units: nuisance → unit.
+        data: group → its data: groups on other data share no gallery, hence no curve of a protocol.
+        widths: name of a network and its data → group → width of its features.
 
     Raises:
         InvariantNetsError: the folder cannot be written to.
@@ -129,25 +150,52 @@ def draw_sweep(groups: Mapping[str, Runs], folder: Path, units: Mapping[str, str
         if figure is not None:
             figures.append((file, figure, {"title": title, "caption": caption}))
 
+    many = any(len(runs) > 1 for runs in groups.values())
+    bars = "± s.d. over seeds" if many else _INTERVALS
+    for network, of in (widths or {}).items():
+        figure = width_figure({width: groups[name] for name, width in of.items()})
+        add(f"width_{_slug(network)}.svg", figure, f"Width of the bottleneck: {network}", WIDTHS.format(whiskers=bars))
     every = [results for runs in groups.values() for results in runs]
-    for target in dict.fromkeys(t for results in every for t in nuisances(results)):
+    chosen = with_figures(groups.values())
+    fewer = _fewer(len({t for results in every for t in nuisances(results)}), len(chosen))
+    accuracy = CLASS_ACCURACY if any(select(r, *CLASS_ACCURACY[1:]) for r in every) else PEOPLE_ACCURACY
+    for target in chosen:
         unit = (units or {}).get(target, "")
-        figure = trade_off_figure(groups, target)
-        caption = _TRADE_OFF.format(target=target)
-        add(f"trade_off_{_slug(target)}.svg", figure, f"Accuracy against {target} left", caption)
+        figure = trade_off_figure(groups, target, accuracy)
+        caption = _TRADE_OFF.format(target=target, accuracy=accuracy[0]) + fewer
+        title = f"{accuracy[0][0].upper()}{accuracy[0][1:]} against {target} left"
+        add(f"trade_off_{_slug(target)}.svg", figure, title, caption)
         for probe in ("ridge/per_label", "ridge"):
             figure = prediction_figure({name: (runs, probe) for name, runs in groups.items()}, target, unit)
             title = f"{target}: predicted against true, {probe_name(probe)}"
             title += " (uses the answer)" if probe == "ridge/per_label" else ""
-            add(f"prediction_{_slug(target)}_{_slug(probe)}.svg", figure, title, _PREDICTION.format(target=target))
-    for drawn in protocol_figures(groups):
-        add(*drawn)
-    many = any(len(runs) > 1 for runs in groups.values())
-    caption = _CLASS_ERROR.format(whiskers="± s.d. over seeds" if many else _INTERVALS)
+            caption = _PREDICTION.format(target=target) + fewer
+            add(f"prediction_{_slug(target)}_{_slug(probe)}.svg", figure, title, caption)
+    for of_data, part in _by_data(groups, data or {}).items():
+        for file, figure, title, caption in protocol_figures(part):
+            if of_data:
+                file, title = f"{Path(file).stem}_{_slug(of_data)}.svg", f"{title} on {of_data}"
+            add(file, figure, title, caption)
+    caption = _CLASS_ERROR.format(whiskers=bars)
     probes_shown = ("softmax", "mav") if len(groups) <= 3 else ("mav",)  # more bars than that cannot be told apart
     series = {f"{name}, {probe_name(p)}": (runs, p) for name, runs in groups.items() for p in probes_shown}
     add("class_error.svg", class_error_figure(series), "Classification error by class", caption)
     save_figures(figures, folder)
+
+
+def _by_data(groups: Mapping[str, Runs], data: Mapping[str, str]) -> dict[str, dict[str, Runs]]:
+    """The groups of each data set, whose name they then need no longer; all under ``""`` where there is one only."""
+    if len(set(data.values())) < 2:
+        return {"": dict(groups)}
+    parts: dict[str, dict[str, Runs]] = {}
+    for name, runs in groups.items():
+        parts.setdefault(data[name], {})[name.replace(f" on {data[name]}", "", 1)] = runs
+    return parts
+
+
+def _fewer(count: int, shown: int) -> str:
+    """What a caption adds where not every nuisance has its figure."""
+    return _FEWER.format(count=count, shown=shown) if shown < count else ""
 
 
 def _slug(name: str) -> str:

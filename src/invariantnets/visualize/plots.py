@@ -1,4 +1,4 @@
-"""Figures 3, 4 and 6 of Rudd et al. (2016), nuisance against depth, and the trade-off of a sweep.
+"""Figures 3, 4 and 6 of Rudd et al. (2016), what can be read, by depth too, and the trade-off of a sweep.
 
 Each takes runs: lists of results of one layer (`select.at_layer`). One run is drawn with its bootstrap intervals,
 several runs of a group with mean ± s.d. over seeds.
@@ -16,10 +16,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from invariantnets.probes.result import Result
-from invariantnets.visualize.select import FEATURES, LABEL, Spread, failed, over_runs, probe_name, select
+from invariantnets.visualize.select import (
+    FEATURES,
+    IDENTITY,
+    LABEL,
+    Spread,
+    failed,
+    nuisances,
+    over_runs,
+    probe_name,
+    select,
+)
 from invariantnets.visualize.style import GREY, GREYS, MARKERS, PALETTE, legend_above, new_axes, styled
 
 Runs = Sequence[Sequence[Result]]
+# Name, metric, target and probe: how well a network knows what it should, on classes and on people never trained on.
+CLASS_ACCURACY = ("MAV accuracy", "accuracy", LABEL, "mav")
+PEOPLE_ACCURACY = ("rank 1 of the closed set", "rank1", IDENTITY, "closed_set/cosine")
 
 
 @styled()
@@ -178,25 +191,60 @@ def depth_figure(results: Sequence[Result], target: str) -> Figure | None:
 
 
 @styled()
-def trade_off_figure(groups: Mapping[str, Runs], target: str) -> Figure | None:
-    """MAV accuracy against the strongest honest probe's R²: one point a run, one colour a group.
+def readable_figure(results: Sequence[Result]) -> Figure | None:
+    """R² of the strongest honest probe of each nuisance, best first; None for fewer than two nuisances.
+
+    A nuisance whose every probe failed has a row and no point.
+
+    Args:
+        results: of one layer.
+    """
+    rows = [r for target in nuisances(results) for r in select(results, "r2", target, "strongest")]
+    if len(rows) < 2:
+        return None
+    lost, sound = ([r for r in rows if failed(r) is of] for of in (True, False))
+    rows = lost + sorted(sound, key=lambda r: r.value)  # the axis counts from below
+    figure, axes = new_axes(0.9 + 0.2 * len(rows))
+    for place in range(len(lost)):
+        axes.text(0, place, " every probe failed", va="center", color="#555555", fontsize=8)
+    for place, r in enumerate(rows[len(lost) :], len(lost)):
+        bar = np.array([whiskers(r.value, r.low, r.high)]).T
+        axes.errorbar(r.value, place, xerr=bar, fmt=marker(0), color=colour(0), markersize=4, capsize=2)
+    axes.axvline(0, color=GREY, linestyle="--", linewidth=1)
+    axes.set_yticks(range(len(rows)), [r.target for r in rows])
+    axes.set_ylim(-0.7, len(rows) - 0.3)
+    axes.set_xlim(right=1.02)
+    axes.set_xlabel("R² (strongest honest probe; chance 0)")
+    return figure
+
+
+@styled()
+def trade_off_figure(
+    groups: Mapping[str, Runs], target: str, accuracy: tuple[str, str, str, str] = CLASS_ACCURACY
+) -> Figure | None:
+    """How well the class is known against the strongest honest probe's R²: one point a run, one colour a group.
 
     A run whose every probe failed has no place on the axis of R² and is left out.
+
+    Args:
+        groups: name → the results of each of its runs, each of one layer.
+        target: the nuisance.
+        accuracy: name, metric, target and probe of what should stay high, a fraction.
     """
     figure, axes = new_axes(3.8)
-    drawn = False
+    drawn = []
     for i, (name, runs) in enumerate(groups.items()):
         points = []
         for results in runs:
-            leak, accuracy = select(results, "r2", target, "strongest"), select(results, "accuracy", LABEL, "mav")
-            if leak and accuracy and not failed(leak[0]) and not failed(accuracy[0]):
-                points.append((leak[0], accuracy[0]))
+            leak, high = select(results, "r2", target, "strongest"), select(results, *accuracy[1:])
+            if leak and high and not failed(leak[0]) and not failed(high[0]):
+                points.append((leak[0], high[0]))
         if not points:
             continue
-        drawn = True
+        drawn.append(name)
         axes.errorbar(
             [leak.value for leak, _ in points],
-            [100 * accuracy.value for _, accuracy in points],
+            [100 * high.value for _, high in points],
             xerr=np.array([whiskers(r.value, r.low, r.high) for r, _ in points]).T,
             yerr=np.array([whiskers(100 * r.value, _percent(r.low), _percent(r.high)) for _, r in points]).T,
             fmt=marker(i),
@@ -208,10 +256,10 @@ def trade_off_figure(groups: Mapping[str, Runs], target: str) -> Figure | None:
     if not drawn:
         return None
     axes.set_xlabel(f"R² of {target} left (strongest honest probe; chance 0)")
-    axes.set_ylabel("MAV accuracy (%)")
+    axes.set_ylabel(f"{accuracy[0]} (%)")
     axes.xaxis.set_major_locator(MaxNLocator(6))
     _note(axes, "better: up and to the left")
-    legend_above(figure, axes, columns=1 if max(map(len, groups)) > 24 else 2)
+    legend_above(figure, axes, columns=1 if max(map(len, drawn)) > 24 else 2)
     return figure
 
 

@@ -14,6 +14,15 @@ from invariantnets.probes.result import Result
 # Targets that are not nuisances.
 LABEL, FEATURES, IDENTITY, NORM = "label", "features", "identity", "norm"
 NO_NUISANCE = (LABEL, FEATURES, IDENTITY, NORM)
+# Name, metric and probe of what table 1 of Taigman et al. (2015) holds of each network.
+RECOGNITION = (
+    ("verification", "accuracy", "verification/cosine"),
+    ("rank 1", "rank1", "closed_set/cosine"),
+    ("rank 10", "rank10", "closed_set/cosine"),
+    ("DIR at 1 % FAR", "dir_far1", "open_set/cosine"),
+)
+# With more nuisances than this, not every one has figures, columns and sentences of its own.
+FEW_NUISANCES = 4
 
 _PROBES = {
     "mav": "MAV",
@@ -85,6 +94,32 @@ def select(
 def nuisances(results: Iterable[Result]) -> list[str]:
     """Names of the nuisances that were probed, in their order."""
     return list(dict.fromkeys(r.target for r in results if r.target not in NO_NUISANCE))
+
+
+def read_best(groups: Iterable[Iterable[Sequence[Result]]], count: int | None = None) -> list[str]:
+    """The nuisances that can be read, best first: by R² of the strongest honest probe, in the group that keeps most.
+
+    Args:
+        groups: the runs of each, a run as results of one layer.
+        count: at most so many; None for all.
+
+    Returns:
+        Their names. One whose every probe failed everywhere is not among them.
+    """
+    best: dict[str, float] = {}
+    for runs in map(list, groups):
+        for target in dict.fromkeys(t for results in runs for t in nuisances(results)):
+            found = over_runs(runs, "r2", target, "strongest").get(None)
+            if found is not None and found.runs:
+                best[target] = max(found.mean, best.get(target, found.mean))
+    return sorted(best, key=lambda target: -best[target])[:count]
+
+
+def with_figures(groups: Iterable[Iterable[Sequence[Result]]]) -> list[str]:
+    """The nuisances that have figures of their own: all, or, of more than a few, those that are read best."""
+    groups = [list(runs) for runs in groups]
+    every = list(dict.fromkeys(t for runs in groups for results in runs for t in nuisances(results)))
+    return every if len(every) <= FEW_NUISANCES else read_best(groups, FEW_NUISANCES)
 
 
 def failed(result: Result) -> bool:

@@ -25,6 +25,8 @@ GREY = "#8A8A8A"
 GREYS = ("#6E6E6E", "#A0A0A0", "#C8C8C8")
 # About the width of a phone, so that 9 pt stays 9 pt there.
 WIDTH = 4.3
+# Inches of a row of the legend.
+_LEGEND_ROW = 0.17
 
 _STYLE: dict[RcKeyType, Any] = {
     "font.size": 9,
@@ -55,9 +57,11 @@ def new_axes(height: float = 3.4, width: float = WIDTH) -> tuple[Figure, Axes]:
 
 
 def legend_above(figure: Figure, axes: Axes, columns: int = 2) -> None:
-    """Put the legend over the axes, where it can hide no data."""
+    """Put the legend over the axes, where it hides no data; a long one makes the figure higher, not the axes lower."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
+        rows = -(-len(handles) // columns)
+        figure.set_figheight(figure.get_figheight() + _LEGEND_ROW * max(rows - 3, 0))
         figure.legend(handles, labels, loc="outside upper left", ncols=columns, handlelength=1.6, columnspacing=1.2)
 
 
