@@ -30,7 +30,7 @@ def caught(overrides: list[str]) -> BaseException:
         ("data=rotated_minst", "Did you mean data=rotated_mnist?"),
         ("experiment=rudd", "Did you mean experiment=rudd2016?"),
         ("hydra/launcher=jblib", "Did you mean hydra/launcher=joblib?"),
-        ("model=qqqqqq", "Available options in 'model': lenet .*--help and --cfg job list what there is"),
+        ("model=qqqqqq", "Available options in 'model': deepface .*--help and --cfg job list what there is"),
         ("seeed=1", "Could not override 'seeed'.* Did you mean seed?"),
         ("model.optimzer.lr=1", "Did you mean model.optimizer?"),
         ("model.optimizer.lrr=1", "Did you mean model.optimizer.lr?"),

@@ -73,7 +73,11 @@ def test_no_group_is_forgotten() -> None:
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in GROUPS for name in names(group)])
 def test_every_choice_composes_and_resolves(group: str, name: str) -> None:
-    resolved(composed(f"{group}={name}"))
+    # An optimiser is chosen within a model, and DeepFace's is.
+    place = (
+        ["model=deepface_mini", f"optimizer@model.optimizer={name}"] if group == "optimizer" else [f"{group}={name}"]
+    )
+    resolved(composed(*place))
 
 
 @pytest.mark.parametrize("name", names("logger"))
