@@ -22,10 +22,11 @@ from invariantnets.analysis.norm import describe_norm, describe_recognition
 from invariantnets.analysis.suite import describe
 from invariantnets.checkpoint import load_model, plain
 from invariantnets.data import BankedImages
+from invariantnets.data.batch import SPLITS
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.extract import extract
 from invariantnets.features.io import load_table, save_table
-from invariantnets.features.table import SPLITS, FeatureTable
+from invariantnets.features.table import FeatureTable
 from invariantnets.files import write_atomically
 from invariantnets.probes.checks import is_closed
 from invariantnets.probes.result import Result, to_jsonl

@@ -17,8 +17,6 @@ from invariantnets.data.batch import Batch, DataSpec
 from invariantnets.data.sampling import EpochSampler, Pairs, Request
 from invariantnets.errors import InvariantNetsError
 
-SPLITS = ("train", "val", "test")
-
 
 @dataclass(frozen=True)
 class Bank(Dataset[Batch]):

@@ -14,6 +14,7 @@ from torch import Tensor
 from invariantnets.errors import InvariantNetsError
 
 Kind = Literal["continuous", "circular", "categorical", "binary"]
+SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)

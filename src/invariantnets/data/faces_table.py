@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from invariantnets.data.banked import SPLITS, Stream
-from invariantnets.data.batch import DataSpec, infer_nuisance
+from invariantnets.data.banked import Stream
+from invariantnets.data.batch import SPLITS, DataSpec, infer_nuisance
 from invariantnets.data.division import Division, divide
 from invariantnets.data.faces import FaceFiles, Faces
 from invariantnets.errors import InvariantNetsError

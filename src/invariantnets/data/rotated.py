@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from invariantnets.data.banked import SPLITS, Bank, BankedImages, Stream
-from invariantnets.data.batch import DataSpec, Nuisance, parse_range
+from invariantnets.data.banked import Bank, BankedImages, Stream
+from invariantnets.data.batch import SPLITS, DataSpec, Nuisance, parse_range
 from invariantnets.data.rotation import rotation_bank
 from invariantnets.data.sources import Images
 from invariantnets.errors import InvariantNetsError

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from invariantnets.data import renderer
-from invariantnets.data.banked import SPLITS, Bank, BankedImages, Stream
-from invariantnets.data.batch import DataSpec
+from invariantnets.data.banked import Bank, BankedImages, Stream
+from invariantnets.data.batch import SPLITS, DataSpec
 from invariantnets.data.cache import cached_images, progress
 from invariantnets.errors import InvariantNetsError
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from invariantnets.data import Bank, BankedImages
-from invariantnets.data.batch import torch_rng
-from invariantnets.features.table import SPLITS, FeatureTable
+from invariantnets.data.batch import SPLITS, torch_rng
+from invariantnets.features.table import FeatureTable
 from invariantnets.module import InvariantNet
 
 

@@ -16,9 +16,9 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from invariantnets.data.batch import Nuisance, infer_nuisance
+from invariantnets.data.batch import SPLITS, Nuisance, infer_nuisance
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.table import SPLITS, FeatureTable
+from invariantnets.features.table import FeatureTable
 from invariantnets.files import write_atomically
 
 # What readers raise on a damaged file.

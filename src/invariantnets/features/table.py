@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from invariantnets.data.batch import Nuisance
+from invariantnets.data.batch import SPLITS, Nuisance
 from invariantnets.errors import InvariantNetsError
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)

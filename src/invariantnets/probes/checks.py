@@ -6,8 +6,9 @@ import itertools
 
 import numpy as np
 
+from invariantnets.data.batch import SPLITS
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.table import SPLITS, FeatureTable
+from invariantnets.features.table import FeatureTable
 from invariantnets.probes.moments import BLOCK_ROWS
 
 MIN_SOURCES = 2

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from invariantnets.data.batch import numpy_rng
+from invariantnets.data.batch import SPLITS, numpy_rng
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.table import SPLITS, FeatureTable
+from invariantnets.features.table import FeatureTable
 from invariantnets.probes.checks import is_closed
 from invariantnets.probes.moments import Moments, class_moments
 from invariantnets.probes.targets import Target, design, plan_targets, r2
