@@ -75,6 +75,9 @@ def test_wide_layers_are_projected_and_say_so(data: RotatedImages) -> None:
     assert distances(z) == pytest.approx(distances(x), rel=0.35)  # Johnson–Lindenstrauss: 5 s.d. of √(2/500)
     again = extract(model, data, ["pool1"], max_width=500)
     assert np.array_equal(again.features["pool1"], z), "the same projection each time"
+    embedding = extract(model, data, ["ip1"], max_width=5)
+    assert not embedding.meta["projected"], "protocols and sparsity are of the features themselves"
+    assert np.array_equal(embedding.features["ip1"], whole.features["ip1"])
 
 
 @pytest.mark.parametrize("training", [True, False])

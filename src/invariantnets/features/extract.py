@@ -26,16 +26,17 @@ def extract(
 ) -> FeatureTable:
     """Features of every image of every split, in order, from one pass over the data.
 
-    A layer wider than ``max_width`` is projected by a fixed random Gaussian matrix to that width
-    (Johnson–Lindenstrauss), since 500,000 rows of a convolution do not fit in memory. What is read
-    from a projection is a lower bound of what the layer holds; ``meta["projected"]`` says which.
+    A layer wider than ``max_width``, unless it is the embedding, is projected by a fixed random Gaussian
+    matrix to that width (Johnson–Lindenstrauss), since 500,000 rows of a convolution do not fit in
+    memory. What is read from a projection is a lower bound of what the layer holds;
+    ``meta["projected"]`` says which.
 
     Args:
         model: its backbone is run in evaluation mode, on ``device``.
         data: set up with the images.
         layers: names of layers.
         device: where to run.
-        max_width: widest layer that is kept as it is.
+        max_width: widest of the other layers that is kept as it is.
 
     Returns:
         A table whose ``source`` is the image that a row is a variant of. Its classes count everybody in
@@ -48,12 +49,13 @@ def extract(
     names = list(dict.fromkeys([*layers, *([backbone.classifier] if model.classifies else [])]))
     blank = model.layers(torch.zeros(1, 1, *data.spec.image_shape, device=device), layers)
     widths = {name: blank[name].numel() for name in layers}
-    wide = {name: width for name, width in widths.items() if width > max_width}
+    wide = {name: width for name, width in widths.items() if width > max_width and name != backbone.embedding}
     projections = {name: _projection(width, max_width).to(device) for name, width in wide.items()}
     banks = {split: data.bank(split) for split in SPLITS}
     sizes = {split: len(bank) * bank.variants for split, bank in banks.items()}
     rows = sum(sizes.values())
-    features = {name: np.empty((rows, min(width, max_width)), np.float32) for name, width in widths.items()}
+    kept = {name: max_width if name in wide else width for name, width in widths.items()}
+    features = {name: np.empty((rows, width), np.float32) for name, width in kept.items()}
     columns = {name: np.empty(rows, np.int64) for name in ("label", "source", "prediction")}
     entropy = np.empty(rows, np.float32)
     nuisance = {n.name: np.empty(rows) for n in data.spec.nuisances}
