@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -69,6 +69,22 @@ class Problem:
     def validation_r2(self, predicted: np.ndarray, target: Target, rows: slice | np.ndarray = slice(None)) -> float:
         """R² of predictions of a nuisance on (some) validation rows."""
         return r2(predicted, self.y["val"][rows][:, target.true], self.mean(target.true))
+
+
+def hold_out_people(table: FeatureTable, rng: np.random.Generator) -> FeatureTable:
+    """An open-set table whose probes are chosen on people whom they were not fitted to, a fifth of those known.
+
+    Chosen on other pictures of the same people, a probe would be rewarded for telling who it is and knowing
+    their habits, which is no use on the people of test.
+
+    Args:
+        table: its classes of test are not those of train and val.
+        rng: draws the people.
+    """
+    known = table.split != "test"
+    people = rng.permutation(np.unique(table.label[known]))
+    held = np.isin(table.label, people[: max(2, len(people) // 5)])
+    return replace(table, split=np.where(known, np.where(held, "val", "train"), "test"))
 
 
 def prepare(table: FeatureTable, layer: str, seed: int) -> Problem:

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from invariantnets.data.batch import numpy_rng
 from invariantnets.features.table import FeatureTable
 from invariantnets.probes import mav
-from invariantnets.probes.checks import check_table
+from invariantnets.probes.checks import check_table, is_closed
 from invariantnets.probes.linear import Ridge, fit_ridge, predict_by_class
 from invariantnets.probes.nonlinear import knn_probes, mlp_probes
-from invariantnets.probes.problem import Problem, prepare
+from invariantnets.probes.problem import Problem, hold_out_people, prepare
 from invariantnets.probes.result import Result
 from invariantnets.probes.scores import Regression, Scorer, strongest
 
@@ -116,8 +117,8 @@ def run_probes(
     """Measure what a layer knows of the class and of every nuisance.
 
     Where the classes of test are not those of train (open set), nothing is said of the class, which is
-    what protocols are for; nuisances are read on people that neither network nor probe has seen, and
-    intervals resample people.
+    what protocols are for; probes are fitted to some people, chosen on others and report on the people of
+    test, whom neither network nor probe has seen; intervals resample people.
 
     Everything linear comes from one pass of sufficient statistics; kNN and MLP see random sources of
     the training rows, as many as their ``n_fit`` says.
@@ -137,6 +138,8 @@ def run_probes(
     """
     step = progress or (lambda _: None)
     step("checking the table")
+    if not is_closed(table):
+        table = hold_out_people(table, numpy_rng(seed, 6))
     check_table(table, layer)
     step("sufficient statistics")
     problem = prepare(table, layer, seed)
