@@ -63,11 +63,11 @@ def number(value: float | None, metric: str, unit: str = "", bare: bool = False,
     elif metric in _IN_UNIT:
         text, suffix = f"{value:.{1 if places is None else places}f}", f" {unit}" if unit not in ("", "°") else unit
     elif metric in METRICS and metric != "r2":
-        text, suffix = f"{value:.3g}", ""
+        text, suffix = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}", ""
     else:
         text, suffix = f"{value:.{2 if places is None else places}f}", ""
     if text.startswith("-"):
-        text = "−" + text[1:] if float(text) else text[1:]
+        text = "−" + text[1:] if float(text.replace(",", "")) else text[1:]
     return text if bare else text + suffix
 
 

@@ -15,6 +15,7 @@ from invariantnets.visualize.style import new_axes, styled
 
 # More columns than a phone has pixels would be averaged away by the screen, unseen.
 SAMPLES = 700
+MARKED = 100  # groups whose borders are drawn: of more, the borders would be all there is to see
 
 
 def heat_maps(table: FeatureTable, layer: str, seed: int) -> tuple[Figure, Figure, int]:
@@ -73,5 +74,5 @@ def _mark_groups(axis: Axis, line: Callable[..., object], group: np.ndarray) -> 
     wide = (ends - starts) > 0.02 * len(group)  # names closer than that would overlap
     axis.set_ticks(((starts + ends - 1) / 2)[wide], [str(g) for g in group[starts][wide]])
     axis.set_tick_params(length=0)
-    for start in starts[1:]:
+    for start in starts[1:] if len(starts) <= MARKED else ():
         line(start - 0.5, color="white", linewidth=0.5, alpha=0.7)
