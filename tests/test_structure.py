@@ -17,6 +17,7 @@ ROOMS = [
     {"module"},
     {"checkpoint"},
     {"features"},
+    {"bootstrapping"},
     {"probes"},
     {"protocols"},
     {"analysis"},
