@@ -1,4 +1,4 @@
-"""python -m benchmarks: every table of README.md. About a quarter of an hour on a quiet machine."""
+"""python -m benchmarks: every table of README.md. About twenty minutes on a quiet machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import sklearn
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks import evaluation, faces, locally_connected, probes, training
+from benchmarks import bootstrapping, evaluation, faces, locally_connected, probes, training
 
 
 def table(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
@@ -51,6 +51,7 @@ def main() -> None:
         print(table("locally connected", locally_connected.measure()), flush=True)
         print(table("faces", faces.measure()), flush=True)
         print(table("probes", probes.measure()), flush=True)
+        print(table("bootstrapping", bootstrapping.measure()), flush=True)
     print(table("evaluation", evaluation.measure()), flush=True)
 
 

@@ -30,13 +30,17 @@ def kill_after_first_checkpoint(*overrides: str, cwd: Path, folder: Path) -> int
     return state(folder)["epoch"]
 
 
-@pytest.mark.parametrize("model", ["pair_lenet", "mu_lenet"])
-def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, model: str) -> None:
+# An adversary's loss goes up and down, so that the last epoch is not the best one; and it has parameters of its own.
+ADVERSARY = ("model=lenet", "model.constraints.adversary.ramp=150", "+constraint=adversary")
+
+
+@pytest.mark.parametrize("model", [("model=pair_lenet",), ("model=mu_lenet",), ADVERSARY], ids=lambda model: model[-1])
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, model: tuple[str, ...]) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run("train.py", *LONG, f"model={model}", f"hydra.run.dir={whole}", cwd=tmp_path)
-    saved = kill_after_first_checkpoint(*LONG, f"model={model}", cwd=tmp_path, folder=broken)
+    run("train.py", *LONG, *model, f"hydra.run.dir={whole}", cwd=tmp_path)
+    saved = kill_after_first_checkpoint(*LONG, *model, cwd=tmp_path, folder=broken)
     assert saved < 7, "killed too late to prove anything"
-    run("train.py", *LONG, f"model={model}", f"hydra.run.dir={broken}", "ckpt_path=last", cwd=tmp_path)
+    run("train.py", *LONG, *model, f"hydra.run.dir={broken}", "ckpt_path=last", cwd=tmp_path)
     expected, found = state(whole), state(broken)
     assert found["global_step"] == expected["global_step"] == 8 * 30
     for name, weights in expected["state_dict"].items():
