@@ -17,7 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from invariantnets.checkpoint import check_targets
-from invariantnets.data import BankedImages, RotatedImages
+from invariantnets.data import BankedImages, Batch, RotatedImages
 from invariantnets.module import InvariantNet
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -51,6 +51,7 @@ def resolved(node: DictConfig) -> dict[str, Any]:
 
 GROUPS = [
     "callbacks",
+    "constraint",
     "data",
     "experiment",
     "logger",
@@ -73,11 +74,12 @@ def test_no_group_is_forgotten() -> None:
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in GROUPS for name in names(group)])
 def test_every_choice_composes_and_resolves(group: str, name: str) -> None:
-    # An optimiser is chosen within a model, and DeepFace's is.
-    place = (
-        ["model=deepface_mini", f"optimizer@model.optimizer={name}"] if group == "optimizer" else [f"{group}={name}"]
-    )
-    resolved(composed(*place))
+    place = {
+        # An optimiser is chosen within a model, and DeepFace's is; a constraint is added to one.
+        "optimizer": ["model=deepface_mini", f"optimizer@model.optimizer={name}"],
+        "constraint": [f"+constraint={name}"],
+    }
+    resolved(composed(*place.get(group, [f"{group}={name}"])))
 
 
 @pytest.mark.parametrize("name", names("logger"))
@@ -115,6 +117,33 @@ def test_models_fit_data_sets(data: str, model: str, user_files: dict[str, list[
     assert (classifier.in_features, classifier.out_features) == (24, images.spec.num_classes)
     for part in (resolved(cfg)["model"], resolved(cfg)["data"]):
         check_targets(part, f"{model} on {data}")  # else its own checkpoints could not be loaded
+
+
+@pytest.mark.parametrize(("model", "nuisance"), [("lenet", "angle"), ("deepface_mini", "yaw")])
+@pytest.mark.parametrize("name", names("constraint"))
+def test_constraints_are_added_to_any_model(name: str, model: str, nuisance: str) -> None:
+    cfg = composed(f"model={model}", f"+constraint={name}")
+    if "nuisance" in cfg.model.constraints[name]:
+        cfg.model.constraints[name].nuisance = nuisance
+    check_targets(resolved(cfg)["model"], name)
+    module = instantiate(resolved(cfg)["model"], _convert_="all")
+    assert [key for key, _ in module.named_constraints()] == ["softmax", name]
+    spec = instantiate(cfg.data, _convert_="all").spec
+    module.connect(spec, cfg.views)
+    embedding = module.backbone.embedding
+    term = dict(module.named_constraints())[name]
+    assert term.layers == (embedding,)
+    image = torch.zeros(4, 1, *spec.image_shape)
+    batch = Batch(image, torch.tensor([0, 0, 1, 1]), *[torch.zeros(4, 1)] * 2, {nuisance: torch.arange(4.0)[:, None]})
+    assert term(module.layers(image, [embedding]), batch).isfinite()
+
+
+def test_several_constraints_are_added_at_once() -> None:
+    cfg = composed(
+        "+constraint=[supcon,vicreg]", "model.constraints.vicreg.weight=0.5", "model.constraints.softmax=null"
+    )
+    module = instantiate(cfg.model, _convert_="all")
+    assert {name: c.weight for name, c in module.named_constraints()} == {"supcon": 1.0, "vicreg": 0.5}
 
 
 @pytest.mark.parametrize("model", LENETS)

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from invariantnets.backbones import lenet
-from invariantnets.constraints import MeanActivation, Pair, PairBatch, Softmax
-from invariantnets.data import Batch, DataSpec
+from invariantnets.constraints import Adversary, Centre, MeanActivation, Pair, PairBatch, Softmax
+from invariantnets.data import Batch, DataSpec, Nuisance
 from invariantnets.errors import InvariantNetsError
 from invariantnets.module import InvariantNet, inverse_decay, logs_step
 
 SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=5e-4)
-SPEC = DataSpec((1, 28, 28), 10)
+SPEC = DataSpec((1, 28, 28), 10, (Nuisance("angle"),))
 
 
 def make(**changes: object) -> InvariantNet:
@@ -27,7 +27,8 @@ def make_batch(views: int = 2) -> Batch:
     rng = torch.Generator().manual_seed(0)
     index = torch.arange(5 * views).view(5, views)
     image = torch.randint(256, (5, views, 1, 28, 28), dtype=torch.uint8, generator=rng)
-    return Batch(image, torch.tensor([0, 1, 2, 3, 3]), index, index // views)
+    nuisance = {"angle": torch.randn(index.shape, generator=rng)}
+    return Batch(image, torch.tensor([0, 1, 2, 3, 3]), index, index // views, nuisance)
 
 
 def test_every_parameter_is_trained_once_and_biases_twice_as_fast() -> None:
@@ -39,6 +40,58 @@ def test_every_parameter_is_trained_once_and_biases_twice_as_fast() -> None:
     trained = [id(p) for group in optimizer.param_groups for p in group["params"]]
     assert sorted(trained) == sorted(id(p) for p in model.parameters())
     assert all(p.ndim == 1 for p in biases["params"]) and all(p.ndim > 1 for p in weights["params"])
+
+
+def with_adversary(**changes: object) -> InvariantNet:
+    """Softmax and an adversary of half the weight, told of the data."""
+    torch.manual_seed(1)
+    adversary = Adversary("ip1", 20, "angle", hidden=8, weight=0.5, **changes)
+    model = make(constraints={"softmax": Softmax("ip2", 10), "adversary": adversary}, bias_lr_multiplier=2.0)
+    model.connect(SPEC, 2)
+    return model
+
+
+def test_a_constraints_own_parameters_are_trained_at_their_own_rate() -> None:
+    model = with_adversary(lr_multiplier=5.0)
+    optimizer = model.configure_optimizers()
+    weights, biases, own = optimizer.param_groups
+    assert [group["lr"] for group in (weights, biases, own)] == [0.01, 0.02, 0.05]
+    assert [id(p) for p in own["params"]] == [id(p) for p in model.constraints.parameters()]
+    trained = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(trained) == sorted(id(p) for p in model.parameters())
+    assert {"constraints.adversary.head.0.weight", "constraints.adversary.scale"} <= set(model.state_dict())
+
+
+@pytest.mark.parametrize(("ramp", "step", "strength"), [(0, 0, 0.5), (10, 0, 0.0), (10, 4, 0.2), (10, 30, 0.5)])
+def test_the_adversary_descends_and_the_network_ascends(ramp: int, step: int, strength: float) -> None:
+    model, batch = with_adversary(ramp=ramp), make_batch()
+    network, head = list(model.backbone.parameters()), list(model.constraints["adversary"].parameters())
+    model.terms(model.layers(batch.image, ["ip1", "ip2"]), batch, step)["loss"].backward()
+    layers = model.layers(batch.image, ["ip1", "ip2"])
+    # By hand, without a reversal: what softmax wants, and what the adversary wants.
+    softmax = torch.nn.functional.cross_entropy(layers["ip2"][:, 0], batch.label)
+    first, _, second = model.constraints["adversary"].head
+    hidden = (layers["ip1"].flatten(0, 1) @ first.weight.T + first.bias).relu()
+    read = (hidden @ second.weight.T + second.bias).flatten()
+    error = (read - batch.nuisance["angle"].flatten()).square().mean()
+    for parameter, gradient in zip(head, torch.autograd.grad(error, head, retain_graph=True), strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+    wanted = torch.autograd.grad(softmax, network, retain_graph=True)
+    unwanted = torch.autograd.grad(error, network, allow_unused=True)
+    for parameter, towards, away in zip(network, wanted, unwanted, strict=True):
+        assert away is None or away.any()
+        torch.testing.assert_close(parameter.grad, towards if away is None else towards - strength * away)
+
+
+def test_training_follows_the_ramp_and_validation_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = make(constraints={"centre": Centre("ip1", weight=2.0, ramp=8)}), make_batch()
+    value = model.constraints["centre"](model.layers(batch.image, ["ip1"]), batch).item()
+    for step, weight in ((0, 0.0), (2, 0.5), (8, 2.0)):
+        model.trainer = SimpleNamespace(log_every_n_steps=0, global_step=step)
+        assert model.training_step(batch, 0).item() == pytest.approx(weight * value)
+    metrics = logged(model, monkeypatch)
+    model.validation_step(batch, 0)
+    assert metrics["val/centre"].item() == pytest.approx(2 * value)
 
 
 @pytest.mark.parametrize("multiplier", [1.0, 2.0])
@@ -80,6 +133,11 @@ def test_constraints_that_need_more_views_are_refused() -> None:
         model.connect(SPEC, 1)
     model.connect(SPEC, 2)
     assert model.spec == SPEC
+
+
+def test_a_nuisance_that_the_data_lack_is_refused() -> None:
+    with pytest.raises(InvariantNetsError, match="Adversary: the data have no nuisance 'yaw' but angle"):
+        make(constraints={"adversary": Adversary("ip1", 20, "yaw")}).connect(SPEC, 1)
 
 
 def test_layers_keep_samples_and_views_apart() -> None:

@@ -110,7 +110,8 @@ class InvariantNet(pl.LightningModule):
             identities: names of the people to train on, so that nobody is tested on one of them later.
 
         Raises:
-            InvariantNetsError: a constraint needs more views of a sample than the data give.
+            InvariantNetsError: a constraint needs more views of a sample than the data give, or a nuisance
+                that they lack.
         """
         self.spec, self.identities = spec, tuple(identities or ())
         for name, constraint in self.named_constraints():
@@ -119,6 +120,7 @@ class InvariantNet(pl.LightningModule):
                     f"constraint {name} compares {constraint.views} views of a sample but the data give {views}: "
                     f"set views={constraint.views}"
                 )
+            constraint.connect(spec)
 
     def start_from(self, initial: Backbone) -> list[str]:
         """Copy ``init_layers`` from a trained network (Taigman et al. 2015, sections 3.2 and 3.4).
@@ -153,9 +155,9 @@ class InvariantNet(pl.LightningModule):
         found = self.backbone.features(flat, list(names))
         return {name: x.unflatten(0, image.shape[:2]) for name, x in found.items()}
 
-    def terms(self, layers: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Every constraint's weighted value, and their sum as ``loss``."""
-        terms = {name: constraint.weight * constraint(layers, batch) for name, constraint in self.named_constraints()}
+    def terms(self, layers: dict[str, Tensor], batch: Batch, step: int | None = None) -> dict[str, Tensor]:
+        """Every constraint's weighted value after so many steps (None: at its final weight); their sum is ``loss``."""
+        terms = {name: constraint.term(layers, batch, step) for name, constraint in self.named_constraints()}
         return {**terms, "loss": torch.stack(list(terms.values())).sum()}
 
     def on_train_epoch_start(self) -> None:
@@ -164,7 +166,7 @@ class InvariantNet(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The objective on one batch."""
-        terms = self.terms(self.layers(batch.image, self._needed), batch)
+        terms = self.terms(self.layers(batch.image, self._needed), batch, self.global_step)
         # Logging every step would cost as much as a tenth of the step itself.
         if logs_step(self.trainer, self.global_step + 1):
             self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()}, prog_bar=False)
@@ -182,11 +184,15 @@ class InvariantNet(pl.LightningModule):
         return {"embedding": layers[self.backbone.embedding].flatten(2)}
 
     def configure_optimizers(self) -> Any:
-        """Weights in one parameter group, biases at their own rate in another."""
+        """Weights in one parameter group, biases at their own rate in another, then one per constraint that has any."""
         weights = [p for n, p in self.backbone.named_parameters() if not n.endswith("bias")]
         biases = [p for n, p in self.backbone.named_parameters() if n.endswith("bias")]
-        optimizer = self.optimizer([{"params": weights}, {"params": biases}])
-        optimizer.param_groups[1]["lr"] *= self.bias_lr_multiplier
+        learners = [c for _, c in self.named_constraints() if any(True for _ in c.parameters())]
+        groups = [weights, biases, *(list(c.parameters()) for c in learners)]
+        optimizer = self.optimizer([{"params": group} for group in groups])
+        multipliers = [1.0, self.bias_lr_multiplier, *(c.lr_multiplier for c in learners)]
+        for group, multiplier in zip(optimizer.param_groups, multipliers, strict=True):
+            group["lr"] *= multiplier
         if self.scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"}}

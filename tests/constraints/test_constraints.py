@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -8,16 +7,46 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from slow_references import (
+    Reference,
+    slow_adversary,
+    slow_centre,
+    slow_coral,
+    slow_hsic,
+    slow_mean_activation,
+    slow_mmd,
+    slow_pair,
+    slow_pair_batch,
+    slow_softmax,
+    slow_supcon,
+    slow_vicreg,
+)
 from torch import Tensor
-from torch.nn import functional as F
 
 from invariantnets import constraints
 from invariantnets.backbones import Backbone, lenet
-from invariantnets.constraints import Constraint, MeanActivation, Pair, PairBatch, Softmax
-from invariantnets.data import Batch
+from invariantnets.constraints import (
+    Adversary,
+    Centre,
+    Constraint,
+    Coral,
+    Hsic,
+    MeanActivation,
+    Mmd,
+    Pair,
+    PairBatch,
+    Softmax,
+    SupCon,
+    VicReg,
+)
+from invariantnets.constraints.adversary import scale_gradient
+from invariantnets.data import Batch, DataSpec, Nuisance
 from invariantnets.errors import InvariantNetsError
 
 CLASSES, WIDTH = 4, 6
+ANGLE, HOUR = Nuisance("angle", unit="°"), Nuisance("hour", "circular")
+LIGHT = Nuisance("light", "categorical", categories=("dark", "dim", "bright"))
+SPEC = DataSpec((1, 2, 2), CLASSES, (ANGLE, HOUR, LIGHT))
 SHAPES = {"conv": (3, 5, 5), "ip1": (WIDTH,), "ip2": (CLASSES,)}
 
 
@@ -27,7 +56,12 @@ def make_batch(label: Iterable[int], views: int, seed: int = 0) -> tuple[dict[st
     labels = torch.tensor(list(label))
     layers = {k: torch.randn(len(labels), views, *s, generator=rng, requires_grad=True) for k, s in SHAPES.items()}
     index = torch.arange(len(labels) * views).view(-1, views)
-    return layers, Batch(torch.zeros(len(labels), views, 1, 2, 2), labels, index, index // views)
+    nuisance = {
+        "angle": torch.randint(-3, 4, index.shape, generator=rng) * 15.0,  # seven values, as in the chapter
+        "hour": torch.rand(index.shape, generator=rng) * 720 - 360,
+        "light": torch.randint(3, index.shape, generator=rng).float(),
+    }
+    return layers, Batch(torch.zeros(len(labels), views, 1, 2, 2), labels, index, index // views, nuisance)
 
 
 def mean_activation(weight: float = 1.0) -> MeanActivation:
@@ -36,60 +70,75 @@ def mean_activation(weight: float = 1.0) -> MeanActivation:
     return term
 
 
-# Slow references: plain loops over what the formula in the docstring says. ---------------------------------
+def adversary(nuisance: Nuisance, weight: float = 1.0) -> Adversary:
+    outputs = nuisance.encode(np.zeros(1)).shape[1]
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        term = Adversary("ip1", WIDTH, nuisance.name, outputs, hidden=5, weight=weight)
+    if not nuisance.categories:
+        term.mean.fill_(0.25)
+        term.scale.fill_(1.5)
+    term.connect(SPEC)
+    return term
 
 
-def half_mean_square(a: Tensor, b: Tensor) -> float:
-    return float(0.5 * ((a - b) ** 2).mean())
-
-
-def slow_softmax(layers: Mapping[str, Tensor], label: Tensor) -> float:
-    """Of the first view, as in training."""
-    return float(np.mean([-F.log_softmax(s[0], 0)[y] for s, y in zip(layers["ip2"].detach(), label, strict=True)]))
-
-
-def slow_pair(layers: Mapping[str, Tensor], label: Tensor) -> float:
-    def term(x: Tensor) -> float:
-        views = itertools.combinations(range(x.shape[1]), 2)
-        return float(np.mean([half_mean_square(s[i], s[j]) for i, j in views for s in x.detach()]))
-
-    return 2.0 * term(layers["conv"]) + 0.5 * term(layers["ip1"])
-
-
-def slow_pair_batch(layers: Mapping[str, Tensor], label: Tensor) -> float:
-    def term(x: Tensor) -> float:
-        rows = [(int(y), view) for sample, y in zip(x.detach(), label, strict=True) for view in sample]
-        pairs = [half_mean_square(a, b) for (y, a), (z, b) in itertools.combinations(rows, 2) if y == z]
-        return float(np.mean(pairs)) if pairs else 0.0
-
-    return 2.0 * term(layers["conv"]) + 0.5 * term(layers["ip1"])
-
-
-def slow_mean_activation(layers: Mapping[str, Tensor], label: Tensor) -> float:
-    targets = mean_activation().targets.numpy()
-    x = layers["ip1"].detach().numpy()
-    return float(np.mean([0.5 * np.sum((v - targets[int(y)]) ** 2) for s, y in zip(x, label, strict=True) for v in s]))
+def known(kind: type[Hsic] | type[Mmd] | type[Coral], nuisance: Nuisance, **changes: object) -> Constraint:
+    """A constraint on ip1 that has been told what the nuisance is."""
+    term = kind("ip1", nuisance.name, **changes)
+    term.connect(SPEC)
+    return term
 
 
 class Row(NamedTuple):
-    """How a constraint of a weight is made, its layers, the views it needs, and its reference."""
+    """How a constraint of a weight is made, its layers and least views, its reference, whether it is an adversary."""
 
     make: Callable[[float], Constraint]
     layers: tuple[str, ...]
     views: int
-    reference: Callable[[Mapping[str, Tensor], Tensor], float]
+    reference: Reference
+    reverses: bool = False
 
     def value(self, layers: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """The constraint of weight 1, given the layers it asks for and no other."""
         return self.make(1.0)({name: layers[name] for name in self.layers}, batch)
 
 
+def row_of_hsic(nuisance: Nuisance, kernel: str, conditional: bool) -> Row:
+    make = lambda w: known(Hsic, nuisance, kernel=kernel, conditional=conditional, weight=w)  # noqa: E731
+    return Row(make, ("ip1",), 1, slow_hsic(nuisance, kernel, conditional))
+
+
+def row_of_groups(kind: type[Mmd] | type[Coral], nuisance: Nuisance, conditional: bool) -> Row:
+    slow = slow_mmd if kind is Mmd else slow_coral
+    make = lambda w: known(kind, nuisance, conditional=conditional, weight=w)  # noqa: E731
+    return Row(make, ("ip1",), 1, slow(nuisance, conditional))
+
+
+def row_of_adversary(nuisance: Nuisance) -> Row:
+    slow = slow_adversary(nuisance, adversary(nuisance).head, 0.25, 1.5)
+    return Row(lambda w: adversary(nuisance, w), ("ip1",), 1, slow, reverses=True)
+
+
 WEIGHTS = {"conv": 2.0, "ip1": 0.5, "ip2": 0.0}
-TABLE = {  # a new constraint is one more row
+TABLE = {  # a new constraint is one more row; what follows a slash is a variant
     "Softmax": Row(lambda w: Softmax("ip2", CLASSES, w), ("ip2",), 1, slow_softmax),
     "Pair": Row(lambda w: Pair(WEIGHTS, w), ("conv", "ip1"), 2, slow_pair),
     "PairBatch": Row(lambda w: PairBatch(WEIGHTS, w), ("conv", "ip1"), 1, slow_pair_batch),
-    "MeanActivation": Row(mean_activation, ("ip1",), 1, slow_mean_activation),
+    "MeanActivation": Row(mean_activation, ("ip1",), 1, slow_mean_activation(mean_activation().targets)),
+    "SupCon": Row(lambda w: SupCon("ip1", weight=w), ("ip1",), 1, slow_supcon),
+    "Centre": Row(lambda w: Centre("ip1", w), ("ip1",), 1, slow_centre),
+    "VicReg": Row(lambda w: VicReg("ip1", weight=w), ("ip1",), 1, slow_vicreg),
+    "Hsic/rbf": row_of_hsic(ANGLE, "rbf", False),
+    "Hsic/conditional": row_of_hsic(HOUR, "rbf", True),
+    "Hsic/linear": row_of_hsic(LIGHT, "linear", False),
+    "Hsic/linear conditional": row_of_hsic(ANGLE, "linear", True),
+    "Mmd": row_of_groups(Mmd, ANGLE, False),
+    "Mmd/conditional": row_of_groups(Mmd, LIGHT, True),
+    "Coral": row_of_groups(Coral, HOUR, False),
+    "Coral/conditional": row_of_groups(Coral, ANGLE, True),
+    "Adversary/continuous": row_of_adversary(ANGLE),
+    "Adversary/circular": row_of_adversary(HOUR),
+    "Adversary/categorical": row_of_adversary(LIGHT),
 }
 
 
@@ -99,7 +148,7 @@ def row(request: pytest.FixtureRequest) -> Row:
 
 
 def test_the_table_is_complete() -> None:
-    assert set(TABLE) == set(constraints.__all__) - {"Constraint"}
+    assert {name.split("/")[0] for name in TABLE} == set(constraints.__all__) - {"Constraint"}
 
 
 @pytest.mark.parametrize("views", [2, 5])
@@ -107,7 +156,7 @@ def test_agrees_with_the_slow_reference(row: Row, views: int) -> None:
     layers, batch = make_batch([0, 2, 0, 1, 3, 2, 0, 3], views)
     value = row.value(layers, batch)
     assert value.shape == () and value.dtype == torch.float32
-    assert value.item() == pytest.approx(row.reference(layers, batch.label), rel=1e-5)
+    assert value.item() == pytest.approx(row.reference(layers, batch), rel=1e-5)
 
 
 def test_asks_for_its_layers_and_views(row: Row) -> None:
@@ -131,9 +180,12 @@ def test_gradients_agree_with_finite_differences(row: Row) -> None:
     layers, batch = make_batch([0, 1, 0], 3)
     term = row.make(1.0).double()
     inputs = [layers[name].detach().double().requires_grad_() for name in row.layers]
-    assert torch.autograd.gradcheck(
-        lambda *x: term(dict(zip(row.layers, x, strict=True)), batch), inputs, fast_mode=True
-    )
+
+    def value(*x: Tensor) -> Tensor:
+        honest = [scale_gradient(one, -1.0) for one in x] if row.reverses else x  # reversed twice
+        return term(dict(zip(row.layers, honest, strict=True)), batch)
+
+    assert torch.autograd.gradcheck(value, inputs, fast_mode=True)
 
 
 def test_a_negative_weight_is_refused(row: Row) -> None:
@@ -163,8 +215,8 @@ def test_softmax_sees_the_first_view_in_training_and_all_in_evaluation() -> None
     layers, batch = make_batch([0, 1, 3], 4)
     term = Softmax("ip2", CLASSES)
     first = {"ip2": layers["ip2"][:, :1]}
-    assert term(layers, batch).item() == pytest.approx(slow_softmax(first, batch.label))
-    views = [slow_softmax({"ip2": layers["ip2"][:, v : v + 1]}, batch.label) for v in range(4)]
+    assert term(layers, batch).item() == pytest.approx(slow_softmax(first, batch))
+    views = [slow_softmax({"ip2": layers["ip2"][:, v : v + 1]}, batch) for v in range(4)]
     assert term.eval()(layers, batch).item() == pytest.approx(np.mean(views))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from invariantnets.backbones.backbone import Backbone
+from invariantnets.backbones.embedding import FixedNorm, GaussianNoise
 from invariantnets.errors import InvariantNetsError
 
 
@@ -16,6 +17,9 @@ def lenet(
     num_classes: int = 10,
     embedding_dim: int = 500,
     embedding: str = "ip1",
+    embedding_norm: float | None = None,
+    embedding_noise: float = 0.0,
+    conv2_relu: bool = False,
 ) -> Backbone:
     """conv1 20@5×5, pool1, conv2 50@5×5, pool2, ip1 with ReLU, ip2. Pixels are divided by 256.
 
@@ -26,9 +30,13 @@ def lenet(
         num_classes: width of ip2.
         embedding_dim: width of ip1.
         embedding: the layer that is probed.
+        embedding_norm: Euclidean length that ip1 is scaled to after its ReLU; None leaves it.
+        embedding_noise: σ of the Gaussian noise that each component of ip1 gets in training, after the scaling.
+        conv2_relu: whether a ReLU follows pool2 (and belongs to it); Caffe has none.
 
     Raises:
-        InvariantNetsError: an image too small for two 5×5 convolutions, no width, or an unknown layer.
+        InvariantNetsError: an image too small for two 5×5 convolutions, no width, an unknown layer, a length
+            that is none, or negative noise.
     """
     if embedding_dim < 1:
         raise InvariantNetsError(f"embedding_dim={embedding_dim}: ip1 needs at least one feature")
@@ -38,12 +46,17 @@ def lenet(
         raise InvariantNetsError(
             f"images of {tuple(image_shape)} leave no pixel after pool2: LeNet needs at least 16×16"
         )
+    ip1: list[nn.Module] = [nn.Flatten(), nn.Linear(50 * height * width, embedding_dim), nn.ReLU()]
+    if embedding_norm is not None:
+        ip1.append(FixedNorm(embedding_norm))
+    if embedding_noise:
+        ip1.append(GaussianNoise(embedding_noise))
     layers = {
         "conv1": nn.Conv2d(channels, 20, 5),
         "pool1": nn.MaxPool2d(2),
         "conv2": nn.Conv2d(20, 50, 5),
-        "pool2": nn.MaxPool2d(2),
-        "ip1": nn.Sequential(nn.Flatten(), nn.Linear(50 * height * width, embedding_dim), nn.ReLU()),
+        "pool2": nn.Sequential(nn.MaxPool2d(2), nn.ReLU()) if conv2_relu else nn.MaxPool2d(2),
+        "ip1": nn.Sequential(*ip1),
         "ip2": nn.Linear(embedding_dim, num_classes),
     }
     backbone = Backbone(layers, embedding=embedding, classifier="ip2")

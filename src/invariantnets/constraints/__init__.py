@@ -1,9 +1,29 @@
 """Terms of the objective, one file each."""
 
+from invariantnets.constraints.adversary import Adversary
+from invariantnets.constraints.centre import Centre
 from invariantnets.constraints.constraint import Constraint
+from invariantnets.constraints.coral import Coral
+from invariantnets.constraints.hsic import Hsic
 from invariantnets.constraints.mean_activation import MeanActivation
+from invariantnets.constraints.mmd import Mmd
 from invariantnets.constraints.pair import Pair
 from invariantnets.constraints.pair_batch import PairBatch
 from invariantnets.constraints.softmax import Softmax
+from invariantnets.constraints.supcon import SupCon
+from invariantnets.constraints.vicreg import VicReg
 
-__all__ = ["Constraint", "MeanActivation", "Pair", "PairBatch", "Softmax"]
+__all__ = [
+    "Adversary",
+    "Centre",
+    "Constraint",
+    "Coral",
+    "Hsic",
+    "MeanActivation",
+    "Mmd",
+    "Pair",
+    "PairBatch",
+    "Softmax",
+    "SupCon",
+    "VicReg",
+]

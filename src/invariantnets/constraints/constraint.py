@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from torch import Tensor, nn
 
 from invariantnets.backbones import Backbone
-from invariantnets.data import Batch
+from invariantnets.data import Batch, DataSpec
 from invariantnets.errors import InvariantNetsError
 
 
@@ -20,13 +20,34 @@ class Constraint(nn.Module):
         layers: the layers that the term needs.
         weight: multiplies the term in the objective.
         views: the least number of views per sample that it needs.
+        ramp: steps over which the weight rises linearly from 0; 0 is the whole weight from the start.
+
+    Attributes:
+        lr_multiplier: learning rate of the constraint's own parameters relative to the network's.
     """
 
-    def __init__(self, layers: Sequence[str], weight: float = 1.0, views: int = 1):
+    lr_multiplier = 1.0
+
+    def __init__(self, layers: Sequence[str], weight: float = 1.0, views: int = 1, ramp: int = 0):
         super().__init__()
+        owner = type(self).__name__
         if weight < 0:
-            raise InvariantNetsError(f"{type(self).__name__}: weight={weight} is negative; use 0 to drop the term")
-        self.layers, self.weight, self.views = tuple(layers), weight, views
+            raise InvariantNetsError(f"{owner}: weight={weight} is negative; use 0 to drop the term")
+        if ramp < 0:
+            raise InvariantNetsError(f"{owner}: ramp={ramp} is negative; give a number of steps, or 0 for none")
+        self.layers, self.weight, self.views, self.ramp = tuple(layers), weight, views, ramp
+
+    def weight_at(self, step: int | None) -> float:
+        """The weight after so many training steps; None, as in validation, is after the ramp."""
+        return self.weight if step is None or step >= self.ramp else self.weight * step / self.ramp
+
+    def term(self, layers: dict[str, Tensor], batch: Batch, step: int | None = None) -> Tensor:
+        """What the constraint adds to the objective: its weighted value."""
+        value: Tensor = self.weight_at(step) * self(layers, batch)
+        return value
+
+    def connect(self, spec: DataSpec) -> None:
+        """Called before training and resuming, with what the data promise."""
 
     def prepare(self, teacher: Backbone | None, batches: Callable[[], Iterable[Batch]]) -> None:
         """Called once before training from scratch; not after a resume, whose state has the outcome.

@@ -30,10 +30,11 @@ class MeanActivation(Constraint):
         embedding_dim: its width.
         num_classes: number of classes.
         weight: of the term.
+        ramp: steps over which the weight rises from 0.
     """
 
-    def __init__(self, layer: str, embedding_dim: int, num_classes: int, weight: float = 1.0):
-        super().__init__([layer], weight)
+    def __init__(self, layer: str, embedding_dim: int, num_classes: int, weight: float = 1.0, ramp: int = 0):
+        super().__init__([layer], weight, ramp=ramp)
         self.targets: Tensor
         self.register_buffer("targets", torch.full((num_classes, embedding_dim), torch.nan))
 

@@ -50,11 +50,12 @@ class Pair(Constraint):
     Args:
         weights: layer → weight; 0 drops the layer.
         weight: multiplies all of them.
+        ramp: steps over which ``weight`` rises from 0.
     """
 
-    def __init__(self, weights: Mapping[str, float], weight: float = 1.0):
+    def __init__(self, weights: Mapping[str, float], weight: float = 1.0, ramp: int = 0):
         self_weights = layer_weights(weights, "Pair")
-        super().__init__(list(self_weights), weight, views=2)
+        super().__init__(list(self_weights), weight, views=2, ramp=ramp)
         self.weights = self_weights
 
     def forward(self, layers: dict[str, Tensor], batch: Batch) -> Tensor:

@@ -18,10 +18,11 @@ class Softmax(Constraint):
         layer: the class scores.
         num_classes: their number.
         weight: of the term.
+        ramp: steps over which the weight rises from 0.
     """
 
-    def __init__(self, layer: str, num_classes: int, weight: float = 1.0):
-        super().__init__([layer], weight)
+    def __init__(self, layer: str, num_classes: int, weight: float = 1.0, ramp: int = 0):
+        super().__init__([layer], weight, ramp=ramp)
         self.num_classes = num_classes
 
     def chance(self) -> float:
