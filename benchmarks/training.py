@@ -43,7 +43,8 @@ def configuration(model: str, steps: int, folder: str, precision: str, *more: st
         f"model={model}", f"data={data_name()}", f"data.epoch_batches={steps}", f"paths.output_dir={folder}",
         "callbacks.checkpoint=null", "callbacks.last=null", "callbacks.early_stopping=null",
         f"trainer.precision={precision}", "trainer.accelerator=cpu", "trainer.max_epochs=1",
-        "+trainer.limit_val_batches=0", "+trainer.enable_checkpointing=false", "trainer.enable_progress_bar=false", *more,
+        "+trainer.limit_val_batches=0", "+trainer.enable_checkpointing=false", "trainer.enable_progress_bar=false",
+        *more,
     ]  # fmt: skip
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("train", overrides)
