@@ -65,6 +65,8 @@ def test_one_bad_run_loses_no_other(make_job, tmp_path):
     (tmp_path / "s" / "10" / ".hydra").mkdir(parents=True)
     (tmp_path / "s" / "10" / "teacher" / "checkpoints").mkdir(parents=True)
     (tmp_path / "s" / "0" / "teacher" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "s" / "initial" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "s" / "initial" / "training.lock").touch()  # a network that jobs start from is no job
     sweep = read_sweep(tmp_path / "s")
     assert list(sweep.missing) == ["1", "2", "3", "10"]
     assert "repeats seed 1" in sweep.missing["3"]

@@ -132,6 +132,7 @@ def _read_json(path: Path, kind: type) -> Any:
 def _unfinished(folder: Path) -> dict[str, str]:
     """Job folders without results; what lies inside a job (a teacher's, say) is not a job of its own."""
     jobs = {p.parent for trace in _TRACES for p in folder.glob(f"**/{trace}")} - {folder}
+    jobs -= {p.parent for p in folder.glob("**/training.lock")}  # a network that jobs share, to start from
     inside = {p.parent for p in folder.glob("**/results.jsonl")}
     return {
         _relative(job, folder): "no results.jsonl: the job failed or was not evaluated"
