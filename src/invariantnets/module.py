@@ -142,7 +142,7 @@ class InvariantNet(pl.LightningModule):
                 )
             self.backbone.layers[name].load_state_dict(state)
         anew = [name for name, layer in self.backbone.layers.items() if name not in self.init_layers]
-        return [name for name in anew if any(True for _ in self.backbone.layers[name].parameters())]
+        return [name for name in anew if list(self.backbone.layers[name].parameters())]
 
     def prepare(self, teacher: Backbone | None, batches: Callable[[], Iterable[Batch]]) -> None:
         """Let each constraint compute what it must know before training."""
@@ -187,7 +187,7 @@ class InvariantNet(pl.LightningModule):
         """Weights in one parameter group, biases at their own rate in another, then one per constraint that has any."""
         weights = [p for n, p in self.backbone.named_parameters() if not n.endswith("bias")]
         biases = [p for n, p in self.backbone.named_parameters() if n.endswith("bias")]
-        learners = [c for _, c in self.named_constraints() if any(True for _ in c.parameters())]
+        learners = [c for _, c in self.named_constraints() if list(c.parameters())]
         groups = [weights, biases, *(list(c.parameters()) for c in learners)]
         optimizer = self.optimizer([{"params": group} for group in groups])
         multipliers = [1.0, self.bias_lr_multiplier, *(c.lr_multiplier for c in learners)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,7 +53,7 @@ def test_every_number_says_what_it_was_measured_on(make_faces: Faces, kind: str)
     for r in results:
         assert (r.layer, r.target, r.split, r.seed) == ("F7", "identity", "test", 3)
         assert 0 <= r.value <= 1 and 0 <= r.chance <= 1 and r.low <= r.value + 1e-6 and r.value <= r.high + 1e-6
-        assert r.n > 0 and r.sources <= 40 and "identities" in r.note or "folds" in r.note
+        assert r.n > 0 and r.sources <= 40 and ("identities" in r.note or "folds" in r.note)
     accuracy = one(results, "accuracy", f"verification/{kind}")
     assert accuracy.n == 2 * 10 * 40 and accuracy.sources == 40 and "standard error over 10 folds" in accuracy.note
     assert one(results, "rank1", f"closed_set/{kind}").n == 160
@@ -65,7 +66,7 @@ def test_curves_rise_and_meet_the_numbers(make_faces: Faces) -> None:
     for metric, key in (("tar", "far"), ("cmc", "rank"), ("dir", "far")):
         curve = [r for r in results if r.metric == metric]
         assert [r.where[key] for r in curve] == sorted(r.where[key] for r in curve)
-        assert all(a.value <= b.value for a, b in zip(curve, curve[1:], strict=False))
+        assert all(a.value <= b.value for a, b in itertools.pairwise(curve))
     for rank in (1, 10):
         assert (
             one(results, f"rank{rank}", "closed_set/cosine").value
