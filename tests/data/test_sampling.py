@@ -128,3 +128,15 @@ def test_pairs_of_a_class_with_one_image_are_refused() -> None:
         EpochSampler(label, VARIANTS, 4, 5, views=2, pairs="same_class")
     EpochSampler(label, VARIANTS, 4, 5, views=1, pairs="same_class")
     EpochSampler(np.array([0, 0, 2, 2]), VARIANTS, 4, 5, views=2, pairs="same_class")  # no image of class 1 at all
+
+
+def test_shifts_are_a_function_of_the_epoch_and_leave_the_rows_alone() -> None:
+    requests = epoch(make(views=2, shift=1), 3)
+    for request, without in zip(requests, epoch(make(views=2), 3), strict=True):
+        assert torch.equal(request.image, without.image) and without.shift is None
+        assert request.shift is not None and request.shift.shape == (*request.image.shape, 2)
+    shifts = torch.cat([request.shift for request in requests if request.shift is not None])
+    assert shifts.unique().tolist() == [-1, 0, 1]
+    assert np.array_equal(shifts, make(views=2, shift=1).epoch_shifts(3))
+    with pytest.raises(InvariantNetsError, match=r"data\.shift=-1"):
+        make(shift=-1)

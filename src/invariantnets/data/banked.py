@@ -18,6 +18,20 @@ from invariantnets.data.sampling import EpochSampler, Pairs, Request
 from invariantnets.errors import InvariantNetsError
 
 
+def shifted(image: Tensor, shift: Tensor) -> Tensor:
+    """Each picture moved by its own number of pixels; its border is repeated where nothing was.
+
+    Args:
+        image: ``(…, C, H, W)``.
+        shift: ``(…, 2)`` int64, down and right.
+    """
+    height, width = image.shape[-2:]
+    row = (torch.arange(height, device=image.device) - shift[..., :1]).clamp_(0, height - 1)
+    column = (torch.arange(width, device=image.device) - shift[..., 1:]).clamp_(0, width - 1)
+    moved = image.gather(-2, row[..., None, :, None].expand_as(image))
+    return moved.gather(-1, column[..., None, None, :].expand_as(image))
+
+
 @dataclass(frozen=True)
 class Bank(Dataset[Batch]):
     """Every image of a split in all its variants, held as bytes and fetched by one indexing operation.
@@ -48,10 +62,15 @@ class Bank(Dataset[Batch]):
         nuisance = {name: values.to(device) for name, values in self.nuisance.items()}
         return replace(self, image=self.image.to(device), label=self.label.to(device), nuisance=nuisance)
 
+    def pixels(self, image: Tensor, variant: Tensor) -> Tensor:
+        """``(…, C, H, W)`` uint8 of images and variants by number, both ``(…)``."""
+        return self.image[image, variant]
+
     def __getitem__(self, rows: Request) -> Batch:
         image, variant = rows.image.to(self.label.device), rows.variant.to(self.label.device)
+        pixels = self.pixels(image, variant)
         return Batch(
-            image=self.image[image, variant],
+            image=pixels if rows.shift is None else shifted(pixels, rows.shift.to(pixels.device)),
             label=self.label[image[:, 0]],
             index=image * self.variants + variant,
             source=image + self.first_source,
@@ -84,6 +103,7 @@ class Stream(TypedDict, total=False):
     pairs: Pairs
     seed: int
     on_device: bool
+    shift: int
 
 
 class BankedImages(pl.LightningDataModule, ABC):
@@ -104,6 +124,7 @@ class BankedImages(pl.LightningDataModule, ABC):
         pairs: what the other views are, ``same_image`` or ``same_class``.
         seed: of the training stream.
         on_device: keep the banks on the training device.
+        shift: training pictures are moved by up to so many pixels, each by its own.
 
     Attributes:
         checksum: of images, labels and division, once set up: what a result was measured on.
@@ -118,11 +139,12 @@ class BankedImages(pl.LightningDataModule, ABC):
         pairs: Pairs = "same_image",
         seed: int = 0,
         on_device: bool = False,
+        shift: int = 0,
     ):
         super().__init__()
         self.spec = spec
         self.batch_size, self.epoch_batches, self.views, self.pairs = batch_size, epoch_batches, views, pairs
-        self.seed, self.on_device = seed, on_device
+        self.seed, self.on_device, self.shift = seed, on_device, shift
         self.checksum: str | None = None
         self._banks: dict[str, Bank] = {}
 
@@ -141,6 +163,12 @@ class BankedImages(pl.LightningDataModule, ABC):
     def names(self, split: str) -> np.ndarray | None:
         """``(N,)`` unique names of a split's images, which lists of pairs refer to; None if they have none."""
         return None
+
+    def portraits(self, label: np.ndarray) -> Tensor:
+        """A picture of each of some classes that are trained on, to show them by: ``(N, C, H, W)`` uint8."""
+        bank = self.bank("train")
+        known, row = np.unique(bank.label.cpu().numpy(), return_index=True)
+        return bank.image[torch.from_numpy(row[np.searchsorted(known, label)]), 0]
 
     def setup(self, stage: str | None = None) -> None:
         """Load once.
@@ -197,7 +225,7 @@ class BankedImages(pl.LightningDataModule, ABC):
         rank, world = self._share()
         sampler = EpochSampler(
             bank.label.cpu().numpy(), bank.variants, self.batch_size, self.epoch_batches,
-            self.views, self.pairs, self.seed, rank, world,
+            self.views, self.pairs, self.seed, rank, world, self.shift,
         )  # fmt: skip
         return _loader(bank, sampler)
 

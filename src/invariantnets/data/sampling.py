@@ -19,10 +19,14 @@ Pairs = Literal["same_image", "same_class"]
 
 @dataclass(frozen=True)
 class Request:
-    """The rows of one batch: numbers of images and of their variants, each ``(B, V)`` int64."""
+    """The rows of one batch: numbers of images and of their variants, each ``(B, V)`` int64.
+
+    ``shift`` is how far each picture is moved, ``(B, V, 2)`` int64 pixels down and right; None is not at all.
+    """
 
     image: Tensor
     variant: Tensor
+    shift: Tensor | None = None
 
 
 class EpochSampler(Sampler[Request]):
@@ -30,7 +34,7 @@ class EpochSampler(Sampler[Request]):
 
     Batch ``t`` holds the positions ``[tB, (t+1)B)`` of an endless row of permutations of the images,
     so that every image is seen once before any is seen again whatever the length of an epoch. Both
-    the permutations and the variants depend on ``(seed, number)`` alone: an interrupted run that
+    the permutations, the variants and the shifts depend on ``(seed, number)`` alone: an interrupted run that
     starts again at an epoch sees the stream it would have seen, and no generator need be saved.
 
     Args:
@@ -42,10 +46,11 @@ class EpochSampler(Sampler[Request]):
         pairs: what the other views are: other variants of the same image, or other images of the class.
         seed: of the stream.
         rank, world: this process's share of every batch.
+        shift: each picture is moved by up to so many pixels either way.
 
     Raises:
-        InvariantNetsError: more views of an image than variants, or a class with a single image where
-            pairs of one class are asked for.
+        InvariantNetsError: more views of an image than variants, a class with a single image where
+            pairs of one class are asked for, or a negative shift.
     """
 
     def __init__(
@@ -59,7 +64,10 @@ class EpochSampler(Sampler[Request]):
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
+        shift: int = 0,
     ):
+        if shift < 0:
+            raise InvariantNetsError(f"data.shift={shift}: give the pixels that pictures are moved by at most, or 0")
         if pairs not in ("same_image", "same_class"):
             raise InvariantNetsError(f"pairs={pairs}: choose same_image or same_class")
         if pairs == "same_image" and views > variants:
@@ -76,7 +84,7 @@ class EpochSampler(Sampler[Request]):
             )
         self.label, self.variants, self.batch_size, self.batches = label, variants, batch_size, batches
         self.views, self.pairs, self.seed, self.rank, self.world = views, pairs, seed, rank, world
-        self.epoch = 0
+        self.shift, self.epoch = shift, 0
         # Images grouped by class, and where each image stands in its group.
         self._by_class = np.argsort(label, kind="stable")
         self._start = np.concatenate([[0], np.cumsum(counts)[:-1]])
@@ -109,8 +117,18 @@ class EpochSampler(Sampler[Request]):
         other = self._by_class[self._start[group][:, None] + (self._place[anchor][:, None] + step) % count]
         return np.concatenate([anchor[:, None], other], 1), variant
 
+    def epoch_shifts(self, epoch: int) -> np.ndarray | None:
+        """What goes with `epoch_rows`: ``(batches · B · world, V, 2)`` int64, or None without shifts."""
+        if not self.shift:
+            return None
+        rows = self.batches * self.batch_size * self.world
+        return numpy_rng(self.seed, 2, epoch).integers(-self.shift, self.shift + 1, (rows, self.views, 2))
+
     def __iter__(self) -> Iterator[Request]:
-        image, variant = (torch.from_numpy(rows) for rows in self.epoch_rows(self.epoch))
+        shifts = self.epoch_shifts(self.epoch)
+        image, variant, *shift = (
+            torch.from_numpy(rows) for rows in (*self.epoch_rows(self.epoch), shifts) if rows is not None
+        )
         for step in range(self.batches):
             start = (step * self.world + self.rank) * self.batch_size
-            yield Request(image[start : start + self.batch_size], variant[start : start + self.batch_size])
+            yield Request(*(rows[start : start + self.batch_size] for rows in (image, variant, *shift)))
