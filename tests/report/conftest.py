@@ -24,6 +24,7 @@ def make_run(make_results, tmp_path) -> Callable[..., Path]:
         data: str = "rotated_mnist",
         backbone: Mapping[str, int] | None = None,
         found: Sequence[Result] | None = None,
+        config: Mapping[str, object] | None = None,
         **results,
     ) -> Path:
         path = tmp_path / folder
@@ -37,7 +38,7 @@ def make_run(make_results, tmp_path) -> Callable[..., Path]:
             "seed": seed,
             "overrides": [f"model={model}", f"data={data}", f"seed={seed}", *extra],
             "units": {"angle": "°"},
-            "config": {"seed": seed, "model": {"backbone": backbone or {"embedding_dim": 500}}},
+            "config": {"seed": seed, "model": {"backbone": backbone or {"embedding_dim": 500}}, **(config or {})},
             "versions": {"python": "3.11.7", "torch": "2.15.0"},
             "commit": "0123abc",
             "data_checksum": {

@@ -8,11 +8,14 @@ from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from invariantnets.bootstrapping.selection import select
 from invariantnets.errors import InvariantNetsError
 from invariantnets.probes.result import to_jsonl
 from invariantnets.report import render_run, render_sweep
+from invariantnets.visualize.selection import draw_selection, random_similarity, shown_identities
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -166,3 +169,19 @@ def test_a_phone_need_not_scroll_sideways(make_run, tmp_path, kind):
     width, images = re.search(r"<title>width (\d+) (\d+)</title>", done.stdout).groups()
     assert int(width) <= 390
     assert int(images) >= 3
+
+
+def test_whom_it_was_trained_on(make_run):
+    folder = make_run("run")
+    assert "Whom it was trained on" not in html_of(folder)
+    normals = np.random.default_rng(0).normal(size=(50, 4))
+    selection = select(normals, seeds=3, k=5, rng=np.random.default_rng(0), checkpoint="net", pool="pool")
+    (folder / "bootstrap").mkdir()
+    selection.save(folder / "bootstrap")
+    assert "Whom it was trained on" not in html_of(folder)  # not drawn yet
+    faces = np.zeros((len(shown_identities(selection)), 3, 8, 8), np.uint8)
+    draw_selection(selection, faces, random_similarity(normals, np.random.default_rng(0)), folder / "bootstrap")
+    html = html_of(folder)
+    assert "3 people of the pool, drawn at random, selected the 5 each whose hyperplanes are nearest" in html
+    assert f"{len(selection.union)} people in all; 15 if none were selected twice" in html
+    assert all(f"<h3>{title}</h3>" in html for title in ("Seeds and look-alikes", "How alike they are"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from invariantnets.report.comparison import Comparison
-from invariantnets.report.format import NONE, summary
+from invariantnets.report.comparison import Comparison, highest_rank1, probed, recognition, where
+from invariantnets.report.format import NONE
 from invariantnets.report.runs import Group
-from invariantnets.visualize.select import IDENTITY, RECOGNITION, over_runs, select
+from invariantnets.visualize.select import RECOGNITION
 
 # Width → verification, rank 1, rank 10, DIR at 1 % FAR, in per cent with the decimals that the paper gives.
 PAPER = {
@@ -21,8 +21,6 @@ PAPER = {
     16: ("92.75", "23.2", "52.9", "5.37"),
     8: ("89.42", "7.00", "24.7", "0.33"),
 }
-# What none of the paper's columns has: column → nuisance.
-NUISANCES = {"R² of yaw": "yaw", "R² of light": "light_azimuth", "R² of expression": "smile"}
 NOTE = (
     "Ours: mean ± s.d. over seeds (one seed: 95 % interval). R²: strongest honest probe, 0 is chance; light is its "
     "azimuth, expression the smile. What differs: the paper's network sees 152×152 pixels, aligned in 3D, and learned "
@@ -47,7 +45,7 @@ def widths(groups: Sequence[Group]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for group in groups:
         if (width := _width(group)) is not None:
-            found.setdefault(_network(group), {})[group.name] = width
+            found.setdefault(group.network, {})[group.name] = width
     return {network: of for network, of in found.items() if 1 < len(of) == len(set(of.values()))}
 
 
@@ -63,50 +61,30 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
     swept = widths(groups)
     if not swept:
         return None
-    ours = [(swept[_network(g)][g.name], g) for g in groups if g.name in swept.get(_network(g), {})]
-    probed = {
-        name: target
-        for name, target in NUISANCES.items()
-        if any(select(r.here, "r2", target, "strongest") for _, g in ours for r in g.runs)
-    }
-    several = len({g.model for _, g in ours}) > 1
+    ours = [(swept[g.network][g.name], g) for g in groups if g.name in swept.get(g.network, {})]
+    measured = [g for _, g in ours]
+    nuisances = probed(measured)
     rows: list[tuple[str, ...]] = []
     for width in sorted({*PAPER, *(width for width, _ in ours)}, reverse=True):
         if width in PAPER:
-            cells = (f"{value} %" for value in PAPER[width])
-            rows.append((str(width), "paper on LFW", *cells, *(NONE for _ in probed), NONE))
+            cells = tuple(f"{value} %" for value in PAPER[width])
+            rows.append((str(width), "paper on LFW", *cells, *(NONE for _ in nuisances), NONE))
         for group in (g for w, g in ours if w == width):
-            where = f"ours, {_network(group)}" if several else f"ours on {group.data}"
-            rows.append((str(width), where, *_cells(group, list(probed.values()))))
-    header = ("dimension", "where", *(name for name, _, _ in RECOGNITION), *probed, "seeds")
+            cells = recognition([group], list(nuisances.values()))
+            rows.append((str(width), where(group, measured), *cells, str(len(group.runs))))
+    header = ("dimension", "where", *(name for name, _, _ in RECOGNITION), *nuisances, "seeds")
     return Comparison("Beside table 1 of Taigman et al. (2015)", header, rows, f"{NOTE} {_best(ours)}", "bottleneck")
-
-
-def _cells(group: Group, targets: Sequence[str]) -> tuple[str, ...]:
-    runs = [r.here for r in group.runs]
-    measured = [(metric, IDENTITY, probe) for _, metric, probe in RECOGNITION]
-    measured += [("r2", target, "strongest") for target in targets]
-    cells = (summary(over_runs(runs, *what).get(None), what[0]) for what in measured)
-    return (*cells, str(len(group.runs)))
 
 
 def _best(ours: Sequence[tuple[int, Group]]) -> str:
     """At which width each network finds most people first."""
-    found: dict[str, list[tuple[float, int]]] = {}
-    for width, group in ours:
-        rank1 = over_runs([r.here for r in group.runs], "rank1", IDENTITY, "closed_set/cosine").get(None)
-        if rank1 is not None and rank1.runs:
-            found.setdefault(_network(group), []).append((rank1.mean, width))
-    said = ["256 in the paper", *(f"{max(means)[1]} for {network}" for network, means in found.items())]
+    said = ["256 in the paper"]
+    for network in dict.fromkeys(group.network for _, group in ours):
+        best = highest_rank1({str(width): group for width, group in ours if group.network == network})
+        said += [f"{best} for {network}"] if best else []
     return f"Rank 1 is highest at {', '.join(said)}."
 
 
-def _network(group: Group) -> str:
-    return f"{group.model} on {group.data}"
-
-
 def _width(group: Group) -> int | None:
-    node = group.runs[0].provenance.get("config")
-    for key in ("model", "backbone", "bottleneck"):
-        node = node.get(key) if isinstance(node, Mapping) else None
-    return node if isinstance(node, int) else None
+    width = group.setting("model", "backbone", "bottleneck")
+    return width if isinstance(width, int) else None

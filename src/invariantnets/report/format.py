@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from invariantnets.probes.result import Result
-from invariantnets.visualize.select import Spread, failed, probe_name
+from invariantnets.visualize.plots import Runs
+from invariantnets.visualize.select import Spread, failed, probe_name, select
 
 NONE = "–"
 METRICS = {
@@ -95,9 +96,23 @@ def summary(spread: Spread | None, metric: str, unit: str = "", places: int | No
     return text + (f" ({spread.failed} of {total} failed)" if spread.failed else "")
 
 
+def chance(runs: Runs, metric: str, target: str, probe: str, unit: str = "") -> str:
+    """What guessing gives of one measurement: one value, or the lowest and the highest of several."""
+    values = [r.chance for results in runs for r in select(results, metric, target, probe) if r.chance is not None]
+    texts = list(dict.fromkeys(number(v, metric, unit) for v in sorted(values)))
+    return " to ".join(texts[:1] + texts[1:][-1:]) or NONE
+
+
 def count(value: int | None) -> str:
     """A number of rows with its thousands apart."""
     return NONE if value is None else f"{value:,}"
+
+
+def span(counts: Sequence[int]) -> str:
+    """One number, or the least and the most of several; ``–`` for none."""
+    if not counts:
+        return NONE
+    return count(min(counts)) if min(counts) == max(counts) else f"{count(min(counts))} to {count(max(counts))}"
 
 
 def result_row(r: Result, units: Mapping[str, str]) -> dict[str, object]:

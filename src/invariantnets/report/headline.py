@@ -64,7 +64,7 @@ def facts(results: Sequence[Result], units: Mapping[str, str]) -> list[Fact]:
     for target in targets if len(targets) <= FEW_NUISANCES else read_best([[results]], _NAMED):
         for strongest in select(results, "r2", target, "strongest"):
             shown.append(_fact(strongest, f"R² of {target}", ""))
-            for r in select(results, "rmse", target, _named(results, strongest)):
+            for r in select(results, "rmse", target, named(results, strongest)):
                 shown.append(_fact(r, f"RMSE of {target}", units.get(target, "")))
     for probe in ("mav", "softmax"):
         for r in select(results, "accuracy", LABEL, probe):
@@ -131,7 +131,7 @@ def _fact(r: Result, name: str, unit: str) -> Fact:
     return Fact(number(r.value, r.metric, unit), name, f"{interval(r.low, r.high, r.metric)}, {against}")
 
 
-def _named(results: Sequence[Result], strongest: Result) -> str | None:
+def named(results: Sequence[Result], strongest: Result) -> str | None:
     """Which probe the strongest is: the honest one of the same R²."""
     for r in select(results, "r2", strongest.target):
         if r.probe != "strongest" and not r.uses_answer and not failed(r) and r.value == strongest.value:
@@ -143,7 +143,7 @@ def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> str:
     strongest = next(iter(select(results, "r2", target, "strongest")), None)
     if strongest is None or failed(strongest):
         return f"From {layer}, no probe of the {target} succeeded; this is not evidence of invariance."
-    name = _named(results, strongest)
+    name = named(results, strongest)
     known = "" if name in (None, "strongest") else f" ({probe_name(name)})"
     control = f", shuffled control {number(strongest.control, 'r2')}" if strongest.control is not None else ""
     chance = number(0.0 if strongest.chance is None else strongest.chance, "r2", bare=True).replace("0.00", "0")

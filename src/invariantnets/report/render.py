@@ -11,14 +11,15 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from invariantnets.bootstrapping.selection import HEADER
 from invariantnets.errors import InvariantNetsError
 from invariantnets.files import write_atomically
 from invariantnets.probes.result import Result
-from invariantnets.report import bottleneck, chapter
+from invariantnets.report import bootstrapping, bottleneck, chapter, forgetting
 from invariantnets.report.comparison import Comparison
-from invariantnets.report.format import NONE, count, interval, number, result_row, summary
+from invariantnets.report.format import NONE, chance, count, interval, number, result_row, span, summary
 from invariantnets.report.headline import facts, sentences, sweep_sentences
-from invariantnets.report.runs import Group, Run, Sweep, read_run, read_sweep
+from invariantnets.report.runs import Group, Run, Sweep, read_json, read_run, read_sweep
 from invariantnets.visualize import draw_sweep
 from invariantnets.visualize.plots import Runs
 from invariantnets.visualize.select import (
@@ -37,7 +38,7 @@ from invariantnets.visualize.select import (
 
 _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 # Each gives a table where the sweep holds what its publication measured.
-_COMPARISONS = (chapter.compare, bottleneck.compare)
+_COMPARISONS = (chapter.compare, bottleneck.compare, bootstrapping.compare, forgetting.compare)
 _METRIC_ORDER = ("r2", "rmse", "mae", "accuracy")
 
 
@@ -64,6 +65,7 @@ def render_run(folder: Path) -> Path:
         rest=[result_row(r, run.units) for r in rest],
         layer=run.layer,
         figures=_embedded(folder / "figures", run.figures),
+        selection=_selection(folder / "bootstrap"),
         details=_details(provenance, {r.seed for r in run.results}),
         versions=provenance.get("versions") or {},
         checksums=provenance.get("data_checksum") or {},
@@ -91,16 +93,18 @@ def render_sweep(folder: Path) -> Path:
     groups = {g.name: [r.here for r in g.runs] for g in sweep.groups}
     units = {name: unit for g in sweep.groups for r in g.runs for name, unit in r.units.items()}
     data = {g.name: g.data for g in sweep.groups}
-    draw_sweep(groups, folder / "figures", units, data, bottleneck.widths(sweep.groups))
+    depths = {g.name: [r.results for r in g.runs] for g in sweep.groups}
+    methods = forgetting.methods(sweep.groups)
+    draw_sweep(groups, folder / "figures", units, data, bottleneck.widths(sweep.groups), depths, methods)
     figures = json.loads((folder / "figures" / "figures.json").read_text(encoding="utf-8"))
-    header, rows, chance = _sweep_table(sweep.groups, units)
+    header, rows, guesses = _sweep_table(sweep.groups, units)
     html = _template("sweep.html.j2").render(
         title=f"Sweep of {len(sweep.groups)} groups",
         headline=sweep_sentences(groups, data),
         sweep=sweep,
         header=header,
         rows=rows,
-        chance=chance,
+        chance=guesses,
         figures=_embedded(folder / "figures", figures),
         runs=[_run_link(g, r, folder) for g in sweep.groups for r in g.runs],
         comparisons=comparisons(sweep),
@@ -111,6 +115,19 @@ def render_sweep(folder: Path) -> Path:
 def comparisons(sweep: Sweep) -> list[Comparison]:
     """The tables of every publication whose networks the sweep holds, beside ours."""
     return [table for compare in _COMPARISONS if (table := compare(sweep.groups)) is not None]
+
+
+def _selection(folder: Path) -> dict[str, Any] | None:
+    """What a run was trained on, where it was selected: a sentence, and the figures of `draw_selection`."""
+    header, listed = folder / HEADER, folder / "figures.json"
+    if not (header.is_file() and listed.is_file()):
+        return None
+    seeds, k, people = (read_json(header, dict).get(key) for key in ("seeds", "k", "identities"))
+    sentence = (
+        f"{count(seeds)} people of the pool, drawn at random, selected the {count(k)} each whose hyperplanes are "
+        f"nearest, themselves included: {count(people)} people in all; {count(seeds * k)} if none were selected twice."
+    )
+    return {"sentence": sentence, "figures": _embedded(folder, read_json(listed, list))}
 
 
 def _tables(results: Sequence[Result], units: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -173,13 +190,9 @@ def _sweep_table(
         ]
         apart = (FEATURES, IDENTITY, NORM)  # counted in pairs, or not in test rows
         sizes = [r.n for results in runs for r in results if r.target not in apart and not r.where]
-        rows.append((group, cells, _range(sizes)))
-    chance = []
-    for _, metric, target, probe in columns:
-        values = [r.chance for results in every for r in select(results, metric, target, probe) if r.chance is not None]
-        texts = dict.fromkeys(number(v, metric, units.get(target, "")) for v in sorted(values))
-        chance.append(" to ".join([*texts][:1] + [*texts][1:][-1:]) or NONE)
-    return [c[0] for c in columns], rows, chance
+        rows.append((group, cells, span(sizes)))
+    guesses = [chance(every, metric, of, probe, units.get(of, "")) for _, metric, of, probe in columns]
+    return [c[0] for c in columns], rows, guesses
 
 
 def _run_link(group: Group, run: Run, folder: Path) -> dict[str, str]:
@@ -188,12 +201,6 @@ def _run_link(group: Group, run: Run, folder: Path) -> dict[str, str]:
     report = path / "report.html"
     link = quote(report.as_posix()) if (folder / report).exists() else ""
     return {"name": f"{group.name}, seed {run.provenance.get('seed')}", "path": path.as_posix(), "link": link}
-
-
-def _range(sizes: Sequence[int]) -> str:
-    if not sizes:
-        return NONE
-    return count(min(sizes)) if min(sizes) == max(sizes) else f"{count(min(sizes))} to {count(max(sizes))}"
 
 
 def _details(provenance: Mapping[str, Any], seeds: set[int]) -> list[tuple[str, str]]:

@@ -50,6 +50,13 @@ class Run:
         """Nuisance → unit, where the provenance tells."""
         return self.provenance.get("units") or {}
 
+    def setting(self, *keys: str) -> Any:
+        """The value of a key of its configuration, e.g. ``setting("data", "by")``; None where it has no such key."""
+        node = self.provenance.get("config")
+        for key in keys:
+            node = node.get(key) if isinstance(node, Mapping) else None
+        return node
+
 
 @dataclass(frozen=True)
 class Group:
@@ -59,6 +66,15 @@ class Group:
     model: str
     data: str
     runs: list[Run]
+
+    @property
+    def network(self) -> str:
+        """The network and the data it was looked at on."""
+        return f"{self.model} on {self.data}"
+
+    def setting(self, *keys: str) -> Any:
+        """`Run.setting` of its first run."""
+        return self.runs[0].setting(*keys)
 
 
 @dataclass(frozen=True)
@@ -85,9 +101,9 @@ def read_run(folder: Path) -> Run:
         raise InvariantNetsError(f"{folder / 'results.jsonl'}: holds no probe's result; run evaluate.py again")
     if not all(isinstance(r.value, int | float) for r in results):
         raise InvariantNetsError(f"{folder / 'results.jsonl'}: a value is not a number; run evaluate.py again")
-    provenance = _read_json(folder / "provenance.json", dict)
+    provenance = read_json(folder / "provenance.json", dict)
     listed = folder / "figures" / "figures.json"
-    return Run(folder, results, provenance, _read_json(listed, list) if listed.exists() else [])
+    return Run(folder, results, provenance, read_json(listed, list) if listed.exists() else [])
 
 
 def read_sweep(folder: Path) -> Sweep:
@@ -119,7 +135,12 @@ def read_sweep(folder: Path) -> Sweep:
     return Sweep([Group(n, k[0], k[1], r) for n, (k, r) in zip(names, found.items(), strict=True)], missing)
 
 
-def _read_json(path: Path, kind: type) -> Any:
+def read_json(path: Path, kind: type) -> Any:
+    """What a run left as JSON.
+
+    Raises:
+        InvariantNetsError: unreadable, or of another kind.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -142,11 +163,12 @@ def _unfinished(folder: Path) -> dict[str, str]:
 
 
 def _key(run: Run) -> tuple[str, ...]:
-    """Model, data, and every override that tells one experiment from another."""
+    """Model, data, name of the method if it has one, and every override that tells one experiment from another."""
     provenance = run.provenance
     overrides = (str(o) for o in provenance.get("overrides") or [])
     telling = sorted(o for o in overrides if _root(o) not in _NOT_THE_EXPERIMENT)
-    return (str(provenance.get("model", "?")), str(provenance.get("data", "?")), *telling)
+    head = (str(provenance.get("model", "?")), str(provenance.get("data", "?")), str(run.setting("method") or ""))
+    return (*head, *telling)
 
 
 def _root(override: str) -> str:
@@ -157,18 +179,23 @@ def _root(override: str) -> str:
 
 
 def _names(keys: list[tuple[str, ...]]) -> list[str]:
-    """Short names: only what differs, and of an override's key the last part, unless two would be alike."""
+    """Short names: the method, or what differs with of an override's key the last part, unless two would be alike."""
     several_data = len({k[1] for k in keys}) > 1
-    shared = set.intersection(*(set(k[2:]) for k in keys)) if keys else set()
+    shared = set.intersection(*(set(k[3:]) for k in keys)) if keys else set()
 
-    def name(key: tuple[str, ...], short: bool) -> str:
-        overrides = [o for o in key[2:] if o not in shared]
+    def name(key: tuple[str, ...], method: bool, short: bool) -> str:
+        model, data, called, *overrides = key
+        overrides = [] if method and called else [o for o in overrides if o not in shared]
         if short:
             overrides = ["=".join([o.split("=")[0].split(".")[-1], *o.split("=")[1:]]) for o in overrides]
-        return " ".join([f"{key[0]} on {key[1]}" if several_data else key[0], *overrides])
+        head = called or model
+        return " ".join([f"{head} on {data}" if several_data else head, *overrides])
 
-    short = [name(k, True) for k in keys]
-    return short if len(set(short)) == len(keys) else [name(k, False) for k in keys]
+    for length in ((True, True), (False, True), (False, False)):
+        names = [name(k, *length) for k in keys]
+        if len(set(names)) == len(keys):
+            break
+    return names
 
 
 def _relative(path: Path, folder: Path) -> str:

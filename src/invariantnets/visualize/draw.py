@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -10,6 +10,10 @@ from matplotlib.figure import Figure
 from invariantnets.features.table import FeatureTable
 from invariantnets.probes.result import Result
 from invariantnets.visualize.heatmaps import heat_maps
+from invariantnets.visualize.layers import CAPTION as LAYERS
+from invariantnets.visualize.layers import layered, layers_figure
+from invariantnets.visualize.pareto import CAPTION as PARETO
+from invariantnets.visualize.pareto import CHAPTERS_DATA, frontier, pareto_figure, points
 from invariantnets.visualize.plots import (
     CLASS_ACCURACY,
     PEOPLE_ACCURACY,
@@ -23,7 +27,7 @@ from invariantnets.visualize.plots import (
 )
 from invariantnets.visualize.recognition import norm_figures, protocol_figures
 from invariantnets.visualize.select import LABEL, at_layer, nuisances, probe_name, select, with_figures
-from invariantnets.visualize.style import save_figures
+from invariantnets.visualize.style import PALETTE, save_figures
 from invariantnets.visualize.widths import CAPTION as WIDTHS
 from invariantnets.visualize.widths import width_figure
 
@@ -68,6 +72,9 @@ _TRADE_OFF = (
 )
 
 _FEWER = " Of {count} nuisances, the {shown} that are read best have a figure of this kind."
+_UNBEATEN = (
+    " Of {count} methods the first, and those that none beats both in accuracy and in what is left of the {target}."
+)
 _INTERVALS = "95 % intervals, bootstrap over source images"
 
 Entry = tuple[str, Figure, Mapping[str, str]]
@@ -131,6 +138,8 @@ def draw_sweep(
     units: Mapping[str, str] | None = None,
     data: Mapping[str, str] | None = None,
     widths: Mapping[str, Mapping[str, int]] | None = None,
+    depths: Mapping[str, Runs] | None = None,
+    methods: Collection[str] = (),
 ) -> None:
     """Write the figures that lay the groups of a sweep over each other, and ``figures.json``.
 
@@ -140,16 +149,21 @@ def draw_sweep(
         units: nuisance → unit.
         data: group → its data: groups on other data share no gallery, hence no curve of a protocol.
         widths: name of a network and its data → group → width of its features.
+        depths: group → the results of each of its runs, of all layers.
+        methods: groups that are methods to compare by what they cost, each a point of its own.
 
     Raises:
         InvariantNetsError: the folder cannot be written to.
     """
     figures: list[Entry] = []
 
-    def add(file: str, figure: Figure | None, title: str, caption: str) -> None:
+    def add(file: str, figure: Figure | None, title: str, caption: str, of_data: str = "") -> None:
         if figure is not None:
+            if of_data:
+                file, title = f"{Path(file).stem}_{_slug(of_data)}.svg", f"{title} on {of_data}"
             figures.append((file, figure, {"title": title, "caption": caption}))
 
+    data = data or {}
     many = any(len(runs) > 1 for runs in groups.values())
     bars = "± s.d. over seeds" if many else _INTERVALS
     for network, of in (widths or {}).items():
@@ -159,26 +173,38 @@ def draw_sweep(
     chosen = with_figures(groups.values())
     fewer = _fewer(len({t for results in every for t in nuisances(results)}), len(chosen))
     accuracy = CLASS_ACCURACY if any(select(r, *CLASS_ACCURACY[1:]) for r in every) else PEOPLE_ACCURACY
+    compared, rest = ({n: runs for n, runs in groups.items() if (n in methods) is of} for of in (True, False))
+    overlaid, only = groups, ""
+    if chosen and len(compared) > len(PALETTE):  # more than can be told apart when laid over each other
+        shown = dict.fromkeys([next(iter(compared)), *frontier(points(compared, chosen[0], accuracy))])
+        overlaid = rest | {name: groups[name] for name in shown}
+        only = _UNBEATEN.format(count=len(compared), target=chosen[0])
     for target in chosen:
-        unit = (units or {}).get(target, "")
-        figure = trade_off_figure(groups, target, accuracy)
-        caption = _TRADE_OFF.format(target=target, accuracy=accuracy[0]) + fewer
+        wording = {"target": target, "accuracy": accuracy[0], "whiskers": bars}
+        for of_data, part in _by_data(compared, data).items():
+            figure = pareto_figure(part, target, accuracy, CHAPTERS_DATA in ([of_data] if of_data else data.values()))
+            caption = PARETO.format(**wording) + fewer
+            add(f"pareto_{_slug(target)}.svg", figure, f"What forgetting the {target} costs", caption, of_data)
+        figure = trade_off_figure(rest, target, accuracy)
         title = f"{accuracy[0][0].upper()}{accuracy[0][1:]} against {target} left"
-        add(f"trade_off_{_slug(target)}.svg", figure, title, caption)
+        add(f"trade_off_{_slug(target)}.svg", figure, title, _TRADE_OFF.format(**wording) + fewer)
+        for of_data, part in _by_data(depths or {}, data).items():
+            figure = layers_figure(part, target, accuracy)
+            caption = LAYERS.format(**wording, shown=len(layered(part, target)), count=len(part)) + fewer
+            add(f"layers_{_slug(target)}.svg", figure, f"Where the {target} goes", caption, of_data)
+        unit = (units or {}).get(target, "")
         for probe in ("ridge/per_label", "ridge"):
-            figure = prediction_figure({name: (runs, probe) for name, runs in groups.items()}, target, unit)
+            figure = prediction_figure({name: (runs, probe) for name, runs in overlaid.items()}, target, unit)
             title = f"{target}: predicted against true, {probe_name(probe)}"
             title += " (uses the answer)" if probe == "ridge/per_label" else ""
-            caption = _PREDICTION.format(target=target) + fewer
+            caption = _PREDICTION.format(target=target) + fewer + only
             add(f"prediction_{_slug(target)}_{_slug(probe)}.svg", figure, title, caption)
-    for of_data, part in _by_data(groups, data or {}).items():
-        for file, figure, title, caption in protocol_figures(part):
-            if of_data:
-                file, title = f"{Path(file).stem}_{_slug(of_data)}.svg", f"{title} on {of_data}"
-            add(file, figure, title, caption)
-    caption = _CLASS_ERROR.format(whiskers=bars)
-    probes_shown = ("softmax", "mav") if len(groups) <= 3 else ("mav",)  # more bars than that cannot be told apart
-    series = {f"{name}, {probe_name(p)}": (runs, p) for name, runs in groups.items() for p in probes_shown}
+    for of_data, part in _by_data(groups, data).items():
+        for drawn in protocol_figures(part):
+            add(*drawn, of_data)
+    caption = _CLASS_ERROR.format(whiskers=bars) + only
+    probes_shown = ("softmax", "mav") if len(overlaid) <= 3 else ("mav",)  # more bars than that cannot be told apart
+    series = {f"{name}, {probe_name(p)}": (runs, p) for name, runs in overlaid.items() for p in probes_shown}
     add("class_error.svg", class_error_figure(series), "Classification error by class", caption)
     save_figures(figures, folder)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from invariantnets.visualize.plots import Runs, colour, marker, whiskers
+from invariantnets.visualize.curves import curves
+from invariantnets.visualize.plots import Runs, colour
 from invariantnets.visualize.select import IDENTITY, RECOGNITION, Spread, nuisances, over_runs, read_best, select
 from invariantnets.visualize.style import GREY, WIDTH, styled
 
@@ -57,7 +57,7 @@ def width_figure(widths: Mapping[int, Runs]) -> Figure | None:
     panels = figure.subplots(len(parts), sharex=True, squeeze=False)[:, 0]
     for axes, part in zip(panels, parts, strict=True):
         scale = 100 if part is recognition else 1
-        _draw(axes, part, scale)
+        curves(axes, part, scale, beside=lambda x, step: x * 2 ** (0.08 * step))
         # Over its own panel, where it can hide no data.
         axes.legend(
             loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, columnspacing=1, handlelength=1.6
@@ -82,17 +82,6 @@ def _curve(widths: Mapping[int, Runs], metric: str, target: str, probe: str) -> 
     """Width → the measurement, where one was made that did not fail."""
     found = {width: over_runs(runs, metric, target, probe).get(None) for width, runs in sorted(widths.items())}
     return {width: spread for width, spread in found.items() if spread is not None and spread.runs}
-
-
-def _draw(axes: Axes, curves: Mapping[str, Mapping[int, Spread]], scale: float) -> None:
-    for i, (name, curve) in enumerate(curves.items()):
-        if not curve:
-            continue
-        shift = 2 ** (0.08 * (i - (len(curves) - 1) / 2))  # side by side, so that whiskers do not hide each other
-        bars = scale * np.array([whiskers(s.mean, s.low, s.high) for s in curve.values()]).T
-        look: dict[str, Any] = {"color": colour(i), "marker": marker(i), "markersize": 4, "linewidth": 1.2}
-        x, y = shift * np.array(list(curve)), [scale * s.mean for s in curve.values()]
-        axes.errorbar(x, y, bars, capsize=2, label=name, **look)
 
 
 def _chance(axes: Axes, widths: Mapping[int, Runs]) -> None:
