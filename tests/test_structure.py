@@ -19,11 +19,13 @@ ROOMS = [
     {"features"},
     {"bootstrapping"},
     {"probes"},
+    {"release"},
     {"protocols"},
     {"analysis"},
     {"visualize"},
     {"callbacks", "loggers"},
     {"report"},
+    {"growing"},
     {"training", "evaluation"},
     {"run"},
 ]

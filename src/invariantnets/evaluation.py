@@ -92,6 +92,9 @@ def from_checkpoint(cfg: DictConfig, path: Path, other: tuple[str, DictConfig] |
     name, own = config["choices"]["data"], config["data"]
     for key in ("data_dir", "cache_dir"):  # of this machine, not of the one that trained
         own = moved(own, config.get("paths", {}).get(key), cfg.paths[key])
+    trained = config.get("paths", {}).get("output_dir")
+    if trained and not Path(trained).is_dir():  # the folder of the run was moved: <run>/checkpoints/best.ckpt
+        own = moved(own, trained, str(path.resolve().parents[1]))
     if other is not None:
         name, own = other[0], {**plain(other[1]), "image_shape": own["image_shape"]}
     data: BankedImages = instantiate(own, _convert_="all")
@@ -105,7 +108,7 @@ def from_checkpoint(cfg: DictConfig, path: Path, other: tuple[str, DictConfig] |
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return Subject(
-        table=lambda layer: extract(model, data, [layer], device=device),
+        table=lambda layer: extract(model, data, [layer], device=device, train_images=cfg.probe_images),
         available=model.backbone.layer_names,
         embedding=model.backbone.embedding,
         model=config["choices"]["model"],
@@ -184,6 +187,8 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path) -> Path:
             table = subject.table(layer)
             if width := table.meta.get("projected", {}).get(layer):
                 log.info("%s has %d features: probed after a random projection", layer, width)
+            if cfg.get("release"):
+                table = instantiate(cfg.release)(table, layer)
             if cfg.save_features:
                 save_table(table, folder / "features" / layer)
             for part in measure(cfg, table, layer, partial(_show, status, layer)):

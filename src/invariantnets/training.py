@@ -12,17 +12,19 @@ from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 from invariantnets.checkpoint import load_checkpoint, load_model, plain
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
+from invariantnets.growing import grow
 from invariantnets.loggers import RunInfo, close
 from invariantnets.module import InvariantNet
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = ("teacher", "init_from")  # entries of a model that are a checkpoint, or "train"
+GROWN_FROM = "features_from"  # the same, of data that are chosen with a network
 
 
 def sweep_name() -> str | None:
@@ -77,11 +79,14 @@ def fit(cfg: DictConfig, folder: Path, resume: Path | None, after: Callable[[Pat
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.paths.output_dir = str(folder)
-        for key in CHECKPOINTS:
-            if cfg.model.get(key) == "train":
-                cfg.model[key] = str(train_first(cfg, key, folder))
+        # Data first: a model may start from the network that they are chosen with.
+        for part, key in (("data", GROWN_FROM), *(("model", key) for key in CHECKPOINTS)):
+            if cfg[part].get(key) == "train":
+                cfg[part][key] = str(train_first(cfg, f"{part}.{key}", folder))
+    if GROWN_FROM in cfg.data:
+        grow(cfg, folder)
     config = plain(cfg)
-    wandb_id = load_checkpoint(resume)["invariantnets"]["wandb_id"] if resume else None
+    before = load_checkpoint(resume)["invariantnets"] if resume else {}
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: BankedImages = instantiate(config["data"], _convert_="all")
     data.setup()
@@ -89,7 +94,7 @@ def fit(cfg: DictConfig, folder: Path, resume: Path | None, after: Callable[[Pat
     model.config = config
     model.connect(data.spec, cfg.views, data.identities("train"))
     name = f"{cfg.choices.model} on {cfg.choices.data}"
-    logger = instantiate(cfg.logger)(RunInfo(folder, name, "train", sweep_name(), wandb_id, config))
+    logger = instantiate(cfg.logger)(RunInfo(folder, name, "train", sweep_name(), before.get("wandb_id"), config))
     loggers, exit_code = [logger] if logger else [], 1
     try:
         callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback]
@@ -100,11 +105,17 @@ def fit(cfg: DictConfig, folder: Path, resume: Path | None, after: Callable[[Pat
                 "trainer=ddp_spawn, one command per job, or a Slurm launcher"
             )
         if resume is None:
-            given = {key: load_model(path)[0].backbone for key in CHECKPOINTS if (path := cfg.model.get(key))}
+            given = {key: load_model(path)[0] for key in CHECKPOINTS if (path := cfg.model.get(key))}
+            # Whom a network was made from saw people too: nobody is to be tested on them.
+            known = [*model.identities, *(name for net in given.values() for name in net.identities)]
+            model.identities = tuple(dict.fromkeys(known))
             if "init_from" in given:
-                anew = model.start_from(given["init_from"])
+                anew = model.start_from(given["init_from"].backbone)
                 log.info("copied from %s: %s; new: %s", model.init_from, *map(", ".join, (model.init_layers, anew)))
-            model.prepare(given.get("teacher"), lambda: data.loader("train"))
+            teacher = given["teacher"].backbone if "teacher" in given else None
+            model.prepare(teacher, lambda: data.loader("train"))
+        else:
+            model.identities = tuple(before.get("identities", ()))
         trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
         best = folder / "checkpoints" / "best.ckpt"
         if trainer.is_global_zero and after is not None:
@@ -124,7 +135,7 @@ def train_first(cfg: DictConfig, name: str, folder: Path) -> Path:
 
     Args:
         cfg: the configuration of the run; the recipe's entries are merged into it.
-        name: of the recipe.
+        name: of the entry, e.g. ``model.init_from``, which the recipe is called after.
         folder: of the run.
 
     Returns:
@@ -133,14 +144,18 @@ def train_first(cfg: DictConfig, name: str, folder: Path) -> Path:
     Raises:
         InvariantNetsError: there is no such recipe.
     """
-    if name not in cfg.get("recipes", {}):
-        raise InvariantNetsError(f"model.{name}=train: {cfg.choices.model} has no recipe for it; give a checkpoint")
-    changes = plain(cfg.recipes[name])
-    folder = Path(changes.pop("folder", folder / name))
-    recipe = OmegaConf.merge(cfg, changes)
-    assert isinstance(recipe, DictConfig)
+    recipe_name = name.rpartition(".")[2]
+    if recipe_name not in cfg.get("recipes", {}):
+        raise InvariantNetsError(f"{name}=train: {cfg.choices.model} has no recipe for it; give a checkpoint")
+    changes = plain(cfg.recipes[recipe_name])
+    folder = Path(changes.pop("folder", folder / recipe_name))
+    recipe = cfg.copy()
+    with open_dict(recipe):
+        if "_target_" in changes.get("data", {}):  # other data, of which nothing but their own settings holds
+            recipe.data = {}
+        recipe.merge_with(changes)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "training.lock"):
         last = folder / "checkpoints" / "last.ckpt"
-        log.info("model.%s=train: training it first, in %s", name, folder)
+        log.info("%s=train: training it first, in %s", name, folder)
         return fit(recipe, folder, last if last.is_file() else None)

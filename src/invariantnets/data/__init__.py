@@ -2,6 +2,7 @@
 
 from invariantnets.data.banked import Bank, BankedImages
 from invariantnets.data.batch import Batch, DataSpec, Nuisance
+from invariantnets.data.bootstrap import SelectedFaces
 from invariantnets.data.celeba import CelebA
 from invariantnets.data.faces_table import FacesTable
 from invariantnets.data.lfw import Lfw
@@ -18,5 +19,6 @@ __all__ = [
     "Lfw",
     "Nuisance",
     "RotatedImages",
+    "SelectedFaces",
     "SyntheticFaces",
 ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from invariantnets.data.banked import Bank, BankedImages, Stream
-from invariantnets.data.batch import SPLITS, DataSpec, Nuisance, parse_range
+from invariantnets.data.batch import SPLITS, DataSpec, Nuisance, numpy_rng, parse_range
 from invariantnets.data.rotation import rotation_bank
 from invariantnets.data.sources import Images
 from invariantnets.errors import InvariantNetsError
@@ -27,10 +28,12 @@ class RotatedImages(BankedImages):
         num_classes: labels must lie in ``0 .. num_classes - 1``.
         image_shape: ``(C, H, W)`` the source must give.
         angles: degrees counter-clockwise, a list or ``start:stop:step``.
+        classes: the source's classes that are kept, numbered anew in this order; None keeps all.
+        train_images: no more than so many of the training images, drawn with the seed; None keeps all.
         **stream: how training batches are made, see :class:`BankedImages`.
 
     Raises:
-        InvariantNetsError: labels or shapes other than declared.
+        InvariantNetsError: labels or shapes other than declared, or a class that the source lacks.
     """
 
     def __init__(
@@ -39,17 +42,20 @@ class RotatedImages(BankedImages):
         num_classes: int,
         image_shape: Sequence[int],
         angles: Sequence[float] | str,
+        classes: Sequence[int] | None = None,
+        train_images: int | None = None,
         **stream: Unpack[Stream],
     ):
         channels, height, width = image_shape
         spec = DataSpec((channels, height, width), num_classes, (Nuisance("angle", "continuous", "°"),))
         super().__init__(spec, **stream)
         self.source, self.angles = source, parse_range(angles, "data.angles")
+        self.classes, self.train_images = classes, train_images
         self._images: Images | None = None
 
     def load(self) -> str:
         """Load the images once, check them against the declaration."""
-        images = self.source()
+        images = self._kept(self.source())
         if tuple(images.image.shape[1:]) != self.spec.image_shape:
             raise InvariantNetsError(
                 f"the images are {tuple(images.image.shape[1:])}, but data.image_shape says {self.spec.image_shape}"
@@ -62,6 +68,23 @@ class RotatedImages(BankedImages):
             )
         self._images = images
         return images.checksum()
+
+    def _kept(self, images: Images) -> Images:
+        """Those of the wanted classes and, of the training images, so many as are wanted."""
+        label = images.label.numpy()
+        if self.classes is not None:
+            if lacking := sorted(set(self.classes) - set(label.tolist())):
+                raise InvariantNetsError(f"data.classes: the source has no class {lacking[0]}; it has {np.unique(label)}")
+            rows = np.flatnonzero(np.isin(label, self.classes))
+            number = {old: new for new, old in enumerate(self.classes)}
+            label = np.array([number[old] for old in label[rows].tolist()])
+            images = Images(images.image[rows], torch.from_numpy(label), images.split[rows])
+        train = np.flatnonzero(images.split == "train")
+        if self.train_images is None or self.train_images >= len(train):
+            return images
+        surplus = numpy_rng(self.seed, 7).permutation(train)[self.train_images :]
+        rows = np.setdiff1d(np.arange(len(images.label)), surplus)
+        return Images(images.image[rows], images.label[rows], images.split[rows])
 
     def make_bank(self, split: str) -> Bank:
         """The rotated images of a split."""

@@ -45,6 +45,7 @@ class SyntheticFaces(BankedImages):
         image_shape: ``(3, size, size)``.
         images_per_identity, val_images: pictures of each to train on and to validate on.
         test_identities, test_images: other people to test on, and pictures of each.
+        first_identity: number of the first person trained on: past another set's, nobody is in both.
         ranges: nuisance → ``[low, high]``, ``[low, mode, high]``, one value, or a probability; see
             ``renderer.RANGES``, which holds those that are not given. A nuisance that never varies is not declared.
         identity_seed: of the population: who number ``n`` is.
@@ -66,6 +67,7 @@ class SyntheticFaces(BankedImages):
         val_images: int = 4,
         test_identities: int = 100,
         test_images: int = 15,
+        first_identity: int = 0,
         ranges: Mapping[str, Sequence[float] | float] | None = None,
         identity_seed: int = 0,
         sample_seed: int = 0,
@@ -78,17 +80,19 @@ class SyntheticFaces(BankedImages):
         if channels != 3 or height != width:
             raise InvariantNetsError(f"data.image_shape={list(image_shape)}: the renderer draws [3, size, size]")
         _check_sizes(
-            num_classes=(num_classes, 2, TEST_NUMBER),
+            first_identity=(first_identity, 0, TEST_NUMBER - 2),
+            num_classes=(num_classes, 2, TEST_NUMBER - first_identity),
             images_per_identity=(images_per_identity, 1, VAL_SAMPLE),
             val_images=(val_images, 0, VAL_SAMPLE),
             test_identities=(test_identities, 0, TEST_NUMBER),
             test_images=(test_images, 0, VAL_SAMPLE),
         )
         self.rows = {
-            "train": _rows(0, num_classes, 0, images_per_identity),
-            "val": _rows(0, num_classes, VAL_SAMPLE, val_images),
+            "train": _rows(first_identity, num_classes, 0, images_per_identity),
+            "val": _rows(first_identity, num_classes, VAL_SAMPLE, val_images),
             "test": _rows(TEST_NUMBER, test_identities, 0, test_images),
         }
+        self.first_identity = first_identity
         self.ranges, self.seeds = renderer.check_ranges(ranges or {}), (identity_seed, sample_seed)
         self.nuisance = {split: self._drawn(rows) for split, rows in self.rows.items()}
         varying = tuple(
@@ -128,7 +132,7 @@ class SyntheticFaces(BankedImages):
     def make_bank(self, split: str) -> Bank:
         """Draw a split, or map it from the cache."""
         number = self.rows[split].number
-        label = number - TEST_NUMBER + self.spec.num_classes if split == "test" else number
+        label = number - (TEST_NUMBER - self.spec.num_classes if split == "test" else self.first_identity)
         nuisance = {n.name: self.nuisance[split][n.name][:, None] for n in self.spec.nuisances}
         first = sum(len(self.rows[s].number) for s in SPLITS[: SPLITS.index(split)])
         return Bank(self._images(split)[:, None], label, nuisance, first)
@@ -157,8 +161,14 @@ class SyntheticFaces(BankedImages):
     def frontal(self, split: str) -> Tensor:
         """Each row's person from the front, neutral and evenly lit: ``(N, 3, size, size)`` uint8."""
         number, place = self.rows[split].number.unique(return_inverse=True)
-        neutral = renderer.frontal(self._drawn(Rows(number, torch.zeros_like(number))))
-        return self._in_memory(number, neutral)[place]
+        return self._neutral(number)[place]
+
+    def portraits(self, label: np.ndarray) -> Tensor:
+        """Some of the people trained on, from the front, neutral and evenly lit: ``(N, 3, size, size)`` uint8."""
+        return self._neutral(torch.from_numpy(label) + self.first_identity)
+
+    def _neutral(self, number: Tensor) -> Tensor:
+        return self._in_memory(number, renderer.frontal(self._drawn(Rows(number, torch.zeros_like(number)))))
 
     def identities(self, split: str) -> tuple[str, ...]:
         """``synthetic/<identity seed>/<number>`` of everybody in a split."""
