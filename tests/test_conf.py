@@ -55,15 +55,18 @@ GROUPS = [
     "data",
     "experiment",
     "logger",
+    "method",
     "model",
     "optimizer",
     "paths",
     "probes",
     "protocols",
+    "release",
+    "scheduler",
     "trainer",
     "transfer",
 ]
-LENETS = ["lenet", "mu_lenet", "pair_batch", "pair_lenet"]
+LENETS = ["lenet", "lenet_forget", "mu_lenet", "pair_batch", "pair_lenet"]
 WIDTH = {name: "embedding_dim" if name in LENETS else "bottleneck" for name in names("model")}
 
 
@@ -78,6 +81,8 @@ def test_every_choice_composes_and_resolves(group: str, name: str) -> None:
         # An optimiser is chosen within a model, and DeepFace's is; a constraint is added to one.
         "optimizer": ["model=deepface_mini", f"optimizer@model.optimizer={name}"],
         "constraint": [f"+constraint={name}"],
+        "scheduler": [f"scheduler@model.scheduler={name}"],
+        "method": ["model=lenet_forget", f"method={name}"],
     }
     resolved(composed(*place.get(group, [f"{group}={name}"])))
 
@@ -93,7 +98,8 @@ def user_files(tmp_path: Path) -> dict[str, list[str]]:
     table = tmp_path / "faces.csv"
     table.write_text("path,person,index,pose,expression,eyes\na.png,Ann,0,left,sad,open\nb.png,Bob,1,up,sad,open\n")
     own = [f"data.table={table}", "data.root=none", "data.num_classes=2", "data.test_fraction=0"]
-    return {"faces_table": own, "cmu_faces": own, "lfw": ["data.num_classes=7"]}
+    grown = ["data.features_from=none.ckpt", "data.num_classes=7"]
+    return {"faces_table": own, "cmu_faces": own, "lfw": ["data.num_classes=7"], "bootstrap": grown}
 
 
 # Every data set with a network of each family, every model with the default data of each.
@@ -146,7 +152,7 @@ def test_several_constraints_are_added_at_once() -> None:
     assert {name: c.weight for name, c in module.named_constraints()} == {"supcon": 1.0, "vicreg": 0.5}
 
 
-@pytest.mark.parametrize("model", LENETS)
+@pytest.mark.parametrize("model", [name for name in LENETS if name != "lenet_forget"])
 def test_solver_of_the_chapter(model: str) -> None:
     module = instantiate(composed(f"model={model}").model, _convert_="all")
     configured = module.configure_optimizers()
@@ -213,3 +219,22 @@ def test_the_experiment_is_the_chapters() -> None:
     assert cfg.hydra.mode.name == "MULTIRUN" and cfg.hydra.launcher._target_.endswith("JoblibLauncher")
     assert cfg.hydra.sweeper.params == {"model": "lenet,mu_lenet,pair_lenet", "seed": "1,2,3,4,5"}
     assert cfg.data.source.name == "MNIST" and cfg.callbacks.early_stopping is None
+
+
+def test_every_method_of_the_comparison_has_the_same_budget_and_its_own_name() -> None:
+    cfg = compose("train", overrides=["experiment=forget"], return_hydra_config=True)
+    assert cfg.hydra.mode.name == "MULTIRUN" and cfg.hydra.sweeper.params.seed == "1,2,3,4,5"
+    methods = [name.strip() for name in cfg.hydra.sweeper.params.method.split(",")]
+    assert sorted(methods) == names("method")
+    found = {}
+    for name in methods:
+        cfg = composed("experiment=forget", f"method={name}")
+        own = resolved(cfg)
+        check_targets(own["model"], name)
+        module = instantiate(own["model"], _convert_="all")
+        schedule = module.configure_optimizers()["lr_scheduler"]["scheduler"]
+        assert schedule.total_steps == cfg.trainer.max_epochs * cfg.data.epoch_batches
+        found[name] = (own["method"], own["data"], own["model"]["optimizer"])
+    assert len({method for method, _, _ in found.values()}) == len(methods)
+    assert all((data, optimizer) == found["softmax"][1:] for _, data, optimizer in found.values())
+    assert found["adversary_1.0"][0] == "adversary 1.0" and found["supcon_noise_0.5"][0] == "supcon+noise σ=0.5"

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from invariantnets.backbones import lenet
-from invariantnets.constraints import Adversary, Centre, MeanActivation, Pair, PairBatch, Softmax
+from invariantnets.constraints import Adversary, Centre, Hsic, MeanActivation, Pair, PairBatch, Softmax, SupCon
 from invariantnets.data import Batch, DataSpec, Nuisance
 from invariantnets.errors import InvariantNetsError
-from invariantnets.module import InvariantNet, inverse_decay, logs_step
+from invariantnets.module import InvariantNet, inverse_decay, logs_step, one_cycle
 
 SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=5e-4)
 SPEC = DataSpec((1, 28, 28), 10, (Nuisance("angle"),))
@@ -110,6 +110,32 @@ def test_the_inverse_schedule(multiplier: float) -> None:
 def test_caffes_rate_after_ten_thousand_steps() -> None:
     scheduler = inverse_decay(SGD([torch.zeros(1, requires_grad=True)]))
     assert scheduler.lr_lambdas[0](10_000) == pytest.approx(0.5946, abs=1e-4)  # lr 0.00594604 in Caffe's log
+
+
+def test_one_cycle_peaks_at_each_groups_own_rate_and_ends_at_nothing() -> None:
+    model = make(bias_lr_multiplier=2.0, scheduler=partial(one_cycle, epochs=4, epoch_batches=25, warm_up=0.2))
+    configured = model.configure_optimizers()
+    optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(100):
+        weights, biases = optimizer.param_groups
+        assert biases["lr"] == pytest.approx(2 * weights["lr"]) and weights["momentum"] == 0.9
+        rates.append(weights["lr"])
+        optimizer.step()
+        schedule.step()  # as often as there are steps, the last included
+    assert rates[0] == pytest.approx(0.01 / 25) and max(rates) == rates[19] == pytest.approx(0.01)
+    assert rates == sorted(rates[:20]) + sorted(rates[20:], reverse=True) and rates[-1] < 1e-6
+
+
+def test_terms_are_computed_in_single_precision_whatever_the_networks() -> None:
+    constraints = {"softmax": Softmax("ip2", 10), "supcon": SupCon("ip1"), "hsic": Hsic("ip1", "angle")}
+    model, batch = make(constraints=constraints), make_batch()
+    model.connect(SPEC, 2)
+    layers = {name: x.bfloat16() for name, x in model.layers(batch.image, ["ip1", "ip2"]).items()}
+    expected = model.terms({name: x.float() for name, x in layers.items()}, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model.terms(layers, batch)
+    assert all(torch.equal(found[name], value) and value.dtype == torch.float32 for name, value in expected.items())
 
 
 def test_null_and_weightless_constraints_are_dropped() -> None:

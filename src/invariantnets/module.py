@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from invariantnets.backbones import Backbone
 from invariantnets.constraints import Constraint, Softmax
@@ -22,6 +22,21 @@ from invariantnets.errors import InvariantNetsError
 def inverse_decay(optimizer: Optimizer, gamma: float = 1e-4, power: float = 0.75) -> LRScheduler:
     """Caffe's "inv" schedule: ``lr · (1 + γ · step) ^ -power``."""
     return LambdaLR(optimizer, lambda step: (1 + gamma * step) ** -power)
+
+
+def one_cycle(optimizer: Optimizer, epochs: int, epoch_batches: int, warm_up: float = 0.3) -> LRScheduler:
+    """One cycle of the learning rate (Smith & Topin 2019): a cosine up to each group's own rate, then one down to 0.
+
+    From 1/25 of the rate; momentum stays as it is. The cycle has an end: a run cannot be resumed for longer.
+
+    Args:
+        optimizer: its rates are the peaks.
+        epochs: of the whole run.
+        epoch_batches: steps of each.
+        warm_up: share of the steps until the peak.
+    """
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    return OneCycleLR(optimizer, peaks, epochs * epoch_batches, pct_start=warm_up, cycle_momentum=False)
 
 
 def logs_step(trainer: pl.Trainer, step: int) -> bool:
@@ -70,6 +85,7 @@ class InvariantNet(pl.LightningModule):
             raise InvariantNetsError("model.constraints is empty: there is nothing to train for")
         for constraint in kept.values():
             backbone.check(constraint.layers)
+            constraint.bind(backbone)
         backbone.check([*init_layers, *frozen])
         if random := set(frozen) - set(init_layers if init_from else ()):
             raise InvariantNetsError(
@@ -157,7 +173,9 @@ class InvariantNet(pl.LightningModule):
 
     def terms(self, layers: dict[str, Tensor], batch: Batch, step: int | None = None) -> dict[str, Tensor]:
         """Every constraint's weighted value after so many steps (None: at its final weight); their sum is ``loss``."""
-        terms = {name: constraint.term(layers, batch, step) for name, constraint in self.named_constraints()}
+        # Similarities and distances lose too much in half precision.
+        with torch.autocast(batch.label.device.type, enabled=False):
+            terms = {name: constraint.term(layers, batch, step) for name, constraint in self.named_constraints()}
         return {**terms, "loss": torch.stack(list(terms.values())).sum()}
 
     def on_train_epoch_start(self) -> None:

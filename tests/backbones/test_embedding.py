@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from invariantnets.backbones import FixedNorm, GaussianNoise, lenet
+from invariantnets.backbones import FixedNorm, GaussianNoise, LearnedNoise, deepface, lenet
 from invariantnets.errors import InvariantNetsError
 
 
@@ -32,11 +32,25 @@ def test_noise_has_its_sigma_whatever_the_input_and_only_in_training() -> None:
     assert torch.equal(layer.eval()(x), x)
 
 
+def test_learned_noise_has_a_sigma_for_each_component_that_can_be_learned() -> None:
+    torch.manual_seed(0)
+    layer, x = LearnedNoise(3, 0.5), 100 * torch.rand(20_000, 3)
+    with torch.no_grad():
+        layer.log_sigma += torch.tensor([0.0, 1.0, -1.0])
+    wanted = 0.5 * torch.tensor([0.0, 1.0, -1.0]).exp()
+    torch.testing.assert_close((layer(x) - x).std(0), wanted, rtol=0.03, atol=0)
+    (0.5 * (layer(x) - x).square().mean(0)).sum().backward()
+    torch.testing.assert_close(layer.log_sigma.grad, wanted.square(), rtol=0.05, atol=0)
+    assert torch.equal(layer.eval()(x), x)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: FixedNorm(0.0), "norm=0.0: a length must be positive"),
         (lambda: GaussianNoise(-1.0), "sigma=-1.0: a standard deviation must not be negative"),
+        (lambda: LearnedNoise(3, 0.0), "sigma=0.0: a standard deviation that is learned must start above 0"),
+        (lambda: lenet(learned_noise=True), "sigma=0.0: a standard deviation that is learned"),
         (lambda: lenet(embedding_norm=-8), "norm=-8"),
         (lambda: lenet(embedding_noise=-0.5), "sigma=-0.5"),
     ],
@@ -73,3 +87,14 @@ def test_a_relu_after_pool2_belongs_to_it() -> None:
     after = net.features(images(), ["conv2", "pool2"])
     assert torch.equal(after["conv2"], before["conv2"]) and (before["pool2"] < 0).any()
     assert torch.equal(after["pool2"], before["pool2"].relu())
+
+
+def test_faces_can_be_embedded_so_too() -> None:
+    torch.manual_seed(0)
+    shape, kernels = (3, 64, 64), (5, 5, 5, 3, 3)
+    net = deepface(shape, 5, (4, 4, 4, 4, 4), kernels, 20, embedding_norm=8.0, embedding_noise=0.5, learned_noise=True)
+    x = torch.randint(256, (6, *shape), dtype=torch.uint8)
+    assert net.eval()(x).isfinite().all()
+    lengths = net.features(x, ["F7"])["F7"].norm(dim=1)
+    assert lengths.tolist() == pytest.approx([8.0] * 6, rel=1e-4)
+    assert not torch.equal(net.train().features(x, ["F7"])["F7"], net.features(x, ["F7"])["F7"])

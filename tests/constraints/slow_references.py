@@ -202,3 +202,16 @@ def slow_adversary(nuisance: Nuisance, head: nn.Sequential, mean: float, scale: 
         return float(np.mean(losses))
 
     return reference
+
+
+def slow_bottleneck(sigma: float, conditional: bool) -> Reference:
+    """Σ ½ ln(Var / σ²) of noisy features, the part of the variance that the noise has no less than all of it."""
+
+    def reference(layers: Mapping[str, Tensor], batch: Batch) -> float:
+        x, label = rows_of(layers, batch)
+        strata = label if conditional else np.zeros_like(label)
+        within = sum(((x[strata == s] - x[strata == s].mean(0)) ** 2).sum(0) for s in set(strata))
+        variance = within / (len(x) - len(set(strata)))
+        return float(sum(max(0.0, 0.5 * np.log(v / sigma**2)) for v in variance))
+
+    return reference

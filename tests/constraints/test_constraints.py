@@ -10,6 +10,7 @@ import torch
 from slow_references import (
     Reference,
     slow_adversary,
+    slow_bottleneck,
     slow_centre,
     slow_coral,
     slow_hsic,
@@ -27,6 +28,7 @@ from invariantnets import constraints
 from invariantnets.backbones import Backbone, lenet
 from invariantnets.constraints import (
     Adversary,
+    Bottleneck,
     Centre,
     Constraint,
     Coral,
@@ -82,6 +84,13 @@ def adversary(nuisance: Nuisance, weight: float = 1.0) -> Adversary:
     return term
 
 
+def bottleneck(conditional: bool, weight: float = 1.0) -> Bottleneck:
+    """Bound to a network whose noise on ip1 has σ 0.5."""
+    term = Bottleneck("ip1", conditional, weight)
+    term.bind(lenet((1, 16, 16), CLASSES, WIDTH, embedding_noise=0.5, learned_noise=True))
+    return term
+
+
 def known(kind: type[Hsic] | type[Mmd] | type[Coral], nuisance: Nuisance, **changes: object) -> Constraint:
     """A constraint on ip1 that has been told what the nuisance is."""
     term = kind("ip1", nuisance.name, **changes)
@@ -126,6 +135,8 @@ TABLE = {  # a new constraint is one more row; what follows a slash is a variant
     "PairBatch": Row(lambda w: PairBatch(WEIGHTS, w), ("conv", "ip1"), 1, slow_pair_batch),
     "MeanActivation": Row(mean_activation, ("ip1",), 1, slow_mean_activation(mean_activation().targets)),
     "SupCon": Row(lambda w: SupCon("ip1", weight=w), ("ip1",), 1, slow_supcon),
+    "Bottleneck": Row(lambda w: bottleneck(False, w), ("ip1",), 1, slow_bottleneck(0.5, False)),
+    "Bottleneck/conditional": Row(lambda w: bottleneck(True, w), ("ip1",), 1, slow_bottleneck(0.5, True)),
     "Centre": Row(lambda w: Centre("ip1", w), ("ip1",), 1, slow_centre),
     "VicReg": Row(lambda w: VicReg("ip1", weight=w), ("ip1",), 1, slow_vicreg),
     "Hsic/rbf": row_of_hsic(ANGLE, "rbf", False),

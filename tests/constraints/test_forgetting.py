@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from invariantnets.constraints import Adversary, Centre, Constraint, Coral, Hsic, Mmd, Softmax, SupCon, VicReg
+from invariantnets.backbones import Backbone, LearnedNoise, lenet
+from invariantnets.constraints import Adversary, Bottleneck, Centre, Constraint, Coral, Hsic, Mmd, Softmax, SupCon, VicReg
 from invariantnets.constraints.nuisance import encode, quantile_groups
 from invariantnets.data import Batch, DataSpec, Nuisance
 from invariantnets.errors import InvariantNetsError
@@ -243,3 +244,41 @@ def test_an_adversary_that_does_not_fit_is_refused() -> None:
     batch = make_batch(torch.zeros(2), angle=torch.ones(2))
     with pytest.raises(InvariantNetsError, match="a is 7 wide: set model.constraints.<name>.embedding_dim=7"):
         adversary(ANGLE, 1)({"a": torch.zeros(2, 1, 7)}, batch)
+
+
+def bottleneck(width: int, sigma: float, conditional: bool) -> tuple[Bottleneck, LearnedNoise]:
+    noise, term = LearnedNoise(width, sigma), Bottleneck("a", conditional)
+    term.bind(Backbone({"a": torch.nn.Sequential(noise)}, "a", "a"))
+    return term, noise
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_bottleneck_charges_the_capacity_of_its_channel(conditional: bool) -> None:
+    rng = torch.Generator().manual_seed(0)
+    label = torch.arange(20_000) % 4
+    z = torch.randn(20_000, 3, generator=rng) * torch.tensor([1.0, 2.0, 0.0]) + 5.0 * label[:, None]
+    within = torch.tensor([1.0, 4.0, 0.0])
+    power = within if conditional else within + 25 * torch.tensor([0.0, 1, 2, 3]).var(correction=0)
+    capacity = 0.5 * (1 + power / 0.5**2).log().sum()  # Shannon's, of a Gaussian signal in Gaussian noise
+    term, noise = bottleneck(3, 0.5, conditional)
+    batch = make_batch(label)
+    assert value(term.train(), noise.train()(z), batch) == pytest.approx(capacity.item(), rel=0.02)
+    assert value(term.eval(), z, batch) == pytest.approx(capacity.item(), rel=0.02)
+    assert list(term.parameters()) == []  # the noise stays the network's
+
+
+def test_no_bottleneck_is_passed_by_shrinking_and_more_noise_costs_less() -> None:
+    term, noise = bottleneck(3, 0.5, False)
+    z, batch = torch.randn(60, 3), make_batch(torch.arange(60) % 4)
+    before = value(term.eval(), z, batch)
+    with torch.no_grad():
+        noise.log_sigma += math.log(0.01)
+    assert value(term, 0.01 * z, batch) == pytest.approx(before, rel=1e-4)
+    (gradient,) = torch.autograd.grad(term({"a": z[:, None]}, batch), noise.log_sigma)
+    assert (gradient < 0).all()
+
+
+def test_a_bottleneck_needs_noise_that_is_learned() -> None:
+    for net, layer in ((lenet(embedding_noise=0.5), "ip1"), (lenet(), "input")):
+        with pytest.raises(InvariantNetsError, match=f"Bottleneck: {layer} has no noise that is learned: set model"):
+            Bottleneck(layer).bind(net)

@@ -33,3 +33,20 @@ def mixed(label: np.ndarray, angle: np.ndarray, rng: np.random.Generator) -> np.
     """Classes, angle by class and noise: every probe has something to read."""
     means, slopes = rng.normal(size=(2, CLASSES, 12))
     return means[label] + slopes[label] * angle[:, None] / 60 + 0.5 * rng.normal(size=(len(label), 12))
+
+
+def hidden(label: np.ndarray, angle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As `leaky`, but of a random sign: no line reads the angle, only the size of what is there."""
+    signal = np.zeros((len(label), 12))
+    signal[np.arange(len(label)), label] = 1 + 0.1 * rng.normal(size=len(label))
+    signal[:, CLASSES] = 1e-3 * rng.choice([-1, 1], len(label)) * (angle + 60) / 60
+    return (signal + 5e-5 * rng.normal(size=signal.shape)) @ rotation(12, rng)
+
+
+def collapsed(label: np.ndarray, angle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Classes at scale 1, the angle hidden at a thousandth, and features that are dead but for a few rows in a thousand.
+
+    Such a feature is tiny where it was fitted and far out elsewhere.
+    """
+    rare = (rng.random((len(label), 40)) < 0.003) * 1e-5 * rng.standard_cauchy((len(label), 40))
+    return np.concatenate([hidden(label, angle, rng), np.zeros((len(label), 3)), rare], 1)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from invariantnets.backbones.backbone import Backbone
+from invariantnets.backbones.embedding import fixed_or_noisy
 from invariantnets.backbones.locally_connected import LocallyConnected2d
 from invariantnets.errors import InvariantNetsError
 
@@ -20,6 +21,9 @@ def deepface(
     bottleneck: int = 4096,
     dropout: float = 0.5,
     embedding: str = "F7",
+    embedding_norm: float | None = None,
+    embedding_noise: float = 0.0,
+    learned_noise: bool = False,
 ) -> Backbone:
     """C1, M2, C3 (convolutions), L4–L6 (locally connected, L5 with stride 2), F7, F8; ReLU after all but F8.
 
@@ -37,10 +41,13 @@ def deepface(
         bottleneck: width of F7, the representation (2015, section 3.2: 4096 down to 8).
         dropout: share of F7 that F8 does not see in training.
         embedding: the layer that is probed.
+        embedding_norm: Euclidean length that F7 is scaled to after its ReLU; None leaves it.
+        embedding_noise: σ of the Gaussian noise that each component of F7 gets in training, after the scaling.
+        learned_noise: whether that is only where σ starts, see `LearnedNoise`.
 
     Raises:
         InvariantNetsError: images too small, a bottleneck that is none or wider than F7's input, a
-            share outside [0, 1), or an unknown layer.
+            share outside [0, 1), an unknown layer, a length that is none, or negative noise.
     """
     channels, *size = image_shape
     c1, c3, l4, l5, l6 = filters
@@ -63,6 +70,7 @@ def deepface(
     if not 0 <= dropout < 1:
         raise InvariantNetsError(f"dropout={dropout}: choose a share of at least 0 and less than 1")
     scores = nn.Linear(bottleneck, num_classes)
+    after = fixed_or_noisy(bottleneck, embedding_norm, embedding_noise, learned_noise)
     layers = {
         "C1": nn.Sequential(nn.Conv2d(channels, c1, k1), nn.ReLU()),
         "M2": nn.MaxPool2d(3, 2, ceil_mode=True),
@@ -70,7 +78,7 @@ def deepface(
         "L4": nn.Sequential(LocallyConnected2d(c3, l4, sides["C3"], k4), nn.ReLU()),
         "L5": nn.Sequential(LocallyConnected2d(l4, l5, sides["L4"], k5, stride=2), nn.ReLU()),
         "L6": nn.Sequential(LocallyConnected2d(l5, l6, sides["L5"], k6), nn.ReLU()),
-        "F7": nn.Sequential(nn.Flatten(), nn.Linear(width, bottleneck), nn.ReLU()),
+        "F7": nn.Sequential(nn.Flatten(), nn.Linear(width, bottleneck), nn.ReLU(), *after),
         "F8": nn.Sequential(nn.Dropout(dropout), scores),
     }
     backbone = Backbone(layers, embedding=embedding, classifier="F8")

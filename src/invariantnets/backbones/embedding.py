@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -61,3 +63,46 @@ class GaussianNoise(nn.Module):
     def extra_repr(self) -> str:
         """The standard deviation."""
         return f"{self.sigma}"
+
+
+class LearnedNoise(nn.Module):
+    """Gaussian noise in training whose σ is learned, for each component by itself.
+
+    Left alone, the network learns to do without noise. The constraint `Bottleneck` makes it pay for what gets
+    through (the variational information bottleneck of Alemi et al. 2017).
+
+    Args:
+        width: number of components.
+        sigma: where each standard deviation starts.
+
+    Raises:
+        InvariantNetsError: σ is not positive.
+    """
+
+    def __init__(self, width: int, sigma: float):
+        super().__init__()
+        if sigma <= 0:
+            raise InvariantNetsError(f"sigma={sigma}: a standard deviation that is learned must start above 0")
+        self.log_sigma = nn.Parameter(torch.full((width,), math.log(sigma)))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``(N, width)`` → the same."""
+        return input + self.log_sigma.exp() * torch.randn_like(input) if self.training else input
+
+
+def fixed_or_noisy(width: int, norm: float | None, noise: float, learned: bool) -> list[nn.Module]:
+    """What follows an embedding: nothing, a fixed length, noise, or noise after a fixed length.
+
+    Args:
+        width: of the embedding.
+        norm: the length; None leaves it.
+        noise: σ per component; 0 for none.
+        learned: whether σ is where the noise starts, and not what it stays.
+
+    Raises:
+        InvariantNetsError: a length that is not positive, or a σ that cannot be.
+    """
+    after: list[nn.Module] = [] if norm is None else [FixedNorm(norm)]
+    if learned:
+        return [*after, LearnedNoise(width, noise)]
+    return [*after, GaussianNoise(noise)] if noise else after

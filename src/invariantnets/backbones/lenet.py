@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from invariantnets.backbones.backbone import Backbone
-from invariantnets.backbones.embedding import FixedNorm, GaussianNoise
+from invariantnets.backbones.embedding import fixed_or_noisy
 from invariantnets.errors import InvariantNetsError
 
 
@@ -19,6 +19,7 @@ def lenet(
     embedding: str = "ip1",
     embedding_norm: float | None = None,
     embedding_noise: float = 0.0,
+    learned_noise: bool = False,
     conv2_relu: bool = False,
 ) -> Backbone:
     """conv1 20@5×5, pool1, conv2 50@5×5, pool2, ip1 with ReLU, ip2. Pixels are divided by 256.
@@ -32,6 +33,7 @@ def lenet(
         embedding: the layer that is probed.
         embedding_norm: Euclidean length that ip1 is scaled to after its ReLU; None leaves it.
         embedding_noise: σ of the Gaussian noise that each component of ip1 gets in training, after the scaling.
+        learned_noise: whether that is only where σ starts, see `LearnedNoise`.
         conv2_relu: whether a ReLU follows pool2 (and belongs to it); Caffe has none.
 
     Raises:
@@ -47,10 +49,7 @@ def lenet(
             f"images of {tuple(image_shape)} leave no pixel after pool2: LeNet needs at least 16×16"
         )
     ip1: list[nn.Module] = [nn.Flatten(), nn.Linear(50 * height * width, embedding_dim), nn.ReLU()]
-    if embedding_norm is not None:
-        ip1.append(FixedNorm(embedding_norm))
-    if embedding_noise:
-        ip1.append(GaussianNoise(embedding_noise))
+    ip1 += fixed_or_noisy(embedding_dim, embedding_norm, embedding_noise, learned_noise)
     layers = {
         "conv1": nn.Conv2d(channels, 20, 5),
         "pool1": nn.MaxPool2d(2),

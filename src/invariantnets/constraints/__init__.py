@@ -1,6 +1,7 @@
 """Terms of the objective, one file each."""
 
 from invariantnets.constraints.adversary import Adversary
+from invariantnets.constraints.bottleneck import Bottleneck
 from invariantnets.constraints.centre import Centre
 from invariantnets.constraints.constraint import Constraint
 from invariantnets.constraints.coral import Coral
@@ -15,6 +16,7 @@ from invariantnets.constraints.vicreg import VicReg
 
 __all__ = [
     "Adversary",
+    "Bottleneck",
     "Centre",
     "Constraint",
     "Coral",

@@ -46,6 +46,9 @@ class Constraint(nn.Module):
         value: Tensor = self.weight_at(step) * self(layers, batch)
         return value
 
+    def bind(self, backbone: Backbone) -> None:
+        """Called once, with the network, for a constraint that needs to know more of it than activations."""
+
     def connect(self, spec: DataSpec) -> None:
         """Called before training and resuming, with what the data promise."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,6 +33,7 @@ class Softmax(Constraint):
     def forward(self, layers: dict[str, Tensor], batch: Batch) -> Tensor:
         """Scalar, in nats. ``layers[layer]`` is ``(B, V, num_classes)``."""
         scores = layers[self.layers[0]]
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         if self.training:
             return F.cross_entropy(scores[:, 0], batch.label)
         return F.cross_entropy(scores.flatten(0, 1), batch.label.repeat_interleave(scores.shape[1]))

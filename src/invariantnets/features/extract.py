@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from invariantnets.data import Bank, BankedImages
-from invariantnets.data.batch import SPLITS, torch_rng
+from invariantnets.data import Bank, BankedImages, Batch
+from invariantnets.data.batch import SPLITS, numpy_rng, torch_rng
+from invariantnets.data.sampling import Request
 from invariantnets.features.table import FeatureTable
 from invariantnets.module import InvariantNet
+
+BATCH_IMAGES = 128
 
 
 @torch.inference_mode()
@@ -23,6 +25,7 @@ def extract(
     *,
     device: str | torch.device = "cpu",
     max_width: int = 1024,
+    train_images: int | None = None,
 ) -> FeatureTable:
     """Features of every image of every split, in order, from one pass over the data.
 
@@ -37,6 +40,7 @@ def extract(
         layers: names of layers.
         device: where to run.
         max_width: widest of the other layers that is kept as it is.
+        train_images: no more than so many of split train, drawn at random but the same for every network; None: all.
 
     Returns:
         A table whose ``source`` is the image that a row is a variant of. Its classes count everybody in
@@ -52,7 +56,8 @@ def extract(
     wide = {name: width for name, width in widths.items() if width > max_width and name != backbone.embedding}
     projections = {name: _projection(width, max_width).to(device) for name, width in wide.items()}
     banks = {split: data.bank(split) for split in SPLITS}
-    sizes = {split: len(bank) * bank.variants for split, bank in banks.items()}
+    chosen = {split: _choose(len(bank), train_images if split == "train" else None) for split, bank in banks.items()}
+    sizes = {split: len(chosen[split]) * bank.variants for split, bank in banks.items()}
     rows = sum(sizes.values())
     kept = {name: max_width if name in wide else width for name, width in widths.items()}
     features = {name: np.empty((rows, width), np.float32) for name, width in kept.items()}
@@ -60,7 +65,7 @@ def extract(
     entropy = np.empty(rows, np.float32)
     nuisance = {n.name: np.empty(rows) for n in data.spec.nuisances}
     start = 0
-    for batch in itertools.chain.from_iterable(data.loader(split) for split in SPLITS):
+    for batch in (batch for split, bank in banks.items() for batch in _batches(bank, chosen[split])):
         found = {name: x.flatten(0, 1).flatten(1) for name, x in model.layers(batch.image.to(device), names).items()}
         here = slice(start, start + batch.index.numel())
         for name in layers:
@@ -86,15 +91,33 @@ def extract(
         num_classes=max(data.spec.num_classes, int(columns["label"].max(initial=-1)) + 1),
         prediction=columns["prediction"] if model.classifies else None,
         entropy=entropy if model.classifies else None,
-        name=_names(data, banks),
+        name=_names(data, banks, chosen),
         meta={"projected": wide},
     )
 
 
-def _names(data: BankedImages, banks: Mapping[str, Bank]) -> np.ndarray | None:
+def _choose(images: int, most: int | None) -> Tensor:
+    """Numbers of the images that are looked at, in order."""
+    if most is None or most >= images:
+        return torch.arange(images)
+    return torch.from_numpy(np.sort(numpy_rng(0, images).permutation(images)[:most]))
+
+
+def _batches(bank: Bank, images: Tensor) -> Iterator[Batch]:
+    """The images in all their variants."""
+    for image in images.split(BATCH_IMAGES):
+        variants = torch.arange(bank.variants).expand(len(image), -1)
+        yield bank[Request(image[:, None].expand(-1, bank.variants), variants)]
+
+
+def _names(data: BankedImages, banks: Mapping[str, Bank], chosen: Mapping[str, Tensor]) -> np.ndarray | None:
     """A name for each row; None unless the images of every split have names."""
     names = [data.names(split) for split in SPLITS]
-    known = [np.repeat(n, banks[s].variants) for n, s in zip(names, SPLITS, strict=True) if n is not None]
+    known = [
+        np.repeat(n[chosen[split].numpy()], banks[split].variants)
+        for split, n in zip(SPLITS, names, strict=True)
+        if n is not None
+    ]
     return np.concatenate(known) if len(known) == len(SPLITS) else None
 
 

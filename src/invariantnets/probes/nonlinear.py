@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,51 +90,53 @@ def knn_probes(problem: Problem, max_rows: int) -> list[Regression]:
 class _MLPFitter:
     """Networks on one sample: targets standardised going in, undone coming out."""
 
-    def __init__(self, problem: Problem, sample: Sample, epochs: int) -> None:
-        self.problem, self.sample, self.epochs = problem, sample, epochs
+    def __init__(self, problem: Problem, sample: Sample, epochs: int, widths: Sequence[int]) -> None:
+        self.problem, self.sample, self.epochs, self.widths = problem, sample, epochs, widths
 
     def _scale(self, columns: slice) -> np.ndarray:
         std = np.sqrt(self.problem.train_all.yy[columns] / self.problem.train_all.n)
         return np.where(std > 0, std, 1)
 
-    def fit(self, space: int, columns: slice) -> tuple[nn.Sequential, int]:
+    def fit(self, space: int, width: int, columns: slice) -> tuple[nn.Sequential, int]:
         mean, scale = self.problem.mean(columns), self._scale(columns)
         y_fit, y_choice = (
             ((self.problem.y[split][rows][:, columns] - mean) / scale).astype(np.float32)
             for split, rows in (("train", self.sample.fit), ("val", self.sample.choice))
         )
-        generator = torch_rng(self.problem.seed, 3, space, columns.start)
+        generator = torch_rng(self.problem.seed, 3, space, columns.start, width)
         train, val = (self.sample.x_fit[space], y_fit), (self.sample.x_choice[space], y_choice)
-        return fit_mlp(train, val, generator, self.epochs)
+        return fit_mlp(train, val, width, generator, self.epochs)
 
     def predict(self, model: nn.Sequential, x: np.ndarray, columns: slice) -> np.ndarray:
         return predict_mlp(model, x) * self._scale(columns) + self.problem.mean(columns)
 
     def probe(self, target: Target) -> Regression:
-        sample, options = self.sample, range(len(self.sample.spaces))
-        models = [self.fit(s, target.true) for s in options]
-        predicted = [self.predict(models[s][0], sample.x_choice[s], target.true) for s in options]
-        scores = [self.problem.validation_r2(p, target, sample.choice) for p in predicted]
-        best = int(np.argmax(scores))
-        (model, epoch), (control, _) = models[best], self.fit(best, target.control)
-        x_test = sample.spaces[best].transform(self.problem.x["test"])
+        sample, scores, models = self.sample, {}, {}
+        for space, width in itertools.product(range(len(sample.spaces)), self.widths):
+            models[space, width] = model, _ = self.fit(space, width, target.true)
+            predicted = self.predict(model, sample.x_choice[space], target.true)
+            scores[space, width] = self.problem.validation_r2(predicted, target, sample.choice)
+        space, width = best = max(scores, key=scores.__getitem__)
+        (model, epoch), (control, _) = models[best], self.fit(space, width, target.control)
+        x_test = sample.spaces[space].transform(self.problem.x["test"])
         return Regression(
             "mlp",
             scores[best],
             self.predict(model, x_test, target.true),
             self.predict(control, x_test, target.control),
             len(sample.fit),
-            f"epoch {epoch} of {self.epochs}, {sample.note(best)}",
+            f"2 hidden layers of {width}, epoch {epoch} of {self.epochs}, {sample.note(space)}",
         )
 
 
-def mlp_probes(problem: Problem, max_rows: int, epochs: int) -> list[Regression]:
-    """A small network for each nuisance; the space and the epoch are chosen on validation.
+def mlp_probes(problem: Problem, max_rows: int, epochs: int, widths: Sequence[int]) -> list[Regression]:
+    """A small network for each nuisance; its width, the space and the epoch are chosen on validation.
 
     Args:
         problem: the layer.
         max_rows: training rows, drawn by source.
-        epochs: at most so many.
+        epochs: of its one cycle.
+        widths: of the hidden layers, to choose from.
     """
-    fitter = _MLPFitter(problem, draw_sample(problem, max_rows, numpy_rng(problem.seed, 3)), epochs)
+    fitter = _MLPFitter(problem, draw_sample(problem, max_rows, numpy_rng(problem.seed, 3)), epochs, widths)
     return [fitter.probe(target) for target in problem.targets]

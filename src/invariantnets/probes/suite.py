@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -111,7 +111,8 @@ def run_probes(
     bootstrap: int = 1000,
     knn_rows: int = 10_000,
     mlp_rows: int = 50_000,
-    mlp_epochs: int = 20,
+    mlp_epochs: int = 10,
+    mlp_widths: Sequence[int] = (64, 512),
     progress: Callable[[str], None] | None = None,
 ) -> list[Result]:
     """Measure what a layer knows of the class and of every nuisance.
@@ -130,7 +131,8 @@ def run_probes(
         bootstrap: replicates of the 95 % intervals, which resample sources.
         knn_rows: training rows that kNN searches.
         mlp_rows: training rows of the MLP.
-        mlp_epochs: at most so many epochs.
+        mlp_epochs: of its one cycle.
+        mlp_widths: of its hidden layers, to choose from.
         progress: is told the name of each step before it starts.
 
     Raises:
@@ -152,7 +154,7 @@ def run_probes(
     step("nearest neighbours")
     knn = knn_probes(problem, knn_rows) if problem.targets else []
     step("multi-layer perceptron")
-    mlp = mlp_probes(problem, mlp_rows, mlp_epochs) if problem.targets else []
+    mlp = mlp_probes(problem, mlp_rows, mlp_epochs, mlp_widths) if problem.targets else []
     step("intervals")
     test = problem.parts["test"]
     # Pictures of one person are not independent; where people were seen in training, new pictures are what is new.

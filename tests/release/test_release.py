@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from invariantnets.data.batch import Nuisance
+from invariantnets.errors import InvariantNetsError
+from invariantnets.features.table import FeatureTable
+from invariantnets.probes.suite import run_probes
+from invariantnets.release import leace, quantise
+
+ANGLES = np.array([-30.0, 0.0, 30.0])
+
+
+def make_table(sources: int = 300, seed: int = 0) -> FeatureTable:
+    """Four classes in twelve correlated features, one dead and one a copy, the angle and the light in all of them."""
+    rng = np.random.default_rng(seed)
+    label, angle = np.repeat(np.arange(sources) % 4, 3), np.tile(ANGLES, sources)
+    light = rng.integers(3, size=3 * sources)
+    known = np.stack([angle / 30, light == 1, light == 2], 1)
+    x = rng.normal(size=(4, 10))[label] + known @ rng.normal(size=(3, 10))
+    x = (x + rng.normal(size=x.shape)) @ rng.normal(size=(10, 10)) + 3
+    split = np.repeat(["train", "val", "test"], [sources, sources, sources])
+    return FeatureTable(
+        features={"ip1": np.concatenate([x, np.ones((len(x), 1)), x[:, :1]], 1).astype(np.float32)},
+        label=label,
+        split=split,
+        source=np.repeat(np.arange(sources), 3),
+        nuisance={"angle": angle, "light": light.astype(float)},
+        nuisances=(Nuisance("angle"), Nuisance("light", "categorical", categories=("a", "b", "c"))),
+        num_classes=4,
+        prediction=label,
+        entropy=np.zeros(len(label), np.float32),
+    )
+
+
+def targets(table: FeatureTable, *names: str) -> np.ndarray:
+    return np.concatenate([n.encode(table.nuisance[n.name]) for n in table.nuisances if n.name in names], 1)
+
+
+def slow_leace(x: np.ndarray, z: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Belrose et al. (2023), theorem 4.3, as it stands: x - W⁺ P W (x - x̄)."""
+    covariance, cross = np.cov(x.T, bias=True), (x - x.mean(0)).T @ (z - z.mean(0)) / len(x)
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > 1e-9 * values.max()
+    root = vectors[:, kept] * np.sqrt(values[kept])
+    w = (vectors[:, kept] / np.sqrt(values[kept])) @ vectors[:, kept].T
+    projection = (w @ cross) @ np.linalg.pinv(w @ cross, rcond=1e-6)
+    return new - (new - x.mean(0)) @ (root @ vectors[:, kept].T @ projection @ w).T
+
+
+@pytest.mark.parametrize("names", [("angle",), ("light",), ("angle", "light")])
+def test_leace_is_the_theorems(names: tuple[str, ...]) -> None:
+    table = make_table()
+    x = table.features["ip1"].astype(np.float64)
+    train = table.split == "train"
+    found = leace(table, "ip1", names).features["ip1"]
+    expected = slow_leace(x[train], targets(table, *names)[train], x)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_after_leace_no_linear_reader_is_better_than_the_mean() -> None:
+    table = make_table()
+    erased = leace(table, "ip1")
+    before, after = (t.part("train") for t in (table, erased))
+    for name in ("angle", "light"):
+        scores = [LinearRegression().fit(t.features["ip1"], targets(t, name)).score for t in (before, after)]
+        r2 = [s(t.features["ip1"], targets(t, name)) for s, t in zip(scores, (before, after), strict=True)]
+        assert r2[0] > 0.2 and abs(r2[1]) < 1e-5
+    again = leace(erased, "ip1").features["ip1"]
+    np.testing.assert_allclose(again, erased.features["ip1"], atol=1e-3)
+
+
+def test_leace_leaves_the_class_and_what_it_was_not_told() -> None:
+    table = make_table()
+    results = {
+        name: {
+            (r.target, r.probe): r.value
+            for r in run_probes(t, "ip1", bootstrap=20, mlp_epochs=2)
+            if r.metric in ("accuracy", "r2") and not r.where
+        }
+        for name, t in (("before", table), ("after", leace(table, "ip1", ["angle"])))
+    }
+    assert results["before"]["angle", "ridge"] > 0.5 and results["after"]["angle", "ridge"] < 0.02
+    for kept in (("label", "mav"), ("light", "ridge")):
+        assert results["after"][kept] > results["before"][kept] - 0.05
+    assert ("label", "softmax") in results["before"] and ("label", "softmax") not in results["after"]
+
+
+def test_only_training_rows_are_looked_at() -> None:
+    table = make_table()
+    train = table.split == "train"
+    changed = replace(table, features={"ip1": np.where(train[:, None], table.features["ip1"], 99).astype(np.float32)})
+    for release in (leace, quantise):
+        first, second = (release(t, "ip1").features["ip1"][train] for t in (table, changed))
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("levels", [2, 3, 16])
+def test_quantised_features_have_so_many_levels_and_are_the_nearest(levels: int) -> None:
+    table = make_table()
+    x, found = table.features["ip1"], quantise(table, "ip1", levels).features["ip1"]
+    train = x[table.split == "train"]
+    for column in range(x.shape[1]):
+        grid = np.linspace(train[:, column].min(), train[:, column].max(), levels)
+        assert np.isin(found[:, column].round(3), grid.round(3).astype(np.float32)).all()
+        nearest = np.abs(x[:, column, None] - grid).min(1)
+        np.testing.assert_allclose(np.abs(x[:, column] - found[:, column]), nearest, atol=1e-3)
+
+
+def test_the_record_says_what_was_done() -> None:
+    table = make_table()
+    assert leace(table, "ip1").meta == {"released": "leace of angle, light"}
+    quantised = quantise(table, "ip1", 4)
+    assert quantised.meta == {"released": "quantised to 4 levels"} and quantised.features["ip1"].dtype == np.float32
+    assert quantised.prediction is None and quantised.entropy is None and table.prediction is not None
+
+
+def test_what_cannot_be_released() -> None:
+    table = make_table()
+    with pytest.raises(InvariantNetsError, match="there is no nuisance 'yaw'; choose from angle, light"):
+        leace(table, "ip1", ["yaw"])
+    with pytest.raises(InvariantNetsError, match="the table has no nuisance to erase"):
+        leace(replace(table, nuisances=()), "ip1")
+    with pytest.raises(InvariantNetsError, match=r"release\.levels=1: there must be two"):
+        quantise(table, "ip1", 1)
