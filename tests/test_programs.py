@@ -85,14 +85,15 @@ def test_the_comparison_of_methods_ends_with_a_report(tmp_path: Path) -> None:
     """Each kind of job: a network that is trained first, an adversary, learned noise, a release after training."""
     methods = ("mu", "adversary_1.0", "bottleneck", "leace")
     run("train.py", "experiment=forget", *SMALL, "data=rotated_digits", "trainer.max_epochs=1", "data.batch_size=32",
-        f"method={','.join(methods)}", "seed=0", "hydra.launcher.n_jobs=1", "hydra.sweep.dir=sweep", cwd=tmp_path)  # fmt: skip
+        "recipes.init_from.data.epoch_batches=10", f"method={','.join(methods)}", "seed=0",
+        "hydra.launcher.n_jobs=1", "hydra.sweep.dir=sweep", cwd=tmp_path)  # fmt: skip
     for job, method in enumerate(("mu", "adversary 1.0", "bottleneck 0.01", "leace")):
         folder = tmp_path / "sweep" / str(job)
         assert json.loads((folder / "provenance.json").read_text())["config"]["method"] == method
         results = read_jsonl(folder / "results.jsonl")
         assert all(r.value is not None for r in results if r.probe == "mav")
         assert ("softmax" in {r.probe for r in results}) == (method not in ("mu", "leace"))
-    assert (tmp_path / "sweep" / "teacher_seed=0" / "checkpoints" / "best.ckpt").is_file()
+    assert (tmp_path / "sweep" / "initial_seed=0" / "checkpoints" / "best.ckpt").is_file()
 
 
 def test_a_sweep_of_several_processes_is_refused(tmp_path: Path) -> None:

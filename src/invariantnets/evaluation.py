@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -107,9 +107,16 @@ def from_checkpoint(cfg: DictConfig, path: Path, other: tuple[str, DictConfig] |
     device = cfg.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    known_classes = own.get("classes") == config["data"].get("classes")
+
+    def table(layer: str) -> FeatureTable:
+        found = extract(model, data, [layer], device=device, train_images=cfg.probe_images)
+        # To images of new classes the network's own answers are those of the old ones.
+        return found if known_classes else replace(found, prediction=None, entropy=None)
+
     return Subject(
-        table=lambda layer: extract(model, data, [layer], device=device, train_images=cfg.probe_images),
-        available=model.backbone.layer_names,
+        table=table,
+        available=[name for name in model.backbone.layer_names if name != "noise"],  # there is none in evaluation
         embedding=model.backbone.embedding,
         model=config["choices"]["model"],
         data=name,

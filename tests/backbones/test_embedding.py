@@ -75,9 +75,12 @@ def test_lenets_embedding_is_scaled_and_then_noisy() -> None:
     expected = 8 * expected / expected.norm(dim=1, keepdim=True)
     net = made(embedding_norm=8.0, embedding_noise=0.5)
     torch.testing.assert_close(net.eval().features(images(), ["ip1"])["ip1"], expected)
-    noise = net.train().features(images(), ["ip1"])["ip1"] - expected
+    found = net.train().features(images(), ["ip1", "noise"])
+    torch.testing.assert_close(found["ip1"], expected)
+    noise = found["noise"] - expected
     assert noise.std().item() == pytest.approx(0.5, rel=0.1)
-    found = net.eval().features(images(), ["ip1", "ip2"])
+    found = net.eval().features(images(), ["ip1", "noise", "ip2"])
+    assert torch.equal(found["ip1"], found["noise"])
     torch.testing.assert_close(found["ip2"], plain.layers["ip2"](expected))
 
 
@@ -95,6 +98,6 @@ def test_faces_can_be_embedded_so_too() -> None:
     net = deepface(shape, 5, (4, 4, 4, 4, 4), kernels, 20, embedding_norm=8.0, embedding_noise=0.5, learned_noise=True)
     x = torch.randint(256, (6, *shape), dtype=torch.uint8)
     assert net.eval()(x).isfinite().all()
-    lengths = net.features(x, ["F7"])["F7"].norm(dim=1)
-    assert lengths.tolist() == pytest.approx([8.0] * 6, rel=1e-4)
-    assert not torch.equal(net.train().features(x, ["F7"])["F7"], net.features(x, ["F7"])["F7"])
+    found = net.train().features(x, ["F7", "noise"])
+    assert found["F7"].norm(dim=1).tolist() == pytest.approx([8.0] * 6, rel=1e-4)
+    assert (found["noise"] - found["F7"]).std().item() == pytest.approx(0.5, rel=0.2)

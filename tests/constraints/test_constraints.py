@@ -25,7 +25,7 @@ from slow_references import (
 from torch import Tensor
 
 from invariantnets import constraints
-from invariantnets.backbones import Backbone, lenet
+from invariantnets.backbones import Backbone, LearnedNoise, lenet
 from invariantnets.constraints import (
     Adversary,
     Bottleneck,
@@ -85,9 +85,9 @@ def adversary(nuisance: Nuisance, weight: float = 1.0) -> Adversary:
 
 
 def bottleneck(conditional: bool, weight: float = 1.0) -> Bottleneck:
-    """Bound to a network whose noise on ip1 has σ 0.5."""
+    """Bound to a network whose noise has σ 0.5."""
     term = Bottleneck("ip1", conditional, weight)
-    term.bind(lenet((1, 16, 16), CLASSES, WIDTH, embedding_noise=0.5, learned_noise=True))
+    term.bind(Backbone({"ip1": LearnedNoise(WIDTH, 0.5)}, "ip1", "ip1"))
     return term
 
 

@@ -10,7 +10,18 @@ import torch
 from torch import Tensor
 
 from invariantnets.backbones import Backbone, LearnedNoise, lenet
-from invariantnets.constraints import Adversary, Bottleneck, Centre, Constraint, Coral, Hsic, Mmd, Softmax, SupCon, VicReg
+from invariantnets.constraints import (
+    Adversary,
+    Bottleneck,
+    Centre,
+    Constraint,
+    Coral,
+    Hsic,
+    Mmd,
+    Softmax,
+    SupCon,
+    VicReg,
+)
 from invariantnets.constraints.nuisance import encode, quantile_groups
 from invariantnets.data import Batch, DataSpec, Nuisance
 from invariantnets.errors import InvariantNetsError
@@ -279,6 +290,6 @@ def test_no_bottleneck_is_passed_by_shrinking_and_more_noise_costs_less() -> Non
 
 
 def test_a_bottleneck_needs_noise_that_is_learned() -> None:
-    for net, layer in ((lenet(embedding_noise=0.5), "ip1"), (lenet(), "input")):
+    for net, layer in ((lenet(embedding_noise=0.5), "noise"), (lenet(), "input")):
         with pytest.raises(InvariantNetsError, match=f"Bottleneck: {layer} has no noise that is learned: set model"):
             Bottleneck(layer).bind(net)

@@ -174,3 +174,29 @@ def test_the_checksum_sees_every_part() -> None:
         Images(images.image, images.label, split).checksum(),
     }
     assert len(sums) == 4
+
+
+def test_some_classes_are_kept_and_numbered_anew() -> None:
+    every, data = few(), make(classes=[7, 3], num_classes=2)
+    for split in ("train", "val", "test"):
+        bank, kept = data.bank(split), [every.label[every.split == split] == digit for digit in (7, 3)]
+        assert bank.label.bincount().tolist() == [int(rows.sum()) for rows in kept]
+        upright = every.image[every.split == split][kept[0]]
+        assert torch.equal(bank.image[bank.label == 0][:, ANGLES.index(0.0)], upright)
+    with pytest.raises(InvariantNetsError, match=r"data\.classes: the source has no class 12; it has"):
+        make(classes=[12]).setup()
+
+
+@pytest.mark.parametrize("wanted", [1, 20, 1000])
+def test_fewer_training_images_and_the_same_others(wanted: int) -> None:
+    whole, data, other = make(), make(train_images=wanted), make(train_images=wanted, seed=1)
+    whole.setup()
+    for split in ("val", "test"):
+        assert torch.equal(data.bank(split).image, whole.bank(split).image)
+    images = data.bank("train").image
+    assert len(images) == min(wanted, len(whole.bank("train")))
+    known = {bytes(x.numpy()) for x in whole.bank("train").image}
+    assert {bytes(x.numpy()) for x in images} <= known
+    assert torch.equal(images, make(train_images=wanted).bank("train").image)
+    if wanted == 20:
+        assert not torch.equal(images, other.bank("train").image)

@@ -92,6 +92,17 @@ def test_a_network_that_does_not_classify_predicts_nothing(data: RotatedImages) 
     assert extract(make_model(classifies=False), data, ["ip1"]).prediction is None
 
 
+def test_fewer_training_images_are_the_same_for_every_network(data: RotatedImages) -> None:
+    whole, table = (extract(make_model(), data, ["ip1"], train_images=most) for most in (None, 9))
+    sizes = {split: (table.split == split).sum() // len(ANGLES) for split in ("train", "val", "test")}
+    assert sizes == {"train": 9, "val": (few().split == "val").sum(), "test": (few().split == "test").sum()}
+    kept = np.isin(whole.source, table.source)
+    assert kept.sum() == len(table) and (table.source == whole.source[kept]).all()
+    assert table.features["ip1"] == pytest.approx(whole.features["ip1"][kept], abs=1e-5)
+    again = extract(make_model(), data, ["ip1"], train_images=9)
+    assert np.array_equal(again.source, table.source)
+
+
 def test_unknown_layers_are_refused(data: RotatedImages) -> None:
     with pytest.raises(InvariantNetsError, match="no layer 'fc7'"):
         extract(make_model(), data, ["fc7"])

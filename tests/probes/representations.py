@@ -44,7 +44,7 @@ def hidden(label: np.ndarray, angle: np.ndarray, rng: np.random.Generator) -> np
 
 
 def collapsed(label: np.ndarray, angle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Classes at scale 1, the angle hidden at a thousandth, and features that are dead but for a few rows in a thousand.
+    """Classes at scale 1, the angle hidden at a thousandth, and features that are dead but for one row in 300.
 
     Such a feature is tiny where it was fitted and far out elsewhere.
     """

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from invariantnets.backbones.backbone import Backbone
-from invariantnets.backbones.embedding import fixed_or_noisy
+from invariantnets.backbones.embedding import FixedNorm, noise_layer
 from invariantnets.backbones.locally_connected import LocallyConnected2d
 from invariantnets.errors import InvariantNetsError
 
@@ -42,7 +42,7 @@ def deepface(
         dropout: share of F7 that F8 does not see in training.
         embedding: the layer that is probed.
         embedding_norm: Euclidean length that F7 is scaled to after its ReLU; None leaves it.
-        embedding_noise: σ of the Gaussian noise that each component of F7 gets in training, after the scaling.
+        embedding_noise: σ per component of the Gaussian noise that F8 sees in training: the layer ``noise``.
         learned_noise: whether that is only where σ starts, see `LearnedNoise`.
 
     Raises:
@@ -70,7 +70,7 @@ def deepface(
     if not 0 <= dropout < 1:
         raise InvariantNetsError(f"dropout={dropout}: choose a share of at least 0 and less than 1")
     scores = nn.Linear(bottleneck, num_classes)
-    after = fixed_or_noisy(bottleneck, embedding_norm, embedding_noise, learned_noise)
+    length = [] if embedding_norm is None else [FixedNorm(embedding_norm)]
     layers = {
         "C1": nn.Sequential(nn.Conv2d(channels, c1, k1), nn.ReLU()),
         "M2": nn.MaxPool2d(3, 2, ceil_mode=True),
@@ -78,7 +78,8 @@ def deepface(
         "L4": nn.Sequential(LocallyConnected2d(c3, l4, sides["C3"], k4), nn.ReLU()),
         "L5": nn.Sequential(LocallyConnected2d(l4, l5, sides["L4"], k5, stride=2), nn.ReLU()),
         "L6": nn.Sequential(LocallyConnected2d(l5, l6, sides["L5"], k6), nn.ReLU()),
-        "F7": nn.Sequential(nn.Flatten(), nn.Linear(width, bottleneck), nn.ReLU(), *after),
+        "F7": nn.Sequential(nn.Flatten(), nn.Linear(width, bottleneck), nn.ReLU(), *length),
+        **noise_layer(bottleneck, embedding_noise, learned_noise),
         "F8": nn.Sequential(nn.Dropout(dropout), scores),
     }
     backbone = Backbone(layers, embedding=embedding, classifier="F8")

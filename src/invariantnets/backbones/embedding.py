@@ -90,19 +90,19 @@ class LearnedNoise(nn.Module):
         return input + self.log_sigma.exp() * torch.randn_like(input) if self.training else input
 
 
-def fixed_or_noisy(width: int, norm: float | None, noise: float, learned: bool) -> list[nn.Module]:
-    """What follows an embedding: nothing, a fixed length, noise, or noise after a fixed length.
+def noise_layer(width: int, sigma: float, learned: bool) -> dict[str, nn.Module]:
+    """The layer ``noise``, which follows an embedding; nothing for σ 0, unless it is learned.
+
+    A layer of its own, so that a constraint can be put on the features or on what is left of them.
 
     Args:
         width: of the embedding.
-        norm: the length; None leaves it.
-        noise: σ per component; 0 for none.
-        learned: whether σ is where the noise starts, and not what it stays.
+        sigma: per component.
+        learned: whether that is only where it starts.
 
     Raises:
-        InvariantNetsError: a length that is not positive, or a σ that cannot be.
+        InvariantNetsError: a σ that cannot be.
     """
-    after: list[nn.Module] = [] if norm is None else [FixedNorm(norm)]
     if learned:
-        return [*after, LearnedNoise(width, noise)]
-    return [*after, GaussianNoise(noise)] if noise else after
+        return {"noise": LearnedNoise(width, sigma)}
+    return {"noise": GaussianNoise(sigma)} if sigma else {}

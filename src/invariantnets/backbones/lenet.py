@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from invariantnets.backbones.backbone import Backbone
-from invariantnets.backbones.embedding import fixed_or_noisy
+from invariantnets.backbones.embedding import FixedNorm, noise_layer
 from invariantnets.errors import InvariantNetsError
 
 
@@ -32,7 +32,7 @@ def lenet(
         embedding_dim: width of ip1.
         embedding: the layer that is probed.
         embedding_norm: Euclidean length that ip1 is scaled to after its ReLU; None leaves it.
-        embedding_noise: σ of the Gaussian noise that each component of ip1 gets in training, after the scaling.
+        embedding_noise: σ per component of the Gaussian noise that ip2 sees in training: the layer ``noise``.
         learned_noise: whether that is only where σ starts, see `LearnedNoise`.
         conv2_relu: whether a ReLU follows pool2 (and belongs to it); Caffe has none.
 
@@ -49,13 +49,15 @@ def lenet(
             f"images of {tuple(image_shape)} leave no pixel after pool2: LeNet needs at least 16×16"
         )
     ip1: list[nn.Module] = [nn.Flatten(), nn.Linear(50 * height * width, embedding_dim), nn.ReLU()]
-    ip1 += fixed_or_noisy(embedding_dim, embedding_norm, embedding_noise, learned_noise)
+    if embedding_norm is not None:
+        ip1.append(FixedNorm(embedding_norm))
     layers = {
         "conv1": nn.Conv2d(channels, 20, 5),
         "pool1": nn.MaxPool2d(2),
         "conv2": nn.Conv2d(20, 50, 5),
         "pool2": nn.Sequential(nn.MaxPool2d(2), nn.ReLU()) if conv2_relu else nn.MaxPool2d(2),
         "ip1": nn.Sequential(*ip1),
+        **noise_layer(embedding_dim, embedding_noise, learned_noise),
         "ip2": nn.Linear(embedding_dim, num_classes),
     }
     backbone = Backbone(layers, embedding=embedding, classifier="ip2")

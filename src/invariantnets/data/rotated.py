@@ -74,7 +74,8 @@ class RotatedImages(BankedImages):
         label = images.label.numpy()
         if self.classes is not None:
             if lacking := sorted(set(self.classes) - set(label.tolist())):
-                raise InvariantNetsError(f"data.classes: the source has no class {lacking[0]}; it has {np.unique(label)}")
+                known = ", ".join(map(str, np.unique(label)))
+                raise InvariantNetsError(f"data.classes: the source has no class {lacking[0]}; it has {known}")
             rows = np.flatnonzero(np.isin(label, self.classes))
             number = {old: new for new, old in enumerate(self.classes)}
             label = np.array([number[old] for old in label[rows].tolist()])

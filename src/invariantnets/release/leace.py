@@ -52,7 +52,7 @@ def leace(table: FeatureTable, layer: str, nuisances: Sequence[str] | None = Non
     names = list(known if nuisances is None else nuisances)
     for name in names:
         if name not in known:
-            raise InvariantNetsError(f"release.nuisances: there is no nuisance {name!r}; choose from {', '.join(known)}")
+            raise InvariantNetsError(f"release.nuisances: there is no {name!r}; choose from {', '.join(known)}")
     if not names:
         raise InvariantNetsError("release=leace: the table has no nuisance to erase")
     part = table.part("train")
