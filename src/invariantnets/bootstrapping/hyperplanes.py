@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,21 +57,30 @@ def write_hyperplanes(
         raise InvariantNetsError(f"pool: its features have width {width}, the negatives {negatives.x.shape[1] - 1}")
     if min_images < 1:
         raise InvariantNetsError(f"min_images={min_images}: an identity needs at least 1 image")
-    # Copies of the padded images, and scores of the negatives with what is derived from them.
-    row_bytes, identity_bytes = 3 * 4 * (width + 1), 8 * 4 * len(negatives.owner)
 
     def make(done: int) -> Iterator[np.ndarray]:
-        for block in pool.blocks(done, memory, row_bytes, identity_bytes):
+        for block in blocks(pool, negatives, memory, done):
             yield _normals(pool, block, negatives, method, min_images)
             progress(block.stop)
 
-    key = {
+    return write_rows(path, (len(pool), width), dtype, identify(pool, negatives, method, min_images), make)
+
+
+def blocks(pool: Pool, negatives: Negatives, memory: int, start: int = 0) -> Iterator[slice]:
+    """Identities that are computed together: as many as fit into so many bytes."""
+    # Copies of the padded images, and scores of the negatives with what is derived from them.
+    row_bytes, identity_bytes = 3 * 4 * negatives.x.shape[1], 8 * 4 * len(negatives.owner)
+    return pool.blocks(start, memory, row_bytes, identity_bytes)
+
+
+def identify(pool: Pool, negatives: Negatives, method: Svm | ClosedForm, min_images: int) -> dict[str, Any]:
+    """Plain JSON of all that determines the normals."""
+    return {
         "pool": pool.fingerprint(),
         "negatives": hashlib.sha256(negatives.x.cpu().numpy().data).hexdigest(),
         "method": {"name": type(method).__name__, **asdict(method)},
         "min_images": min_images,
     }
-    return write_rows(path, (len(pool), width), dtype, key, make)
 
 
 def _normals(pool: Pool, block: slice, negatives: Negatives, method: Svm | ClosedForm, min_images: int) -> np.ndarray:
