@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -100,7 +101,7 @@ def _part(folder: Path, population: Population, identities: int, start: int, sto
     """Hyperplanes and neighbours of some of the identities, and what they cost."""
     torch.set_num_threads(1)
     drawn = Drawn(population, identities)
-    pool = Pool(drawn, np.arange(0, len(drawn) + 1, IMAGES))  # type: ignore[arg-type]
+    pool = Pool(cast(np.ndarray, drawn), np.arange(0, len(drawn) + 1, IMAGES))
     negatives = draw_negatives(pool, NEGATIVES, numpy_rng(0))
     seen: list[int] = []
     with threadpool_limits(1):
