@@ -134,14 +134,16 @@ def _search(folder: Path, starts: list[int], seeds: np.ndarray) -> dict[str, flo
 def run(folder: Path, identities: int, population: Population, workers: int) -> dict[str, float]:
     """What hyperplanes and a search of ``SEEDS`` seeds cost, summed over the workers (of memory: the most of one)."""
     bounds = np.linspace(0, identities, workers + 1).astype(int).tolist()
-    # A fresh process for each task: its peak of memory is its own.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as processes:
+    # Fresh processes for each step: its peak of memory is its own.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context) as processes:
         tasks = [
             processes.submit(_part, folder, population, identities, start, stop)
             for start, stop in zip(bounds, bounds[1:], strict=False)
         ]
         done = [task.result() for task in tasks]
-        seeds = np.array(np.load(folder / "normals-0.npy", mmap_mode="r")[:SEEDS])
+    seeds = np.array(np.load(folder / "normals-0.npy", mmap_mode="r")[:SEEDS])
+    with ProcessPoolExecutor(1, context) as processes:
         found = processes.submit(_search, folder, bounds[:-1], seeds).result()
     combine: dict[str, Callable[..., float]] = {"wall": max, "peak MB": max}
     costs = {name: combine.get(name, sum)(part[name] for part in done) for name in done[0]}
