@@ -14,7 +14,7 @@ run: $(READY)  ## train PAIR-LeNet on the embedded digits, evaluate it, print th
 	$(BIN)/python train.py model=pair_lenet
 
 test: $(READY)  ## run the tests, but for those marked slow
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -10,6 +10,11 @@ from invariantnets.probes.result import Result
 ANGLES = (-45.0, -30.0, -15.0, 0.0, 15.0, 30.0, 45.0)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole programs first: they take longest, and workers that begin with them end together."""
+    items.sort(key=lambda item: "programs" not in item.path.stem and item.path.stem not in ("test_readme", "test_resume"))
+
+
 @pytest.fixture
 def make_results() -> Callable[..., list[Result]]:
     """What one run of ten classes measures, made up: every kind of result that figures and reports know."""

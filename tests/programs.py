@@ -30,6 +30,50 @@ FACES = (
     "protocols.pairs_per_fold=20",
     "protocols.bootstrap=20",
 )
+# A pool of people to choose from, and what is trained on them.
+POOL = (
+    "data.image_shape=[3,40,40]",
+    "data.pool.num_classes=30",
+    "data.pool.images_per_identity=5",
+    "data.pool.val_images=10",
+    "data.pool.ranges.dark_glasses=0",  # rare: the few validation pictures might have none
+    "data.pool.test_identities=40",
+    "data.pool.test_images=3",
+    "data.seeds=3",
+    "data.neighbours=5",
+    "data.negatives=60",
+    "protocols.pairs_per_fold=20",
+    "protocols.bootstrap=20",
+    "model.backbone.bottleneck=64",
+)
+# A job or three of each experiment.
+EXPERIMENTS = {
+    "rudd2016": ("data=rotated_digits", "model=lenet,pair_lenet", "seed=1"),
+    "taigman2015_bottleneck": (
+        *FACES,
+        "seed=1",
+        "model.backbone.bottleneck=32,8",
+        "recipes.init_from.trainer.max_epochs=2",
+    ),
+    "taigman2015_bootstrapping": (
+        *POOL,
+        "seed=1",
+        "recipes.features_from.model.backbone.bottleneck=32",
+        "recipes.features_from.trainer.max_epochs=2",
+        "recipes.features_from.data.num_classes=6",
+        "recipes.features_from.data.images_per_identity=10",
+        "recipes.features_from.data.val_images=10",
+        "recipes.features_from.data.test_identities=4",
+        "recipes.features_from.data.epoch_batches=10",
+    ),
+    "forget": (
+        "data=rotated_digits",
+        "data.batch_size=32",
+        "seed=0",
+        "recipes.init_from.data.epoch_batches=10",
+        "method=mu,adversary_1.0,bottleneck,leace",
+    ),
+}
 
 
 def environment(**extra: str) -> dict[str, str]:

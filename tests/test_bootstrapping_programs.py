@@ -13,24 +13,9 @@ import torch
 
 from grown import MODEL, checkpoint
 from invariantnets.probes.result import read_jsonl
-from programs import SMALL, run, start
+from programs import EXPERIMENTS, POOL, SMALL, run, start
 
-SIZE = "[3,40,40]"
-POOL = (
-    f"data.image_shape={SIZE}",
-    "data.pool.num_classes=30",
-    "data.pool.images_per_identity=5",
-    "data.pool.val_images=10",
-    "data.pool.ranges.dark_glasses=0",  # rare: the few validation pictures might have none
-    "data.pool.test_identities=40",
-    "data.pool.test_images=3",
-    "data.seeds=3",
-    "data.neighbours=5",
-    "data.negatives=60",
-    "protocols.pairs_per_fold=20",
-    "protocols.bootstrap=20",
-)
-GROW = (*SMALL, *POOL, "model=deepface_plus_mini", "data=bootstrap", "model.backbone.bottleneck=64")
+GROW = (*SMALL, *POOL, "model=deepface_plus_mini", "data=bootstrap")
 
 
 @pytest.fixture
@@ -114,16 +99,9 @@ def test_killed_while_it_trains_and_continued_equals_uninterrupted(tmp_path: Pat
 
 @pytest.mark.slow
 def test_the_comparison_ends_in_one_table(tmp_path: Path) -> None:
-    recipe = ("num_classes=6", "images_per_identity=10", "val_images=10", "test_identities=4", "epoch_batches=10")
-    few = (
-        "seed=1",
-        "model.backbone.bottleneck=64",
-        "recipes.features_from.model.backbone.bottleneck=32",
-        "recipes.features_from.trainer.max_epochs=2",
-        *(f"recipes.features_from.data.{word}" for word in recipe),
-    )
-    run("train.py", "experiment=taigman2015_bootstrapping", *SMALL, *POOL, *few, "hydra.sweep.dir=sweep", cwd=tmp_path,
-        INVARIANTNETS_CACHE=str(tmp_path / "cache"))  # fmt: skip
+    few = (*SMALL, *EXPERIMENTS["taigman2015_bootstrapping"], "hydra.sweep.dir=sweep")
+    cached = {"INVARIANTNETS_CACHE": str(tmp_path / "cache")}
+    run("train.py", "experiment=taigman2015_bootstrapping", *few, cwd=tmp_path, **cached)
     sizes = []
     for job in range(3):
         config = json.loads((tmp_path / "sweep" / str(job) / "provenance.json").read_text())["config"]

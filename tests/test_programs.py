@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from invariantnets.probes.result import read_jsonl
-from programs import SMALL, run
+from programs import EXPERIMENTS, SMALL, run
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +81,11 @@ def test_a_sweep_ends_with_one_report(tmp_path: Path) -> None:
     assert "n = 2 seeds" in (tmp_path / "sweep" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_comparison_of_methods_ends_with_a_report(tmp_path: Path) -> None:
     """Each kind of job: a network that is trained first, an adversary, learned noise, a release after training."""
-    methods = ("mu", "adversary_1.0", "bottleneck", "leace")
-    run("train.py", "experiment=forget", *SMALL, "data=rotated_digits", "trainer.max_epochs=1", "data.batch_size=32",
-        "recipes.init_from.data.epoch_batches=10", f"method={','.join(methods)}", "seed=0",
-        "hydra.launcher.n_jobs=1", "hydra.sweep.dir=sweep", cwd=tmp_path)  # fmt: skip
+    few = (*SMALL, *EXPERIMENTS["forget"], "trainer.max_epochs=1", "hydra.sweep.dir=sweep")
+    run("train.py", "experiment=forget", *few, cwd=tmp_path)
     for job, method in enumerate(("mu", "adversary 1.0", "bottleneck 0.01", "leace")):
         folder = tmp_path / "sweep" / str(job)
         assert json.loads((folder / "provenance.json").read_text())["config"]["method"] == method

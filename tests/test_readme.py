@@ -10,12 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from programs import FACES, ROOT, SMALL, run
+from programs import EXPERIMENTS, FACES, ROOT, SMALL, run
 
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
 PROGRAMS = [command.removeprefix("python ") for command in COMMANDS if command.startswith("python ")]
-SLOW = "experiment=taigman2015_bottleneck"  # three networks, one after the other
+SLOW = ("taigman2015_bottleneck", "taigman2015_bootstrapping", "forget")  # several networks, one after the other
+
+
+def experiment(command: str) -> str | None:
+    """The experiment that a command names."""
+    return next((word.partition("=")[2] for word in command.split() if word.startswith("experiment=")), None)
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +46,15 @@ def test_commands_that_are_no_program_of_ours_are_targets_of_make() -> None:
     assert others and all(command.split()[0] == "make" and command.split()[1] in targets for command in others)
 
 
-@pytest.mark.parametrize("command", [pytest.param(c, marks=[pytest.mark.slow] if SLOW in c else []) for c in PROGRAMS])
+@pytest.mark.parametrize(
+    "command", [pytest.param(c, marks=[pytest.mark.slow] if experiment(c) in SLOW else []) for c in PROGRAMS]
+)
 def test_command(folder: Path, command: str) -> None:
     program, *words = shlex.split(command)
     small = [word for word in SMALL if program == "train.py" or word.startswith("probes.")]
-    if "experiment=rudd2016" in words:  # its fifteen jobs are for a free hour; here two on the embedded digits
-        small += ["data=rotated_digits", "model=lenet,pair_lenet", "seed=1"]
-    if "model=deepface_mini" in words or SLOW in words:
+    small += EXPERIMENTS.get(experiment(command) or "", ())  # hours of jobs; here a few
+    if "model=deepface_mini" in words:
         small += FACES
-    if SLOW in words:  # two of its twenty-four
-        small += ["seed=1", "model.backbone.bottleneck=32,8", "recipes.init_from.trainer.max_epochs=2"]
     out, _ = run(program, *words, *small, cwd=folder)  # -m comes first
     assert (folder / out.splitlines()[-1]).name == "report.html"
     assert (folder / out.splitlines()[-1]).is_file()
