@@ -55,6 +55,8 @@ def test_command(folder: Path, command: str) -> None:
     small += EXPERIMENTS.get(experiment(command) or "", ())  # hours of jobs; here a few
     if "model=deepface_mini" in words:
         small += FACES
+    if "model=lenet_forget" in words:
+        small += ("recipes.init_from.trainer.max_epochs=1",)
     out, _ = run(program, *words, *small, cwd=folder)  # -m comes first
     assert (folder / out.splitlines()[-1]).name == "report.html"
     assert (folder / out.splitlines()[-1]).is_file()
