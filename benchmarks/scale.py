@@ -5,6 +5,7 @@ On this machine, in as many processes as it has cores. Killed and called again, 
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -139,7 +140,7 @@ def run(folder: Path, identities: int, population: Population, workers: int) -> 
     with ProcessPoolExecutor(workers, context) as processes:
         tasks = [
             processes.submit(_part, folder, population, identities, start, stop)
-            for start, stop in zip(bounds, bounds[1:], strict=False)
+            for start, stop in itertools.pairwise(bounds)
         ]
         done = [task.result() for task in tasks]
     seeds = np.array(np.load(folder / "normals-0.npy", mmap_mode="r")[:SEEDS])

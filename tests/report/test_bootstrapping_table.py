@@ -17,7 +17,7 @@ LEAKS = {"yaw": 0.8, "light_azimuth": None}
 def group(by: str | None, *results, noise: float = 0.0, data: str = "bootstrap", people=(300, 300), pictures: str = ""):
     runs = [
         Run(Path(), r, {"config": {"data": {"by": by, "label_noise": noise, "num_classes": n, "pictures": pictures}}})
-        for r, n in zip(results, people, strict=False)
+        for r, n in zip(results, people[: len(results)], strict=True)
     ]
     return Group(f"{by} {noise} {data}", "deepface_plus_mini", data, runs)
 

@@ -14,7 +14,7 @@ def net(make_results):
     def make(*left: float | None, mav: float = 0.9, seed: int = 0):
         return [
             r
-            for layer, r2 in zip(("conv1", "conv2", "ip1"), left, strict=False)
+            for layer, r2 in zip(("conv1", "conv2", "ip1")[: len(left)], left, strict=True)
             for r in make_results(0 if r2 is None else r2, mav, layer, seed, failed=r2 is None)
         ]
 

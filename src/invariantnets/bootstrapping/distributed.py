@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -98,7 +99,7 @@ def nearest_in_parts(normals: str | Path, seeds: np.ndarray, k: int, *, parts: i
         found = min(k, int(np.count_nonzero(rows.any(1))))
         return [nearest(rows, seeds, found, first=start)] if found else []
 
-    answers = _map(part, list(zip(bounds, bounds[1:], strict=False)), seeds)
+    answers = _map(part, list(itertools.pairwise(bounds)), seeds)
     return merge([found for answer in answers for found in answer], k)
 
 

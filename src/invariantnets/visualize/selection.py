@@ -151,7 +151,7 @@ def _sheet_rows(selection: Selection) -> list[tuple[np.ndarray, np.ndarray, np.n
     """For each seed of the sheet: identities, ranks (the seed's is 0) and cosines of those who are shown."""
     rows = []
     for seed, identity, similarity in zip(
-        selection.seed[:SEEDS], selection.identity, selection.similarity, strict=False
+        selection.seed[:SEEDS], selection.identity[:SEEDS], selection.similarity[:SEEDS], strict=True
     ):
         rank = np.flatnonzero(identity != seed)
         shown = np.unique(np.r_[:NEAREST, len(rank) // 2, len(rank) - 1].clip(max=len(rank) - 1)) if len(rank) else rank
