@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
+import math
+import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 
 from invariantnets.errors import InvariantNetsError
 
-BLOCK = 8_192  # hyperplanes scored at a time; their scores should stay in the cache
+BLOCK = 4_096  # hyperplanes scored at a time: they and their scores should stay in the cache
+SAMPLE, RUN = 16_384, 1_024  # hyperplanes that thresholds are guessed from, and how many of them lie together
+CROWDED = 4  # times as many candidates as were asked for: then coarse scores are no help
+UNIT = 1e-4  # rows whose length differs from 1 by less are scored as they are
 Engine = Literal["scan", "faiss"]
+Found = tuple[np.ndarray, np.ndarray]  # numbers of hyperplanes, and their cosines
+
+
+class Coarse(NamedTuple):
+    """What products are made in: a type, the integers in whose order its positive numbers are, its unit roundoff."""
+
+    dtype: torch.dtype
+    integer: torch.dtype
+    roundoff: float
+
+
+BFLOAT16, FLOAT32 = Coarse(torch.bfloat16, torch.int16, 2.0**-8), Coarse(torch.float32, torch.int32, 2.0**-24)
 
 
 @dataclass(frozen=True)
@@ -30,42 +49,15 @@ class Neighbours:
     similarity: np.ndarray
 
 
-class _Best:
-    """Candidates of one seed: all whose score could still be among the ``k`` highest, given its rounding error."""
-
-    def __init__(self, k: int, slack: float) -> None:
-        self.k, self.slack, self.threshold = k, slack, -np.inf
-        self.index, self.score = np.zeros(0, np.int64), np.zeros(0, np.float32)
-        self._pending: list[tuple[np.ndarray, np.ndarray]] = []
-        self._count = 0
-
-    def add(self, scores: np.ndarray, first: int) -> None:
-        """Scores of the hyperplanes from number ``first`` on; NaN is none."""
-        chosen = np.flatnonzero(scores >= self.threshold)
-        if len(chosen):
-            self._pending.append((chosen + first, scores[chosen]))
-            self._count += len(chosen)
-            if self._count > self.k:
-                self.merge()
-
-    def merge(self) -> None:
-        parts = [(self.index, self.score), *self._pending]
-        self.index, self.score = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        self._pending, self._count = [], 0
-        if len(self.score) > self.k:
-            self.threshold = np.partition(self.score, -self.k)[-self.k] - self.slack
-            kept = self.score >= self.threshold
-            self.index, self.score = self.index[kept], self.score[kept]
-
-
 def nearest(
     normals: np.ndarray, seeds: np.ndarray, k: int, *, first: int = 0, engine: Engine = "scan", block: int = BLOCK
 ) -> Neighbours:
     """The ``k`` hyperplanes with the highest cosine to each seed (2015 paper, section 3.3).
 
-    Blocks are scored in float32 by one product; only scores above the k-th best so far are kept, less the
-    error that float32 can make. What is left is scored in float64, so that the answer does not depend on
-    the blocks, and equal hyperplanes tie exactly.
+    A sample of the pool tells about how near they are. One pass of coarse products, in bfloat16 where the processor
+    multiplies it faster, keeps every hyperplane that could be so near, given what rounding can do; these are scored in
+    float64. Where fewer than ``k`` turn out to be, the pass is made again for a lower threshold. So neither sample nor
+    blocks nor rounding decide who is among them, and equal hyperplanes tie exactly.
 
     Args:
         normals: ``(N, D)`` float32 or float16, usually memory-mapped; rows of zeros are nobody's neighbours.
@@ -89,15 +81,9 @@ def nearest(
     lengths = np.sqrt(_dots(wide, wide))
     if not (lengths > 0).all():
         raise InvariantNetsError(f"seed {int(np.argmin(lengths))} has no hyperplane (all zeros, or NaN); draw another")
-    unit = wide / lengths[:, None]
-    # Twice what rounding can do to a sum of D products and to a norm, relative to the lengths.
-    slack = 4 * (seeds.shape[1] + 8) * 2.0**-24
-    best = [_Best(k, slack) for _ in seeds]
     search = _faiss if engine == "faiss" else _scan
-    search(normals, torch.from_numpy(unit.astype(np.float32)), best, block)
-    answers = [_exact(normals, seed, found) for seed, found in zip(unit, best, strict=True)]
-    if any(len(index) < k for index, _ in answers):
-        fewest = min(len(index) for index, _ in answers)
+    answers = search(normals, wide / lengths[:, None], k, block)
+    if (fewest := min(len(index) for index, _ in answers)) < k:
         raise InvariantNetsError(f"k={k}: only {fewest} of the pool's identities have a hyperplane; choose a smaller k")
     index, similarity = (np.stack(columns) for columns in zip(*answers, strict=True))
     return Neighbours(index + first, similarity)
@@ -121,36 +107,133 @@ def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.einsum("nd,nd->n", a, b)
 
 
-def _scan(normals: np.ndarray, seeds: torch.Tensor, best: list[_Best], block: int) -> None:
-    block = min(block, len(normals))
-    rows, scores = np.empty((block, seeds.shape[1]), np.float32), torch.empty(len(seeds), block)
-    for start in range(0, len(normals), block):
-        part = normals[start : start + block]
-        x = torch.from_numpy(rows)[: len(part)]
-        np.copyto(rows[: len(part)], part)
-        out = scores if len(part) == block else torch.empty(len(seeds), len(part))
-        torch.mm(seeds, x.T, out=out)
-        out /= x.norm(dim=1)  # 0 / 0: NaN is above no threshold
-        for candidates, row in zip(best, out.numpy(), strict=True):
-            candidates.add(row, start)
+def _scan(normals: np.ndarray, seeds: np.ndarray, k: int, block: int) -> list[Found]:
+    sample = _sampled_cosines(normals, seeds)
+    share = k * sample.shape[1] / len(normals)
+    # Among the sample's nearest; further if that is chance, and again if it was not far enough.
+    rank = k if sample.shape[1] == len(normals) else math.ceil(share + 3 * math.sqrt(share))
+    answers: list[Found] = [(np.zeros(0, np.int64), np.zeros(0))] * len(seeds)
+    left = np.arange(len(seeds))
+    while len(left):
+        threshold = np.full(len(left), -np.inf)
+        if rank <= sample.shape[1]:
+            threshold = sample[left].topk(rank).values[:, -1].double().numpy()
+        coarse, slack = _choose(seeds[left], threshold, sample[left], rank)
+        rows = _above(normals, seeds[left], threshold - slack, coarse, block)
+        for seed, found in zip(left, _exact(normals, seeds[left], rows, k), strict=True):
+            answers[seed] = found
+        nearest_k = np.array([cosine[-1] if len(cosine) == k else -np.inf for _, cosine in (answers[i] for i in left)])
+        # What is above the threshold was all seen.
+        left, rank = left[nearest_k < threshold], 4 * rank
+    return answers
 
 
-def _faiss(normals: np.ndarray, seeds: torch.Tensor, best: list[_Best], block: int) -> None:
+def _sampled_cosines(normals: np.ndarray, seeds: np.ndarray) -> torch.Tensor:
+    """``(S, n)`` float32: runs of rows all over the pool, or all of it; -inf for rows of zeros.
+
+    A little too low rather than too high: if all rows are here, so are ``k`` that are as near as the ``k``-th.
+    """
+    runs = [slice(None)]
+    if len(normals) > SAMPLE:
+        runs = [slice(start, start + RUN) for start in np.linspace(0, len(normals) - RUN, SAMPLE // RUN).astype(int)]
+    rows = torch.from_numpy(np.concatenate([normals[run] for run in runs])).float()
+    lengths = torch.linalg.vector_norm(rows, dim=1)
+    cosines = torch.from_numpy(seeds).float() @ rows.T
+    cosines /= lengths
+    cosines -= _slack(seeds, FLOAT32).max()
+    return cosines.masked_fill_(~(lengths > 0), -torch.inf)
+
+
+def _slack(seeds: np.ndarray, coarse: Coarse) -> np.ndarray:
+    """``(S,)`` how far a cosine can be above its coarse product."""
+    rounded = torch.from_numpy(seeds).to(coarse.dtype).double().numpy()
+    of_sums = 4 * (seeds.shape[1] + 8) * FLOAT32.roundoff  # twice what can happen to D products and to a length
+    return (np.sqrt(_dots(seeds - rounded, seeds - rounded)) + coarse.roundoff) * (1 + coarse.roundoff) + of_sums + UNIT
+
+
+def _choose(seeds: np.ndarray, threshold: np.ndarray, sample: torch.Tensor, rank: int) -> tuple[Coarse, np.ndarray]:
+    """The coarser type if it is fast here and its slack lets few more through, and that slack."""
+    slack = _slack(seeds, BFLOAT16)
+    passing = int((sample >= torch.from_numpy(threshold - slack)[:, None]).sum()) / len(seeds)
+    if passing <= CROWDED * rank and _multiplies_bfloat16_faster():
+        return BFLOAT16, slack
+    return FLOAT32, _slack(seeds, FLOAT32)
+
+
+@functools.cache
+def _multiplies_bfloat16_faster() -> bool:
+    """Whether this processor does: without instructions for it, it is many times slower."""
+
+    def seconds(dtype: torch.dtype) -> float:
+        a, b = torch.ones(64, 256, dtype=dtype), torch.ones(256, 1024, dtype=dtype)
+        times = []
+        for _ in range(4):
+            start = time.perf_counter()
+            torch.mm(a, b)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    return seconds(torch.bfloat16) < seconds(torch.float32)
+
+
+def _above(normals: np.ndarray, seeds: np.ndarray, least: np.ndarray, coarse: Coarse, block: int) -> list[np.ndarray]:
+    """Of each seed, the rows whose coarse product is ``least`` or more, in order; all if that is not positive."""
+    queries, threshold = torch.from_numpy(seeds).to(coarse.dtype), _as_integers(least, coarse)[:, None]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # nor is it written to
+        pool = torch.from_numpy(normals)
+    rounded = torch.empty(min(block, len(pool)), seeds.shape[1], dtype=coarse.dtype)
+    scores = torch.empty(len(seeds) * len(rounded), dtype=coarse.dtype)
+    passed = []
+    for start in range(0, len(pool), block):
+        rows = pool[start : start + block]
+        lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True, dtype=torch.float32)
+        low, high = lengths.aminmax()
+        if low < 1 - UNIT or high > 1 + UNIT:
+            rows = rows / lengths.clamp_(min=torch.finfo(torch.float32).tiny)
+        found = scores[: len(seeds) * len(rows)].view(len(seeds), len(rows))
+        torch.mm(queries, rounded[: len(rows)].copy_(rows).T, out=found)
+        seed, row = np.divmod(np.flatnonzero(found.view(coarse.integer).numpy() >= threshold), len(rows))
+        passed.append((seed, row + start))
+    seed, row = (np.concatenate(columns) for columns in zip(*passed, strict=True))
+    return np.split(row[np.argsort(seed, kind="stable")], np.cumsum(np.bincount(seed, minlength=len(seeds)))[:-1])
+
+
+def _as_integers(least: np.ndarray, coarse: Coarse) -> np.ndarray:
+    """Integers that compare with the bits of a score as ``least`` does with it, rounded down; else the lowest."""
+    bits = least.astype(np.float32).view(np.int32)
+    wanted = bits >> 16 if coarse.integer == torch.int16 else bits
+    lowest = torch.iinfo(coarse.integer).min
+    return np.where(least > 0, wanted, lowest).astype(np.int16 if coarse.integer == torch.int16 else np.int32)
+
+
+def _faiss(normals: np.ndarray, seeds: np.ndarray, k: int, block: int) -> list[Found]:
     faiss = importlib.import_module("faiss")
-    for start in range(0, len(normals), block):
-        part = np.asarray(normals[start : start + block], np.float32)
+    found: list[list[np.ndarray]] = [[] for _ in seeds]
+    for start in range(0, len(normals), 64 * block):  # each of these gives k
+        part = np.asarray(normals[start : start + 64 * block], np.float32)
         live = np.flatnonzero(part.any(1))
         unit = part[live] / np.linalg.norm(part[live], axis=1, keepdims=True)
-        scores, index = faiss.knn(seeds.numpy(), unit, min(best[0].k, len(unit)), metric=faiss.METRIC_INNER_PRODUCT)
-        full = np.full((len(best), len(part)), np.nan, np.float32)
-        np.put_along_axis(full, live[index], scores, 1)
-        for candidates, row in zip(best, full, strict=True):
-            candidates.add(row, start)
+        near = faiss.knn(seeds.astype(np.float32), unit, min(k, len(unit)), metric=faiss.METRIC_INNER_PRODUCT)[1]
+        for rows, of_seed in zip(found, live[near] + start, strict=True):
+            rows.append(of_seed)
+    return _exact(normals, seeds, [np.sort(np.concatenate(rows)) for rows in found], k)
 
 
-def _exact(normals: np.ndarray, seed: np.ndarray, best: _Best) -> tuple[np.ndarray, np.ndarray]:
-    best.merge()
-    x = np.asarray(normals[best.index], np.float64)
-    similarity = _dots(x, np.broadcast_to(seed, x.shape)) / np.sqrt(_dots(x, x))
-    order = np.lexsort((best.index, -similarity))[: best.k]
-    return best.index[order], similarity[order]
+def _exact(normals: np.ndarray, seeds: np.ndarray, rows: Sequence[np.ndarray], k: int) -> list[Found]:
+    """Of each seed, the ``k`` nearest among some rows, or as many as are not 0."""
+    # Into the same memory each time: taking fresh pages for every seed costs more than the products.
+    stored, wide = np.empty((RUN, normals.shape[1]), normals.dtype), np.empty((RUN, normals.shape[1]))
+    answers = []
+    for seed, candidates in zip(seeds, rows, strict=True):
+        cosine = np.empty(len(candidates))
+        for start in range(0, len(candidates), RUN):
+            part = candidates[start : start + RUN]
+            x = wide[: len(part)]
+            x[:] = np.take(normals, part, axis=0, out=stored[: len(part)], mode="clip")
+            with np.errstate(invalid="ignore"):
+                cosine[start : start + RUN] = _dots(x, np.broadcast_to(seed, x.shape)) / np.sqrt(_dots(x, x))
+        order = np.lexsort((candidates, -cosine))[:k]
+        order = order[~np.isnan(cosine[order])]
+        answers.append((candidates[order], cosine[order]))
+    return answers
