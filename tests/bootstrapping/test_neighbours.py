@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from invariantnets.bootstrapping import merge, nearest
+from invariantnets.bootstrapping import neighbours as module
 from invariantnets.errors import InvariantNetsError
 
 RNG = np.random.default_rng(0)
@@ -102,3 +105,34 @@ def test_faiss_is_asked_for_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InvariantNetsError, match="engine=faiss: FAISS is not installed; pip install faiss-cpu"):
         nearest(SPREAD, SPREAD[:1], 5, engine="faiss")
+
+
+@pytest.mark.parametrize("decoys", ["near", "far"])
+def test_a_sample_that_misleads_costs_a_pass_and_no_neighbour(monkeypatch: pytest.MonkeyPatch, decoys: str) -> None:
+    """All whom the sample shows are nearer, or farther, than anybody else: the guess is much too high, or too low."""
+    monkeypatch.setattr(module, "SAMPLE", 64)
+    monkeypatch.setattr(module, "RUN", 16)
+    passes: list[float] = []
+    real = module._above
+
+    def counted(normals: np.ndarray, seeds: np.ndarray, least: np.ndarray, *rest: Any) -> list[np.ndarray]:
+        passes.append(float(least.max()))
+        return real(normals, seeds, least, *rest)
+
+    monkeypatch.setattr(module, "_above", counted)
+    normals, seed = SPREAD.copy(), SPREAD[350:351]
+    for start in np.linspace(0, len(normals) - 16, 4).astype(int):
+        normals[start : start + 16] = (seed if decoys == "near" else -seed) + 0.1 * SPREAD[start : start + 16]
+    index, similarity = brute_force(normals, seed, 200)
+    found = nearest(normals, seed, 200)
+    assert np.array_equal(found.index, index) and found.similarity == pytest.approx(similarity, abs=1e-14)
+    assert (len(passes) > 1) == (decoys == "near")
+
+
+@pytest.mark.parametrize("coarse", [torch.bfloat16, torch.float32])
+def test_the_type_of_coarse_products_does_not_matter(monkeypatch: pytest.MonkeyPatch, coarse: torch.dtype) -> None:
+    monkeypatch.setattr(module, "coarse_type", lambda device: coarse)
+    wide = np.random.default_rng(1).normal(size=(3000, 256)).astype(np.float32)
+    index, similarity = brute_force(wide, wide[:2], 100)
+    found = nearest(wide, wide[:2], 100)
+    assert np.array_equal(found.index, index) and found.similarity == pytest.approx(similarity, abs=1e-14)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import math
-import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
+from invariantnets.bootstrapping.precision import coarse_type
 from invariantnets.errors import InvariantNetsError
 
 BLOCK = 4_096  # hyperplanes scored at a time: they and their scores should stay in the cache
@@ -155,25 +154,9 @@ def _choose(seeds: np.ndarray, threshold: np.ndarray, sample: torch.Tensor, rank
     """The coarser type if it is fast here and its slack lets few more through, and that slack."""
     slack = _slack(seeds, BFLOAT16)
     passing = int((sample >= torch.from_numpy(threshold - slack)[:, None]).sum()) / len(seeds)
-    if passing <= CROWDED * rank and _multiplies_bfloat16_faster():
+    if passing <= CROWDED * rank and coarse_type("cpu") == torch.bfloat16:
         return BFLOAT16, slack
     return FLOAT32, _slack(seeds, FLOAT32)
-
-
-@functools.cache
-def _multiplies_bfloat16_faster() -> bool:
-    """Whether this processor does: without instructions for it, it is many times slower."""
-
-    def seconds(dtype: torch.dtype) -> float:
-        a, b = torch.ones(64, 256, dtype=dtype), torch.ones(256, 1024, dtype=dtype)
-        times = []
-        for _ in range(4):
-            start = time.perf_counter()
-            torch.mm(a, b)
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    return seconds(torch.bfloat16) < seconds(torch.float32)
 
 
 def _above(normals: np.ndarray, seeds: np.ndarray, least: np.ndarray, coarse: Coarse, block: int) -> list[np.ndarray]:
