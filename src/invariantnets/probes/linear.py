@@ -74,9 +74,9 @@ def _error(train: Moments, path: np.ndarray, features: np.ndarray, targets: np.n
     intercept = train.y_mean - train.x_mean @ path
     error = np.zeros((penalties, width))
     for start in range(0, len(features), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        predicted = project(features[block], weights, limits=limits).reshape(-1, penalties, width) + intercept
-        error += ((np.clip(predicted, *train.y_range) - targets[block, None]) ** 2).sum(0)
+        x, y = (part[start : start + BLOCK_ROWS] for part in (features, targets))
+        predicted = project(x, weights, limits=limits).reshape(len(x), penalties, width) + intercept
+        error += ((np.clip(predicted, *train.y_range) - y[:, None]) ** 2).sum(0)
     return error
 
 
