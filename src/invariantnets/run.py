@@ -32,9 +32,9 @@ def train(cfg: DictConfig) -> None:
     def evaluate_best(checkpoint: Path, folder: Path, data: BankedImages) -> None:
         print(probe(cfg, from_checkpoint(cfg, checkpoint, data=data), folder))
         if cfg.get("transfer"):
-            name, data, protocols = (cfg.transfer[key] for key in ("name", "data", "protocols"))
+            name, other, protocols = (cfg.transfer[key] for key in ("name", "data", "protocols"))
             elsewhere = OmegaConf.create({**cfg, "protocols": protocols})
-            print(probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, data)), folder / "transfer"))
+            print(probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, other)), folder / "transfer"))
 
     best = fit(cfg, folder, resume, after=evaluate_best if cfg.evaluate else None)
     if not cfg.evaluate:
