@@ -46,11 +46,11 @@ class Rows:
 
 def from_statistics(data: Rows, penalties: tuple[float, ...]) -> Answer:
     """Ours: one pass of sufficient statistics; the blind regressor, one per class and all means follow."""
-    train, val = (class_moments(data.x[s], data.y[s], data.label[s], CLASSES) for s in ("train", "val"))
-    column = slice(0, 1)
-    fit, choice = ([m.targets(column) for m in split] for split in (train, val))
-    (blind,) = fit_ridge([sum(fit[1:], fit[0])], [sum(choice[1:], choice[0])], [column], penalties)
-    by_class = fit_ridge(fit, choice, [column], penalties)
+    train, column = class_moments(data.x["train"], data.y["train"], data.label["train"], CLASSES), slice(0, 1)
+    fit, whole = [m.targets(column) for m in train], [(data.x["val"], data.y["val"][:, column])]
+    classes = [np.flatnonzero(data.label["val"] == c) for c in range(CLASSES)]
+    (blind,) = fit_ridge([sum(fit[1:], fit[0])], whole, [column], penalties)
+    by_class = fit_ridge(fit, ((x[rows], y[rows]) for x, y in whole for rows in classes), [column], penalties)
     return {
         "coefficients": np.stack([model.coef[:, 0] for model in (blind, *by_class)]),
         "penalties": np.array([blind.penalty[0], by_class[0].penalty[0]]),

@@ -71,7 +71,7 @@ EXPERIMENTS = {
         "data.batch_size=32",
         "seed=0",
         "recipes.init_from.data.epoch_batches=10",
-        "method=mu,adversary_1.0,bottleneck,leace",
+        "method=mu,adversary,bottleneck,leace",
     ),
 }
 

@@ -238,4 +238,4 @@ def test_every_method_of_the_comparison_has_the_same_budget_and_its_own_name() -
         found[name] = (own["method"], own["data"], own["model"]["optimizer"])
     assert len({method for method, _, _ in found.values()}) == len(methods)
     assert all((data, optimizer) == found["softmax"][1:] for _, data, optimizer in found.values())
-    assert found["adversary_1.0"][0] == "adversary 1.0" and found["supcon_noise_0.5"][0] == "supcon+noise σ=0.5"
+    assert found["adversary_0.3"][0] == "adversary 0.3" and found["supcon_noise_0.5"][0] == "supcon+noise σ=0.5"

@@ -76,7 +76,9 @@ def moved(node: Any, old: str | None, new: str) -> Any:
     return node
 
 
-def from_checkpoint(cfg: DictConfig, path: Path, other: tuple[str, DictConfig] | None = None) -> Subject:
+def from_checkpoint(
+    cfg: DictConfig, path: Path, other: tuple[str, DictConfig] | None = None, data: BankedImages | None = None
+) -> Subject:
     """A trained network; its data and configuration come with the checkpoint.
 
     Args:
@@ -84,6 +86,7 @@ def from_checkpoint(cfg: DictConfig, path: Path, other: tuple[str, DictConfig] |
         path: of the checkpoint.
         other: name and configuration of data to look at in place of those it was trained on, read at
             the size of its images.
+        data: its own, where they are at hand: to rotate all pictures once more takes as long as many a probe.
 
     Raises:
         InvariantNetsError: people among the others whom the network was trained on.
@@ -97,9 +100,9 @@ def from_checkpoint(cfg: DictConfig, path: Path, other: tuple[str, DictConfig] |
         own = moved(own, trained, str(path.resolve().parents[1]))
     if other is not None:
         name, own = other[0], {**plain(other[1]), "image_shape": own["image_shape"]}
-    data: BankedImages = instantiate(own, _convert_="all")
-    data.setup()
-    if other is not None and (known := sorted(set(model.identities) & set(data.identities("test") or ()))):
+    images: BankedImages = data or instantiate(own, _convert_="all")
+    images.setup()
+    if other is not None and (known := sorted(set(model.identities) & set(images.identities("test") or ()))):
         raise InvariantNetsError(
             f"data={name}: the network was trained on {len(known)} of the people to test it on ({known[0]}, …); "
             "take them out, or evaluate on its own data"
@@ -110,7 +113,7 @@ def from_checkpoint(cfg: DictConfig, path: Path, other: tuple[str, DictConfig] |
     known_classes = own.get("classes") == config["data"].get("classes")
 
     def table(layer: str) -> FeatureTable:
-        found = extract(model, data, [layer], device=device, train_images=cfg.probe_images)
+        found = extract(model, images, [layer], device=device, train_images=cfg.probe_images)
         # To images of new classes the network's own answers are those of the old ones.
         return found if known_classes else replace(found, prediction=None, entropy=None)
 
@@ -120,7 +123,7 @@ def from_checkpoint(cfg: DictConfig, path: Path, other: tuple[str, DictConfig] |
         embedding=model.backbone.embedding,
         model=config["choices"]["model"],
         data=name,
-        checksums={name: data.checksum or ""},
+        checksums={name: images.checksum or ""},
         checkpoint=path,
         config=config,
     )

@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from invariantnets.checkpoint import plain
+from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import from_checkpoint, from_table, probe
 from invariantnets.files import write_atomically
@@ -28,12 +29,12 @@ def train(cfg: DictConfig) -> None:
     """Train, then probe the best checkpoint, on ``transfer`` data too. Prints what to open."""
     folder, resume = resume_point(cfg)
 
-    def evaluate_best(checkpoint: Path, folder: Path) -> None:
-        print(probe(cfg, from_checkpoint(cfg, checkpoint), folder))
+    def evaluate_best(checkpoint: Path, folder: Path, data: BankedImages) -> None:
+        print(probe(cfg, from_checkpoint(cfg, checkpoint, data=data), folder))
         if cfg.get("transfer"):
-            name, data, protocols = (cfg.transfer[key] for key in ("name", "data", "protocols"))
+            name, other, protocols = (cfg.transfer[key] for key in ("name", "data", "protocols"))
             elsewhere = OmegaConf.create({**cfg, "protocols": protocols})
-            print(probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, data)), folder / "transfer"))
+            print(probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, other)), folder / "transfer"))
 
     best = fit(cfg, folder, resume, after=evaluate_best if cfg.evaluate else None)
     if not cfg.evaluate:

@@ -58,15 +58,17 @@ def resume_point(cfg: DictConfig) -> tuple[Path, Path | None]:
     return found[-1].parents[1], found[-1]
 
 
-def fit(cfg: DictConfig, folder: Path, resume: Path | None, after: Callable[[Path, Path], None] | None = None) -> Path:
+def fit(
+    cfg: DictConfig, folder: Path, resume: Path | None, after: Callable[[Path, Path, BankedImages], None] | None = None
+) -> Path:
     """Train one network in ``folder``.
 
     Args:
         cfg: the whole configuration.
         folder: where checkpoints and logs go.
         resume: the checkpoint to continue from.
-        after: called with the best checkpoint and the folder, in the first process only, while the
-            loggers are still open.
+        after: called with the best checkpoint, the folder and the data, in the first process only, while
+            the loggers are still open.
 
     Returns:
         The best checkpoint.
@@ -119,7 +121,7 @@ def fit(cfg: DictConfig, folder: Path, resume: Path | None, after: Callable[[Pat
         trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
         best = folder / "checkpoints" / "best.ckpt"
         if trainer.is_global_zero and after is not None:
-            after(best, folder)
+            after(best, folder, data)
         exit_code = 0
     finally:
         close(loggers, exit_code, folder)

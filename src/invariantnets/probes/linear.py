@@ -1,37 +1,42 @@
-"""Ridge regression from moments: every target, class and penalty at once, the penalty chosen on validation."""
+"""Ridge regression from moments: every target, class and penalty at once, the penalty chosen on validation rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from invariantnets.probes.moments import Moments, project, project_by, reach
+from invariantnets.probes.moments import BLOCK_ROWS, Moments, project, project_by, reach
 
 # On the scale of the eigenvalues of the correlation matrix. The last one predicts the mean.
 LAMBDAS = (*np.logspace(-12, 4, 33).tolist(), np.inf)
 
+Rows = tuple[np.ndarray, np.ndarray]  # (N, D) features and (N, T) targets
+
 
 @dataclass(frozen=True)
 class Ridge:
-    """A fitted regressor of T targets: ``x @ coef + intercept``.
+    """A fitted regressor of T targets: ``x @ coef + intercept``, within what was seen in training.
 
     Attributes:
         coef: ``(D, T)`` in the units of the features; 0 for dead ones.
         intercept: ``(T,)``.
         penalty: the λ of each group of targets.
         limits: ``(2, D)``: features beyond are taken to be there, see `reach`.
+        y_range: ``(2, T)`` least and greatest target of the training rows, and so of predictions: where a row lies
+            far outside what was seen, a line would be off by more than any angle is.
     """
 
     coef: np.ndarray
     intercept: np.ndarray
     penalty: tuple[float, ...]
     limits: np.ndarray
+    y_range: np.ndarray
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """``(N, D)`` → ``(N, T)`` float64."""
-        return project(features, self.coef, limits=self.limits) + self.intercept
+        return np.clip(project(features, self.coef, limits=self.limits) + self.intercept, *self.y_range)
 
 
 def eigenbasis(train: Moments) -> tuple[np.ndarray, np.ndarray]:
@@ -52,23 +57,31 @@ def eigenbasis(train: Moments) -> tuple[np.ndarray, np.ndarray]:
     return variances[kept], axes[:, kept]
 
 
-def _path(train: Moments, val: Moments, penalties: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients ``(L, D, T)`` for every penalty and their squared error on validation ``(L, T)``.
-
-    In the eigenbasis every λ is a division, and the error a quadratic form in the validation
-    moments, so that no row is read again.
-    """
+def _path(train: Moments, penalties: np.ndarray) -> np.ndarray:
+    """Coefficients for every penalty, ``(L, D, T)``: in the eigenbasis every λ is a division."""
     variances, axes = eigenbasis(train)
-    weights = (axes.T @ train.xy / train.n) / (variances[:, None] + penalties[:, None, None])  # (L, R, T)
-    gram, cross = axes.T @ val.xx @ axes, axes.T @ val.xy
-    offset = (val.y_mean - train.y_mean) - ((val.x_mean - train.x_mean) @ axes) @ weights
-    quadratic = (weights * (gram @ weights)).sum(1)
-    error = val.yy - 2 * (weights * cross).sum(1) + quadratic + val.n * offset**2
-    return axes @ weights, error
+    return axes @ ((axes.T @ train.xy / train.n) / (variances[:, None] + penalties[:, None, None]))
+
+
+def _error(train: Moments, path: np.ndarray, features: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Squared error ``(L, T)`` of every penalty on validation rows, read once, limited as the predictions will be.
+
+    In closed form, without limits, a handful of rows far outside a class's spread would outvote all
+    others, and the penalty be chosen that hides what those others show.
+    """
+    penalties, dims, width = path.shape
+    weights, limits = path.transpose(1, 0, 2).reshape(dims, -1), reach(train)
+    intercept = train.y_mean - train.x_mean @ path
+    error = np.zeros((penalties, width))
+    for start in range(0, len(features), BLOCK_ROWS):
+        x, y = (part[start : start + BLOCK_ROWS] for part in (features, targets))
+        predicted = project(x, weights, limits=limits).reshape(len(x), penalties, width) + intercept
+        error += ((np.clip(predicted, *train.y_range) - y[:, None]) ** 2).sum(0)
+    return error
 
 
 def fit_ridge(
-    train: Sequence[Moments], val: Sequence[Moments], groups: Sequence[slice], penalties: Sequence[float] = LAMBDAS
+    train: Sequence[Moments], val: Iterable[Rows], groups: Sequence[slice], penalties: Sequence[float] = LAMBDAS
 ) -> list[Ridge]:
     """Ridge on standardised features, min ‖y - Xw‖²/n + λ‖w‖², with λ chosen by squared error on validation.
 
@@ -77,12 +90,12 @@ def fit_ridge(
 
     Args:
         train: moments of the rows to fit, e.g. of each class.
-        val: moments of the rows to choose λ on, in the same order.
+        val: the rows to choose λ on, in the same order.
         groups: which targets share a λ (the columns that encode one nuisance).
         penalties: λ to choose from; infinity predicts the training mean.
     """
-    paths, errors = zip(*(_path(t, v, np.asarray(penalties)) for t, v in zip(train, val, strict=True)), strict=True)
-    error = np.sum(errors, axis=0)
+    paths = [_path(moments, np.asarray(penalties)) for moments in train]
+    error = np.sum([_error(*fit, *rows) for fit, rows in zip(zip(train, paths, strict=True), val, strict=True)], axis=0)
     best = [int(np.argmin(error[:, group].sum(1))) for group in groups]
     penalty = tuple(float(penalties[index]) for index in best)
     models = []
@@ -90,7 +103,8 @@ def fit_ridge(
         coef = np.zeros(path.shape[1:])
         for group, index in zip(groups, best, strict=True):
             coef[:, group] = path[index][:, group]
-        models.append(Ridge(coef, moments.y_mean - moments.x_mean @ coef, penalty, reach(moments)))
+        intercept = moments.y_mean - moments.x_mean @ coef
+        models.append(Ridge(coef, intercept, penalty, reach(moments), moments.y_range))
     return models
 
 
@@ -105,6 +119,6 @@ def predict_by_class(models: Sequence[Ridge], features: np.ndarray, label: np.nd
     Returns:
         ``(N, T)`` float64.
     """
-    intercepts = np.stack([model.intercept for model in models])
-    coef, limits = (np.stack(parts) for parts in zip(*((m.coef, m.limits) for m in models), strict=True))
-    return project_by(features, label, coef, limits) + intercepts[label]
+    parts = zip(*((m.coef, m.limits, m.intercept, *m.y_range) for m in models), strict=True)
+    coef, limits, intercept, low, high = map(np.stack, parts)
+    return np.clip(project_by(features, label, coef, limits) + intercept[label], low[label], high[label])

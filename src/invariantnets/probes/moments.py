@@ -24,6 +24,7 @@ class Moments:
         xx: ``(D, D)`` Σ (x - x̄)(x - x̄)ᵀ.
         xy: ``(D, T)`` Σ (x - x̄)(y - ȳ)ᵀ.
         yy: ``(T,)`` Σ (y - ȳ)².
+        y_range: ``(2, T)`` least and greatest target.
     """
 
     n: int
@@ -32,6 +33,7 @@ class Moments:
     xx: np.ndarray
     xy: np.ndarray
     yy: np.ndarray
+    y_range: np.ndarray
 
     def __add__(self, other: Moments) -> Moments:
         """The moments of both sets of rows together (Chan, Golub & LeVeque 1983)."""
@@ -44,11 +46,13 @@ class Moments:
             self.xx + other.xx + weight * np.outer(dx, dx),
             self.xy + other.xy + weight * np.outer(dx, dy),
             self.yy + other.yy + weight * dy**2,
+            np.stack([np.minimum(self.y_range[0], other.y_range[0]), np.maximum(self.y_range[1], other.y_range[1])]),
         )
 
     def targets(self, columns: slice) -> Moments:
         """The same rows and features with some of the targets."""
-        return replace(self, y_mean=self.y_mean[columns], xy=self.xy[:, columns], yy=self.yy[columns])
+        xy, y_range = self.xy[:, columns], self.y_range[:, columns]
+        return replace(self, y_mean=self.y_mean[columns], xy=xy, yy=self.yy[columns], y_range=y_range)
 
     @property
     def x_std(self) -> np.ndarray:
@@ -106,6 +110,7 @@ def moments(features: np.ndarray, targets: np.ndarray, rows: np.ndarray | None =
         xx - np.outer(x_sum, x_sum) / n,
         xy - np.outer(x_sum, y_sum) / n,
         yy - y_sum**2 / n,
+        np.stack([targets[rows].min(0), targets[rows].max(0)]),
     )
 
 

@@ -52,12 +52,12 @@ def quick_probes(
     stops = np.cumsum([num_classes, *(e.shape[1] for e in encoded)])
     groups = [slice(int(a), int(b)) for a, b in zip(stops[:-1], stops[1:], strict=True)]
     targets = np.concatenate([np.eye(num_classes)[label], *encoded], 1)
-    train, val = (moments(features[part], targets[part]) for part in (fit, choice))
+    train = moments(features[fit], targets[fit])
 
     means = mav.means_per_value([train], slice(0, num_classes)).swapaxes(0, 1)
     predicted = mav.classify_at(features[score], np.zeros(int(score.sum()), np.int64), means)
     found = {"mav_accuracy": float((predicted == label[score]).mean())}
-    (ridge,) = fit_ridge([train], [val], groups)
+    (ridge,) = fit_ridge([train], [(features[choice], targets[choice])], groups)
     values = ridge.predict(features[score])
     for n, columns in zip(nuisances, groups, strict=True):
         truth, mean = targets[score][:, columns], train.y_mean[columns]

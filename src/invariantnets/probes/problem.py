@@ -30,9 +30,7 @@ class Problem:
         targets: the columns of ``y``.
         closed: the classes of test are those of train; else they are others, as in open-set recognition.
         train: moments of the training rows of each class, or of all where `per_class` is not.
-        val: the same of the validation rows.
         train_all: moments of all training rows.
-        val_all: moments of all validation rows.
         seed: of every random step.
     """
 
@@ -42,9 +40,7 @@ class Problem:
     targets: list[Target]
     closed: bool
     train: list[Moments]
-    val: list[Moments]
     train_all: Moments
-    val_all: Moments
     seed: int
 
     @property
@@ -88,7 +84,7 @@ def hold_out_people(table: FeatureTable, rng: np.random.Generator) -> FeatureTab
 
 
 def prepare(table: FeatureTable, layer: str, seed: int) -> Problem:
-    """Encode the targets and read the features of train and validation once.
+    """Encode the targets and read the features of train once.
 
     Args:
         table: checked by `invariantnets.probes.checks.check_table`.
@@ -108,12 +104,12 @@ def prepare(table: FeatureTable, layer: str, seed: int) -> Problem:
     per_class = closed and table.num_classes * width**2 <= PER_CLASS
     if closed and not per_class:
         log.info("%d classes of %d features: no regressor of their own, only one for all", table.num_classes, width)
-    group = {s: parts[s].label if per_class else np.zeros_like(parts[s].label) for s in ("train", "val")}
-    train, val = (class_moments(x[s], y[s], rows, rows.max() + 1) for s, rows in group.items())
-    train_all, val_all = (sum(m[1:], m[0]) for m in (train, val))
+    label = parts["train"].label if per_class else np.zeros_like(parts["train"].label)
+    train = class_moments(x["train"], y["train"], label, label.max() + 1)
+    train_all = sum(train[1:], train[0])
     if not train_all.live.any():
         raise InvariantNetsError(
             f"layer {layer!r}: all {len(train_all.x_mean)} features are constant on split 'train', so no probe can be "
             "fitted; the network has collapsed or the features were saved wrongly"
         )
-    return Problem(x, y, parts, targets, closed, train, val, train_all, val_all, seed)
+    return Problem(x, y, parts, targets, closed, train, train_all, seed)

@@ -21,10 +21,13 @@ from invariantnets.probes.scores import Regression, Scorer, strongest
 def _fit_linear(problem: Problem) -> tuple[Ridge, list[Ridge]]:
     """The label-blind regressor and one per class, of all nuisances and controls at once."""
     columns, groups = problem.regressed, problem.groups
-    train, val = ([m.targets(columns) for m in split] for split in (problem.train, problem.val))
-    train_all, val_all = problem.train_all.targets(columns), problem.val_all.targets(columns)
-    (blind,) = fit_ridge([train_all], [val_all], groups)
-    return blind, fit_ridge(train, val, groups) if problem.per_class else []
+    x, y, label = problem.x["val"], problem.y["val"][:, columns], problem.parts["val"].label
+    (blind,) = fit_ridge([problem.train_all.targets(columns)], [(x, y)], groups)
+    if not problem.per_class:
+        return blind, []
+    classes = [np.flatnonzero(label == c) for c in range(len(problem.train))]
+    train = [m.targets(columns) for m in problem.train]
+    return blind, fit_ridge(train, ((x[rows], y[rows]) for rows in classes), groups)
 
 
 def _linear_probes(problem: Problem, blind: Ridge, per_class: list[Ridge], means: np.ndarray) -> list[list[Regression]]:
