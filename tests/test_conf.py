@@ -17,7 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from invariantnets.checkpoint import check_targets
-from invariantnets.data import BankedImages, Batch, RotatedImages
+from invariantnets.data import BankedImages, Batch, VariedImages
 from invariantnets.module import InvariantNet
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -107,6 +107,12 @@ FITS = sorted(
     {(data, model) for data in names("data") for model in ("lenet", "deepface_mini")}
     | {(data, model) for data in ("rotated_digits", "synthetic_faces") for model in names("model")}
 )
+VALUES = {
+    "angle": [-45, -30, -15, 0, 15, 30, 45],
+    "translation": [-6, -4, -2, 0, 2, 4, 6],
+    "scale": [0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3],
+    "light": [-3, -2, -1, 0, 1, 2, 3],
+}
 
 
 @pytest.mark.parametrize(("data", "model"), FITS)
@@ -118,7 +124,7 @@ def test_models_fit_data_sets(data: str, model: str, user_files: dict[str, list[
     images = instantiate(cfg.data, _convert_="all")
     assert isinstance(module, InvariantNet) and isinstance(images, BankedImages)
     module.connect(images.spec, cfg.views)
-    assert not isinstance(images, RotatedImages) or images.angles == [-45, -30, -15, 0, 15, 30, 45]
+    assert not isinstance(images, VariedImages) or images.values == VALUES[images.spec.nuisances[0].name]
     *_, classifier = module.backbone.layers[module.backbone.classifier].modules()
     assert (classifier.in_features, classifier.out_features) == (24, images.spec.num_classes)
     for part in (resolved(cfg)["model"], resolved(cfg)["data"]):

@@ -111,7 +111,7 @@ def test_closed_form_is_an_approximation(pool: Pool) -> None:
     assert 1.5 * 10 / len(pool) < recall(svm[:, :-1], closed[:, :-1], 10) < 0.95
 
 
-@pytest.mark.parametrize("c", [1.0, 1000.0])
+@pytest.mark.parametrize("c", [0.1, 1.0])
 def test_coarse_rows_lead_to_the_same_solution(pool: Pool, monkeypatch: pytest.MonkeyPatch, c: float) -> None:
     negatives = draw_negatives(pool, 200, numpy_rng(4))
     found = []
@@ -120,4 +120,4 @@ def test_coarse_rows_lead_to_the_same_solution(pool: Pool, monkeypatch: pytest.M
         weights, converged = fit(pool, negatives, Svm(c, 1e-5))
         assert converged.all()
         found.append(weights)
-    assert found[1] == pytest.approx(found[0], abs=5e-3 * np.abs(found[0]).max())
+    assert found[1] == pytest.approx(found[0], abs=float(5e-3 * np.abs(found[0]).max()))

@@ -35,6 +35,17 @@ def test_names_alike_are_told_apart_by_the_whole_key(make_job, tmp_path):
     assert [g.name for g in read_sweep(tmp_path / "s").groups] == ["lenet a.x=1", "lenet b.x=1"]
 
 
+def test_checkpoints_looked_at_later_are_named_after_their_runs(make_job, tmp_path):
+    make_job("s/0", extra=("ckpt_path=/a/run/init_from/checkpoints/best.ckpt",))
+    make_job("s/1", extra=("ckpt_path='/a/seed=1/checkpoints/best.ckpt'",))
+    make_job("s/2", extra=("ckpt_path=last",))
+    assert [g.name for g in read_sweep(tmp_path / "s").groups] == [
+        "lenet init_from",
+        "lenet seed=1",
+        "lenet ckpt_path=last",
+    ]
+
+
 def test_table_has_mean_and_deviation_over_seeds(make_job, tmp_path):
     make_job("s/0", seed=1, r2=0.80, mav=0.94)
     make_job("s/1", seed=2, r2=0.90, mav=0.96)

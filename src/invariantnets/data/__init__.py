@@ -6,8 +6,8 @@ from invariantnets.data.bootstrap import SelectedFaces
 from invariantnets.data.celeba import CelebA
 from invariantnets.data.faces_table import FacesTable
 from invariantnets.data.lfw import Lfw
-from invariantnets.data.rotated import RotatedImages
 from invariantnets.data.synthetic_faces import SyntheticFaces
+from invariantnets.data.varied import RotatedImages, VariedImages
 
 __all__ = [
     "Bank",
@@ -21,4 +21,5 @@ __all__ = [
     "RotatedImages",
     "SelectedFaces",
     "SyntheticFaces",
+    "VariedImages",
 ]

@@ -79,8 +79,8 @@ class EpochSampler(Sampler[Request]):
             raise InvariantNetsError(f"pairs={pairs}: choose same_image or same_class")
         if pairs == "same_image" and views > variants:
             raise InvariantNetsError(
-                f"views={views} of one image need {views} variants of it (data.angles=…), but these data have "
-                f"{variants}; or use pairs=same_class"
+                f"views={views} of one image need {views} variants of it (data.angles=… or data.values=…), but these "
+                f"data have {variants}; or use pairs=same_class"
             )
         counts = np.bincount(label)
         if views > 1 and pairs == "same_class" and (counts == 1).any():

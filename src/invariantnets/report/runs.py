@@ -187,7 +187,7 @@ def _names(keys: list[tuple[str, ...]]) -> list[str]:
         model, data, called, *overrides = key
         overrides = [] if method and called else [o for o in overrides if o not in shared]
         if short:
-            overrides = ["=".join([o.split("=")[0].split(".")[-1], *o.split("=")[1:]]) for o in overrides]
+            overrides = [_short(o) for o in overrides]
         head = called or model
         return " ".join([f"{head} on {data}" if several_data else head, *overrides])
 
@@ -196,6 +196,14 @@ def _names(keys: list[tuple[str, ...]]) -> list[str]:
         if len(set(names)) == len(keys):
             break
     return names
+
+
+def _short(override: str) -> str:
+    """Of an override's key the last part; of a checkpoint, ``<run>/checkpoints/best.ckpt``, the name of its run."""
+    key, _, value = override.partition("=")
+    if key == "ckpt_path" and (run := Path(value.strip("'\"")).parent.parent.name):
+        return run
+    return key.split(".")[-1] + override[len(key) :]
 
 
 def _relative(path: Path, folder: Path) -> str:

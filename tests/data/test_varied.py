@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from invariantnets.data import Batch, RotatedImages
+from invariantnets.data import Batch, RotatedImages, VariedImages
 from invariantnets.data.banked import Bank
-from invariantnets.data.rotation import rotate
 from invariantnets.data.sources import Images, digits
+from invariantnets.data.variation import VARIATIONS, rotate
 from invariantnets.errors import InvariantNetsError
 
 ANGLES = [-30.0, 0.0, 15.0]
@@ -49,6 +49,30 @@ def test_rotation_zero_leaves_the_image_untouched() -> None:
     for split in ("train", "val", "test"):
         rows = torch.from_numpy(images.split == split)
         assert torch.equal(data.bank(split).image[:, ANGLES.index(0.0)], images.image[rows])
+
+
+VALUES = {"angle": [-30, 0], "translation": [-6, 0, 2], "scale": [0.7, 1, 1.2, 1.3], "light": [-1, 0, 3]}
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+def test_every_nuisance_has_its_bank(name: str) -> None:
+    images, values = few(), VALUES[name]
+    data = VariedImages(few, 10, [1, 28, 28], name, values)
+    assert data.spec.nuisances == (VARIATIONS[name].nuisance,)
+    for split in ("train", "val", "test"):
+        bank, upright = data.bank(split), images.image[images.split == split]
+        assert (bank.nuisance[name] == torch.tensor(values, dtype=torch.float32)).all()
+        for column, value in enumerate(values):
+            assert torch.equal(bank.image[:, column], VARIATIONS[name].vary(upright, value))
+
+
+def test_an_unknown_nuisance_is_refused() -> None:
+    with pytest.raises(
+        InvariantNetsError, match=r"data\.nuisance=colour: choose from angle, translation, scale, light"
+    ):
+        VariedImages(few, 10, [1, 28, 28], "colour", [0, 1])
+    with pytest.raises(InvariantNetsError, match=r"data\.values: "):
+        VariedImages(few, 10, [1, 28, 28], "scale", "1:2")
 
 
 def test_no_image_is_in_two_splits() -> None:

@@ -1,4 +1,4 @@
-"""Images at known rotation angles: the data of section 4 of Rudd et al. (2016)."""
+"""Images that vary by one nuisance, which is known."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ import numpy as np
 import torch
 
 from invariantnets.data.banked import Bank, BankedImages, Stream
-from invariantnets.data.batch import SPLITS, DataSpec, Nuisance, numpy_rng, parse_range
-from invariantnets.data.rotation import rotation_bank
+from invariantnets.data.batch import SPLITS, DataSpec, numpy_rng, parse_range
 from invariantnets.data.sources import Images
+from invariantnets.data.variation import VARIATIONS, variation_bank
 from invariantnets.errors import InvariantNetsError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class RotatedImages(BankedImages):
-    """Training: random angles. Validation and test: every image at every angle.
+class VariedImages(BankedImages):
+    """Training: random values of the nuisance. Validation and test: every image at every value.
 
-    The division is by image, so that no rotation of a training image is ever tested on.
+    The division is by image, so that no variant of a training image is ever tested on.
 
     Args:
-        source: returns the upright images.
+        source: returns the images as they are.
         num_classes: labels must lie in ``0 .. num_classes - 1``.
         image_shape: ``(C, H, W)`` the source must give.
-        angles: degrees counter-clockwise, a list or ``start:stop:step``.
+        nuisance: what varies, one of ``VARIATIONS``.
+        values: of the nuisance, in its unit, a list or ``start:stop:step``.
         classes: the source's classes that are kept, numbered anew in this order; None keeps all.
         train_images: no more than so many of the training images, drawn with the seed; None keeps all.
         **stream: how training batches are made, see :class:`BankedImages`.
 
     Raises:
-        InvariantNetsError: labels or shapes other than declared, or a class that the source lacks.
+        InvariantNetsError: an unknown nuisance, labels or shapes other than declared, or a class that the source lacks.
     """
 
     def __init__(
@@ -41,15 +42,19 @@ class RotatedImages(BankedImages):
         source: Callable[[], Images],
         num_classes: int,
         image_shape: Sequence[int],
-        angles: Sequence[float] | str,
+        nuisance: str,
+        values: Sequence[float] | str,
         classes: Sequence[int] | None = None,
         train_images: int | None = None,
         **stream: Unpack[Stream],
     ):
+        if nuisance not in VARIATIONS:
+            raise InvariantNetsError(f"data.nuisance={nuisance}: choose from {', '.join(VARIATIONS)}")
+        self.variation = VARIATIONS[nuisance]
         channels, height, width = image_shape
-        spec = DataSpec((channels, height, width), num_classes, (Nuisance("angle", "continuous", "°"),))
+        spec = DataSpec((channels, height, width), num_classes, (self.variation.nuisance,))
         super().__init__(spec, **stream)
-        self.source, self.angles = source, parse_range(angles, "data.angles")
+        self.source, self.values = source, parse_range(values, "data.values")
         self.classes, self.train_images = classes, train_images
         self._images: Images | None = None
 
@@ -88,10 +93,32 @@ class RotatedImages(BankedImages):
         return Images(images.image[rows], images.label[rows], images.split[rows])
 
     def make_bank(self, split: str) -> Bank:
-        """The rotated images of a split."""
+        """Every image of a split at every value."""
         assert self._images is not None
         first = SPLITS.index(split) * len(self._images.label)
         rows = torch.from_numpy(self._images.split == split)
-        image = rotation_bank(self._images.image[rows], self.angles)
-        angle = torch.tensor(self.angles).expand(len(image), -1)
-        return Bank(image, self._images.label[rows], {"angle": angle}, first)
+        image = variation_bank(self._images.image[rows], self.variation.vary, self.values)
+        values = torch.tensor(self.values).expand(len(image), -1)
+        return Bank(image, self._images.label[rows], {self.variation.nuisance.name: values}, first)
+
+
+class RotatedImages(VariedImages):
+    """Images at known angles: the data of section 4 of Rudd et al. (2016).
+
+    Args:
+        angles: degrees counter-clockwise, a list or ``start:stop:step``.
+        source, num_classes, image_shape, classes, train_images, **stream: see :class:`VariedImages`.
+    """
+
+    def __init__(
+        self,
+        source: Callable[[], Images],
+        num_classes: int,
+        image_shape: Sequence[int],
+        angles: Sequence[float] | str,
+        classes: Sequence[int] | None = None,
+        train_images: int | None = None,
+        **stream: Unpack[Stream],
+    ):
+        values = parse_range(angles, "data.angles")
+        super().__init__(source, num_classes, image_shape, "angle", values, classes, train_images, **stream)
