@@ -97,6 +97,25 @@ def test_killed_while_it_trains_and_continued_equals_uninterrupted(tmp_path: Pat
         assert torch.equal(weights(last)[name], values), name
 
 
+def test_two_processes_extract_the_features_of_one(tmp_path: Path, initial: Path) -> None:
+    cached = {"INVARIANTNETS_CACHE": str(tmp_path / "cache")}
+    more = (
+        "trainer.max_epochs=1",
+        "evaluate=false",
+        "data.pool.images_per_identity=12",
+    )  # more than a batch of the network
+    command = (*GROW, f"data.features_from={initial}", *more)
+    run("train.py", *command, "hydra.run.dir=one", cwd=tmp_path, **cached)
+    out, _ = run("train.py", *command, "trainer=ddp", "trainer.accelerator=cpu", "hydra.run.dir=two",
+                 cwd=tmp_path, **cached)  # fmt: skip
+    assert "process 1 of 2" in out and "process 2 of 2" in out
+    for name in ("features.npy", "normals.npy", "selection.parquet"):
+        one, two = ((tmp_path / run / "bootstrap" / name).read_bytes() for run in ("one", "two"))
+        assert one == two, name
+    assert not (tmp_path / "two" / "bootstrap" / "features.npy.parts").exists()
+    assert (tmp_path / "two" / "checkpoints" / "last.ckpt").is_file()
+
+
 @pytest.mark.slow
 def test_the_comparison_ends_in_one_table(tmp_path: Path) -> None:
     few = (*SMALL, *EXPERIMENTS["taigman2015_bootstrapping"], "hydra.sweep.dir=sweep")

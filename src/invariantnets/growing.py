@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from filelock import FileLock
 from hydra.utils import instantiate
@@ -23,7 +24,7 @@ from omegaconf import DictConfig, open_dict
 
 from invariantnets.bootstrapping import Pool, Selection, Svm, draw_negatives, load_selection, select, write_hyperplanes
 from invariantnets.bootstrapping.choose import mislabel, nearest_rows, of_identities, random_rows
-from invariantnets.bootstrapping.extraction import embedding_width, write_features
+from invariantnets.bootstrapping.extraction import embedding_width, shares, write_features, write_features_in_parts
 from invariantnets.bootstrapping.selection import HEADER, TABLE
 from invariantnets.checkpoint import load_model
 from invariantnets.data import SelectedFaces
@@ -59,7 +60,7 @@ class Source:
     offsets: np.ndarray
 
 
-def grow(cfg: DictConfig, folder: Path) -> None:
+def grow(cfg: DictConfig, folder: Path, trainer: pl.Trainer | None = None) -> None:
     """Choose the pictures to train on, and say in the configuration where their list is and how many people they show.
 
     Features, hyperplanes and selection are kept in ``data.folder``, made by the first of the processes that share it
@@ -69,6 +70,7 @@ def grow(cfg: DictConfig, folder: Path) -> None:
     Args:
         cfg: of the run, with ``data=bootstrap``; ``data.pictures`` and ``data.num_classes`` are set.
         folder: of the run.
+        trainer: of several processes that all grow, and share the work of the features; None: this one alone.
 
     Raises:
         InvariantNetsError: a pool or a network that this cannot work with, or a product of another one.
@@ -77,8 +79,12 @@ def grow(cfg: DictConfig, folder: Path) -> None:
     own = folder / "bootstrap"
     for place in (data.folder, own):
         _make(place)
+    if trainer is not None and not trainer.is_global_zero:  # the first holds the lock until all is made
+        extract(data, look(data, str(cfg.device)), trainer)
     with FileLock(data.folder / "growing.lock"):
         source = look(data, str(cfg.device))
+        if trainer is not None and trainer.is_global_zero:
+            extract(data, source, trainer)
         pool, normals, selection = products(data, source)
         pictures = choose(data, source, pool, selection)
         pictures.save(own / "pictures.parquet")
@@ -150,24 +156,43 @@ def _refuse_small(data: SelectedFaces, counts: np.ndarray) -> None:
             raise InvariantNetsError(f"data.{name}={wanted}: the pool has {most} {what}; choose from 1 to that many")
 
 
+def _key(data: SelectedFaces, source: Source) -> dict[str, str | None]:
+    return {
+        "checkpoint": source.fingerprint,
+        "pool": data.pool.checksum,
+        "labels": hashlib.sha256(np.ascontiguousarray(source.identity).data).hexdigest(),
+    }
+
+
+def extract(data: SelectedFaces, source: Source, trainer: pl.Trainer) -> None:
+    """The features, by the processes of a trainer."""
+    own = shares(len(source.order), trainer.world_size)[trainer.global_rank]
+    what = f"features of pictures, process {trainer.global_rank + 1} of {trainer.world_size}"
+    write_features_in_parts(
+        data.folder / "features.npy",
+        source.model,
+        data.pool.bank("train"),
+        source.order,
+        _key(data, source),
+        trainer,
+        progress=told(what, own.stop - own.start),
+    )
+    source.model.to(source.device)
+
+
 def products(data: SelectedFaces, source: Source) -> tuple[Pool, np.ndarray, Selection]:
     """Features, hyperplanes and selection: what is there is kept, what is missing is made.
 
     Raises:
         InvariantNetsError: one that was made for another network, pool or setting.
     """
-    key = {
-        "checkpoint": source.fingerprint,
-        "pool": data.pool.checksum,
-        "labels": hashlib.sha256(np.ascontiguousarray(source.identity).data).hexdigest(),
-    }
     images, people = len(source.order), len(source.offsets) - 1
     features = write_features(
         data.folder / "features.npy",
         source.model,
         data.pool.bank("train"),
         source.order,
-        key,
+        _key(data, source),
         device=source.device,
         progress=told("features of pictures", images),
     )

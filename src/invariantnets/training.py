@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
-from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
+from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
 from invariantnets.checkpoint import load_checkpoint, load_model, plain
 from invariantnets.data import BankedImages
@@ -86,7 +86,7 @@ def fit(
             if cfg[part].get(key) == "train":
                 cfg[part][key] = str(train_first(cfg, f"{part}.{key}", folder))
     if GROWN_FROM in cfg.data:
-        grow(cfg, folder)
+        grow(cfg, folder, several_processes(cfg))
     config = plain(cfg)
     before = load_checkpoint(resume)["invariantnets"] if resume else {}
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -101,11 +101,7 @@ def fit(
     try:
         callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback]
         trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
-        if sweep_name() and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
-            raise InvariantNetsError(
-                "-m with several processes per job would start the whole sweep in every process: use "
-                "trainer=ddp_spawn, one command per job, or a Slurm launcher"
-            )
+        refuse_in_sweep(trainer)
         if resume is None:
             given = {key: load_model(path)[0] for key in CHECKPOINTS if (path := cfg.model.get(key))}
             # Whom a network was made from saw people too: nobody is to be tested on them.
@@ -126,6 +122,28 @@ def fit(
     finally:
         close(loggers, exit_code, folder)
     return best
+
+
+def refuse_in_sweep(trainer: pl.Trainer) -> None:
+    """A strategy that starts the command again would start the sweep again.
+
+    Raises:
+        InvariantNetsError: this is a job of a sweep, and the trainer has such a strategy.
+    """
+    if sweep_name() and isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
+        raise InvariantNetsError(
+            "-m with several processes per job would start the whole sweep in every process: use "
+            "trainer=ddp_spawn, one command per job, or a Slurm launcher"
+        )
+
+
+def several_processes(cfg: DictConfig) -> pl.Trainer | None:
+    """A trainer for what comes before training, if all processes run the whole command; None if this one does alone."""
+    quiet = {"logger": False, "callbacks": [], "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer: pl.Trainer = instantiate(cfg.trainer, **quiet, precision="32-true")
+    refuse_in_sweep(trainer)
+    alone = trainer.world_size == 1 or isinstance(trainer.strategy.launcher, _MultiProcessingLauncher)
+    return None if alone else trainer
 
 
 def train_first(cfg: DictConfig, name: str, folder: Path) -> Path:

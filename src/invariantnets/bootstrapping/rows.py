@@ -40,7 +40,7 @@ def write_rows(
         InvariantNetsError: the file holds rows of another key, is truncated, or cannot be written.
     """
     path = Path(path)
-    expected = {"shape": list(shape), "dtype": dtype, **json.loads(json.dumps(key))}
+    expected = _expected(shape, dtype, key)
     try:
         done = _done(path, expected)
         if done is None:
@@ -55,6 +55,19 @@ def write_rows(
             f"{path}: cannot be written or read ({error.strerror}); free the disk and run again: what is done is kept"
         ) from error
     return np.load(path, mmap_mode="r")
+
+
+def written(path: str | Path, shape: tuple[int, int], dtype: str, key: Mapping[str, Any]) -> int:
+    """How many rows of such a file are safely on the disk.
+
+    Raises:
+        InvariantNetsError: see `write_rows`.
+    """
+    return _done(Path(path), _expected(shape, dtype, key)) or 0
+
+
+def _expected(shape: tuple[int, int], dtype: str, key: Mapping[str, Any]) -> dict[str, Any]:
+    return {"shape": list(shape), "dtype": dtype, **json.loads(json.dumps(key))}
 
 
 def _progress(path: Path) -> Path:
