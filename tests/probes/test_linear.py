@@ -24,16 +24,14 @@ def test_equals_scikit_learn_ridge(data, penalty):
     ours = fit_ridge([moments(x, y)], [(x_val, y_val)], [slice(0, 2)], [penalty])[0]
     scaler = StandardScaler().fit(x.astype(np.float64))
     reference = ReferenceRidge(alpha=penalty * len(x)).fit(scaler.transform(x), y)
-    expected = np.clip(reference.predict(scaler.transform(x_val)), y.min(0), y.max(0))
-    np.testing.assert_allclose(ours.predict(x_val), expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(ours.predict(x_val), reference.predict(scaler.transform(x_val)), rtol=1e-6, atol=1e-6)
 
 
 def test_without_penalty_equals_least_squares(data):
     x, y, x_val, y_val = data
     ours = fit_ridge([moments(x, y)], [(x_val, y_val)], [slice(0, 2)], [0.0])[0]
     reference = LinearRegression().fit(x.astype(np.float64), y)
-    expected = np.clip(reference.predict(x_val.astype(np.float64)), y.min(0), y.max(0))
-    np.testing.assert_allclose(ours.predict(x_val), expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(ours.predict(x_val), reference.predict(x_val.astype(np.float64)), rtol=1e-6, atol=1e-6)
 
 
 def test_chooses_the_penalty_a_loop_over_validation_rows_would(data):
@@ -92,12 +90,14 @@ def test_classes_share_a_penalty_but_not_a_regressor(data):
 
 def test_validation_rows_far_outside_do_not_hide_what_all_others_show():
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(2, 2000, 1))
-    # A feature that holds next to nothing in training: a line leans on it all the same, 2 % of the rows are far out.
-    wide = np.concatenate([x + 0.01 * y, x + 1e-4 * rng.normal(size=x.shape)], 1)
-    wide[1000::50] += [5, -5]
+    y = rng.uniform(-1, 1, size=(2000, 1))
+    # A feature that holds next to nothing in training: a line leans on it all the same, 1 % of the rows are far out.
+    hidden = rng.normal(size=(2000, 1))
+    wide = np.concatenate([hidden + 0.01 * y, hidden + 1e-4 * rng.normal(size=y.shape)], 1)
+    wide[1000::100] += [5, -5]
     wide = wide.astype(np.float32)
     ridge = fit_ridge([moments(wide[:1000], y[:1000])], [(wide[1000:], y[1000:])], [slice(0, 1)])[0]
     predicted = ridge.predict(wide[1000:])
-    assert ((predicted - y[1000:]) ** 2).mean() < 0.3 and ridge.penalty[0] < 1e-4
-    assert y[:1000].min() <= predicted.min() and predicted.max() <= y[:1000].max()
+    assert ((predicted - y[1000:]) ** 2).mean() < 0.4 * y.var() and ridge.penalty[0] < 1e-3
+    assert np.abs(predicted).max() <= 2.0
+    np.testing.assert_array_less(np.abs(np.delete(predicted - y[1000:], np.s_[::100])), 0.5)

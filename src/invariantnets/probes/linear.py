@@ -17,26 +17,35 @@ Rows = tuple[np.ndarray, np.ndarray]  # (N, D) features and (N, T) targets
 
 @dataclass(frozen=True)
 class Ridge:
-    """A fitted regressor of T targets: ``x @ coef + intercept``, within what was seen in training.
+    """A fitted regressor of T targets: ``x @ coef + intercept``, not far beyond what was seen in training.
 
     Attributes:
         coef: ``(D, T)`` in the units of the features; 0 for dead ones.
         intercept: ``(T,)``.
         penalty: the λ of each group of targets.
         limits: ``(2, D)``: features beyond are taken to be there, see `reach`.
-        y_range: ``(2, T)`` least and greatest target of the training rows, and so of predictions: where a row lies
-            far outside what was seen, a line would be off by more than any angle is.
+        bounds: ``(2, T)`` of predictions, see `prediction_bounds`.
     """
 
     coef: np.ndarray
     intercept: np.ndarray
     penalty: tuple[float, ...]
     limits: np.ndarray
-    y_range: np.ndarray
+    bounds: np.ndarray
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """``(N, D)`` → ``(N, T)`` float64."""
-        return np.clip(project(features, self.coef, limits=self.limits) + self.intercept, *self.y_range)
+        return np.clip(project(features, self.coef, limits=self.limits) + self.intercept, *self.bounds)
+
+
+def prediction_bounds(train: Moments) -> np.ndarray:
+    """``(2, T)``: half as far again as the training targets reach, to either side.
+
+    Where a row lies far outside what was seen, a line would be off by more than any angle is, and a few such rows
+    would count for more than all others. An ordinary regression has no prediction beyond.
+    """
+    low, high = train.y_range
+    return np.stack([low - (high - low) / 2, high + (high - low) / 2])
 
 
 def eigenbasis(train: Moments) -> tuple[np.ndarray, np.ndarray]:
@@ -71,12 +80,12 @@ def _error(train: Moments, path: np.ndarray, features: np.ndarray, targets: np.n
     """
     penalties, dims, width = path.shape
     weights, limits = path.transpose(1, 0, 2).reshape(dims, -1), reach(train)
-    intercept = train.y_mean - train.x_mean @ path
+    intercept, bounds = train.y_mean - train.x_mean @ path, prediction_bounds(train)
     error = np.zeros((penalties, width))
     for start in range(0, len(features), BLOCK_ROWS):
         x, y = (part[start : start + BLOCK_ROWS] for part in (features, targets))
         predicted = project(x, weights, limits=limits).reshape(len(x), penalties, width) + intercept
-        error += ((np.clip(predicted, *train.y_range) - y[:, None]) ** 2).sum(0)
+        error += ((np.clip(predicted, *bounds) - y[:, None]) ** 2).sum(0)
     return error
 
 
@@ -104,7 +113,7 @@ def fit_ridge(
         for group, index in zip(groups, best, strict=True):
             coef[:, group] = path[index][:, group]
         intercept = moments.y_mean - moments.x_mean @ coef
-        models.append(Ridge(coef, intercept, penalty, reach(moments), moments.y_range))
+        models.append(Ridge(coef, intercept, penalty, reach(moments), prediction_bounds(moments)))
     return models
 
 
@@ -119,6 +128,6 @@ def predict_by_class(models: Sequence[Ridge], features: np.ndarray, label: np.nd
     Returns:
         ``(N, T)`` float64.
     """
-    parts = zip(*((m.coef, m.limits, m.intercept, *m.y_range) for m in models), strict=True)
+    parts = zip(*((m.coef, m.limits, m.intercept, *m.bounds) for m in models), strict=True)
     coef, limits, intercept, low, high = map(np.stack, parts)
     return np.clip(project_by(features, label, coef, limits) + intercept[label], low[label], high[label])
