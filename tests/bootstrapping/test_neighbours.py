@@ -19,6 +19,7 @@ SCALED = SPREAD * RNG.uniform(0.01, 10, size=(700, 1)).astype(np.float32)
 POOLS = {"spread": SPREAD, "crowded": CROWDED, "half precision": SPREAD.astype(np.float16), "lengths": SCALED}
 POOLS["close"] = (SPREAD[:1] + 1e-4 * SPREAD).astype(np.float32)  # cosines that float32 can hardly tell apart
 POOLS["equal"] = np.ones((700, 32), np.float32)
+POOLS["double"] = SPREAD.astype(np.float64)
 DRAWN = np.array([3, 400, 77, 3])
 
 

@@ -169,8 +169,8 @@ def _above(normals: np.ndarray, seeds: np.ndarray, least: np.ndarray, coarse: Co
     scores = torch.empty(len(seeds) * len(rounded), dtype=coarse.dtype)
     passed = []
     for start in range(0, len(pool), block):
-        rows = pool[start : start + block]
-        lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True, dtype=torch.float32)
+        rows = pool[start : start + block].float()
+        lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         low, high = lengths.aminmax()
         if low < 1 - UNIT or high > 1 + UNIT:
             rows = rows / lengths.clamp_(min=torch.finfo(torch.float32).tiny)
