@@ -1,6 +1,7 @@
-"""python -m benchmarks.scale FOLDER IDENTITIES [FEATURES.npz]: hyperplanes and search of a pool of any size.
+"""python -m benchmarks.scale FOLDER IDENTITIES [FEATURES.npz [MORE]]: hyperplanes and search of a pool of any size.
 
-On this machine, in as many processes as it has cores. Killed and called again, it goes on where it was.
+MORE: the search again, among so many drawn like the hyperplanes, in half precision. On this machine, in as many
+processes as it has cores. Killed and called again, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -121,15 +122,27 @@ def _part(folder: Path, population: Population, identities: int, start: int, sto
     }
 
 
-def _search(folder: Path, starts: list[int], seeds: np.ndarray) -> dict[str, float]:
+def _search(files: list[Path], seeds: np.ndarray) -> dict[str, float]:
+    """The neighbours of seeds in some files, on one thread. The peak holds the files' pages in memory."""
     torch.set_num_threads(1)
-    begin = time.process_time()
+    begin, wall = time.process_time(), time.time()
     with threadpool_limits(1):
-        parts = [np.load(folder / f"normals-{start}.npy", mmap_mode="r") for start in starts]
-        k = min(K, *map(len, parts))
-        merge([nearest(part, seeds, k, first=start) for part, start in zip(parts, starts, strict=True)], k)
+        parts = [np.load(file, mmap_mode="r") for file in files]
+        k, first = min(K, *map(len, parts)), np.cumsum([0, *map(len, parts)])
+        merge([nearest(part, seeds, k, first=int(start)) for part, start in zip(parts, first, strict=False)], k)
+    seconds, wall = time.process_time() - begin, time.time() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"search seconds": time.process_time() - begin, "search peak MB": peak}
+    return {"search seconds": seconds, "search wall": wall, "search peak MB": peak, "seeds/s": len(seeds) / seconds}
+
+
+def draw_more(path: Path, like: np.ndarray, count: int) -> None:
+    """Unit rows of the covariance of some, in half precision; block by block, as they are searched."""
+    rng, root = np.random.default_rng(0), _root(np.cov(np.asarray(like[:100_000], np.float64).T)).astype(np.float32)
+    mean, rows = np.asarray(like[:100_000]).mean(0), np.lib.format.open_memmap(path, "w+", "float16", (count, WIDTH))
+    for start in range(0, count, 100_000):
+        x = mean + rng.standard_normal((min(100_000, count - start), WIDTH), np.float32) @ root
+        rows[start : start + len(x)] = x / np.linalg.norm(x, axis=1, keepdims=True)
+    rows.flush()
 
 
 def run(folder: Path, identities: int, population: Population, workers: int) -> dict[str, float]:
@@ -143,13 +156,19 @@ def run(folder: Path, identities: int, population: Population, workers: int) -> 
             for start, stop in itertools.pairwise(bounds)
         ]
         done = [task.result() for task in tasks]
-    seeds = np.array(np.load(folder / "normals-0.npy", mmap_mode="r")[:SEEDS])
-    with ProcessPoolExecutor(1, context) as processes:
-        found = processes.submit(_search, folder, bounds[:-1], seeds).result()
+    files = [folder / f"normals-{start}.npy" for start in bounds[:-1]]
+    found = search(files)
     combine: dict[str, Callable[..., float]] = {"wall": max, "peak MB": max}
     costs = {name: combine.get(name, sum)(part[name] for part in done) for name in done[0]}
     rate = costs["identities made now"] / max(costs["seconds"], 1e-9)
-    return {**costs, "identities/s/core": rate, **found, "seeds/s": SEEDS / found["search seconds"]}
+    return {**costs, "identities/s/core": rate, **found}
+
+
+def search(files: list[Path]) -> dict[str, float]:
+    """What a search of ``SEEDS`` seeds costs, in a process of its own."""
+    seeds = np.array(np.load(files[0], mmap_mode="r")[:SEEDS])
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
+        return processes.submit(_search, files, seeds).result()
 
 
 def main() -> None:
@@ -166,6 +185,11 @@ def main() -> None:
         population = Population.fit(pool.features, np.repeat(np.arange(len(pool)), pool.counts))
     folder.mkdir(parents=True, exist_ok=True)
     print(json.dumps(run(folder, identities, population, os.cpu_count() or 1), indent=1))
+    if len(sys.argv) > 4:
+        more = folder / f"{sys.argv[4]}.npy"
+        if not more.exists():
+            draw_more(more, np.load(folder / "normals-0.npy", mmap_mode="r"), int(sys.argv[4]))
+        print(json.dumps(search([more]), indent=1))
 
 
 if __name__ == "__main__":
