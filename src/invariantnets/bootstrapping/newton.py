@@ -10,6 +10,7 @@ from torch import Tensor
 
 SEARCH_STEPS, PLANE_STEPS, CG_STEPS, CG_TOLERANCE = 3, 5, 50, 0.2
 GATHERED = 6 << 20  # bytes of rows that conjugate gradients run on at a time: they should stay in the cache
+SHAPES = 32  # numbers of rows are multiples of it
 TINY = torch.finfo(torch.float32).tiny
 
 
@@ -96,7 +97,7 @@ def newton(
     step, counts = torch.empty_like(gradient), far.sum(1)
     gram = torch.bmm(means, means.transpose(1, 2)) + torch.eye(2, device=x.device) / c
     duals = torch.linalg.solve(gram, means)
-    longest = int(counts.max()) + positives.shape[1]
+    longest = _rounded_up(int(counts.max()) + positives.shape[1])
     size = max(1, GATHERED // (x.element_size() * x.shape[1] * longest))
     buffer = x.new_empty(min(size, len(step)) * longest, x.shape[1])
     for part in counts.argsort().split(size):
@@ -105,12 +106,17 @@ def newton(
     return step
 
 
+def _rounded_up(rows: int) -> int:
+    """Few different shapes: for each, a CPU compiles and keeps a kernel of its own."""
+    return -(-rows // SHAPES) * SHAPES
+
+
 def _gather(far: Tensor, positives: Tensor, x: Tensor, buffer: Tensor) -> Tensor:
     """``(B, K + P, D + 1)`` in the buffer: rows of ``x`` where the mask is True, its last to fill up, and positives."""
     identity, column = far.nonzero(as_tuple=True)
     counts = far.sum(1)
     place = torch.arange(len(column), device=x.device) - (counts.cumsum(0) - counts)[identity]
-    index = column.new_full((len(far), int(counts.max()) + positives.shape[1]), len(x) - 1)
+    index = column.new_full((len(far), _rounded_up(int(counts.max()) + positives.shape[1])), len(x) - 1)
     index[identity, place] = column
     rows = torch.index_select(x, 0, index.flatten(), out=buffer[: index.numel()]).view(*index.shape, x.shape[1])
     rows[:, -positives.shape[1] :] = positives
