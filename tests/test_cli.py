@@ -38,6 +38,7 @@ def caught(overrides: list[str]) -> BaseException:
         ("qqqqqq=1", "Could not override 'qqqqqq'.*--help and --cfg job list what there is"),
         ("~qqqqqq", "Could not delete from config. 'qqqqqq' does not exist."),
         ("seed=[1", "at input '[1'"),
+        ("ckpt_path=seed=1/last.ckpt", "'ckpt_path=\"seed=1/last.ckpt\"'"),
     ],
 )
 def test_misspelt_command_lines(override: str, message: str) -> None:

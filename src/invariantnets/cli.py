@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -68,6 +68,9 @@ def describe(error: BaseException) -> str:
 def suggestion(causes: Iterable[BaseException]) -> str:
     """For a misspelt override or choice: what was probably meant."""
     for cause in causes:
+        if isinstance(cause, OverrideParseException) and "mismatched input '='" in str(cause):
+            key, _, value = cause.override.partition("=")
+            return f". A value that holds = needs quotes: '{key}=\"{value}\"'"
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file and cause.options:
             group, _, name = cause.missing_cfg_file.rpartition("/")
             return _nearest(name, cause.options, f"{group}=")
