@@ -59,8 +59,8 @@ class Svm:
 
     The problem that ``LinearSVC(loss="squared_hinge")`` solves. Scores of all identities come from one
     product with the negatives. The first step is closed, from their Gram; later Newton systems are solved by
-    conjugate gradients on the few images within the margin. Each step has the exact length: along a line
-    the objective is piecewise quadratic.
+    conjugate gradients on the few images within the margin, in bfloat16 where that is faster: gradients, and so
+    the solution, are float32's. Each step has the exact length: along a line the objective is piecewise quadratic.
 
     Args:
         c: weight of the loss against the squared norm; its meaning depends on the length of the features.
@@ -108,7 +108,7 @@ class Svm:
             if iteration == COARSE_STEPS:
                 rows = torch.cat([x, x.new_zeros(1, x.shape[1])])
             if iteration:
-                far_mask, near_mask = far_loss > 0, near_loss > 0
+                far_mask, near_mask = far_loss > 0, near_loss * positives[:, :, -1] > 0
                 means = torch.stack([mean_row(pull, far_mask.sum(1, True)), mean_row(push, near_mask.sum(1, True))], 1)
                 step = newton(gradient, far_mask, near_mask, positives.to(rows.dtype), rows, means, c)
             else:
