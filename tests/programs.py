@@ -37,6 +37,7 @@ POOL = (
     "data.pool.images_per_identity=5",
     "data.pool.val_images=10",
     "data.pool.ranges.dark_glasses=0",  # rare: the few validation pictures might have none
+    "data.pool.ranges.glasses=0",
     "data.pool.test_identities=40",
     "data.pool.test_images=3",
     "data.seeds=3",

@@ -12,7 +12,7 @@ from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
 from invariantnets.checkpoint import load_checkpoint, load_model, plain
@@ -83,6 +83,8 @@ def fit(
         cfg.paths.output_dir = str(folder)
         # Data first: a model may start from the network that they are chosen with.
         for part, key in (("data", GROWN_FROM), *(("model", key) for key in CHECKPOINTS)):
+            if OmegaConf.is_missing(cfg[part], key):
+                raise InvariantNetsError(f"{part}.{key} is missing: name a checkpoint of a trained network")
             if cfg[part].get(key) == "train":
                 cfg[part][key] = str(train_first(cfg, f"{part}.{key}", folder))
     if GROWN_FROM in cfg.data:
