@@ -128,8 +128,9 @@ def _search(files: list[Path], seeds: np.ndarray) -> dict[str, float]:
     begin, wall = time.process_time(), time.time()
     with threadpool_limits(1):
         parts = [np.load(file, mmap_mode="r") for file in files]
-        k, first = min(K, *map(len, parts)), np.cumsum([0, *map(len, parts)])
-        merge([nearest(part, seeds, k, first=int(start)) for part, start in zip(parts, first, strict=False)], k)
+        counts = [len(part) for part in parts]
+        k, firsts = min(K, *counts), (np.cumsum(counts) - counts).tolist()
+        merge([nearest(part, seeds, k, first=first) for part, first in zip(parts, firsts, strict=True)], k)
     seconds, wall = time.process_time() - begin, time.time() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"search seconds": seconds, "search wall": wall, "search peak MB": peak, "seeds/s": len(seeds) / seconds}

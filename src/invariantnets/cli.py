@@ -66,7 +66,7 @@ def describe(error: BaseException) -> str:
 
 
 def suggestion(causes: Iterable[BaseException]) -> str:
-    """For a misspelt override or choice: what was probably meant."""
+    """For an override or choice that is misspelt or lacks quotes: what was probably meant."""
     for cause in causes:
         if isinstance(cause, OverrideParseException) and "mismatched input '='" in str(cause):
             key, _, value = cause.override.partition("=")
