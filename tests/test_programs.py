@@ -62,6 +62,13 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
         torch.testing.assert_close(two["state_dict"][name], weights, rtol=1e-4, atol=1e-5)
 
 
+def test_two_processes_train_first_what_another_is_made_from(tmp_path: Path) -> None:
+    run("train.py", *SMALL, "model=mu_lenet", "trainer=ddp", "trainer.accelerator=cpu", "evaluate=false",
+        "hydra.run.dir=run", cwd=tmp_path)  # fmt: skip
+    for folder in (tmp_path / "run", tmp_path / "run" / "teacher"):
+        assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 20
+
+
 def test_a_bad_job_of_a_sweep_costs_the_others_nothing(tmp_path: Path) -> None:
     _, err = run(
         "train.py", "-m", *SMALL, "model=lenet,pair_lenet", "model.backbone.embedding=ip1,ip7",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -177,7 +178,10 @@ def train_first(cfg: DictConfig, name: str, folder: Path) -> Path:
             recipe.data = {}
         recipe.merge_with(changes)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "training.lock"):
+    trainer = several_processes(recipe)
+    # The first of several processes holds the lock for all of them: it cannot train without the others.
+    first = trainer is None or trainer.is_global_zero
+    with FileLock(folder / "training.lock") if first else nullcontext():
         last = folder / "checkpoints" / "last.ckpt"
         log.info("%s=train: training it first, in %s", name, folder)
         return fit(recipe, folder, last if last.is_file() else None)
