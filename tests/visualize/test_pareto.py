@@ -8,6 +8,7 @@ import pytest
 from invariantnets.visualize import draw_sweep
 from invariantnets.visualize.pareto import AIM, CHAPTER, family, frontier, pareto_figure, points
 from invariantnets.visualize.plots import PEOPLE_ACCURACY
+from invariantnets.visualize.style import render
 
 
 def placed(axes) -> list[np.ndarray]:
@@ -69,6 +70,25 @@ def test_points_and_marks_are_inside(make_results, r2, mav):
     assert low < min(y, 100 * CHAPTER) and 100 * AIM[1] < high <= 100 and y <= high + 0.1
     assert axes.patches[0].get_bbox().extents == pytest.approx([left, 99.2, 0.02, high])
     assert "97.18 %" in axes.texts[-1].get_text()
+
+
+def test_a_method_that_is_far_below_stands_on_the_edge_with_its_accuracy_in_the_legend(make_results):
+    groups = {"a": [make_results(0.5, 0.99)], "far": [make_results(0.4, 0.8)], "b": [make_results(0.3, 0.97)]}
+    (axes,) = pareto_figure(groups, "angle").axes
+    low = axes.get_ylim()[0]
+    assert placed(axes) == [pytest.approx(at) for at in ([0.5, 99], [0.4, low], [0.3, 97])] and 80 < low < 97
+    assert [c[0].get_marker() == "v" for c in axes.containers] == [False, True, False]
+    assert axes.get_legend_handles_labels()[1] == ["1  a", "2  far (80.0 %)", "3  b"]
+
+
+@pytest.mark.parametrize("longest, columns", [(20, 2), (64, 1)])
+def test_the_legend_has_two_columns_where_they_fit(make_results, longest, columns):
+    groups = {"x" * n: [make_results()] for n in (1, 2, longest)}
+    figure = pareto_figure(groups, "angle")
+    render(figure, "png")
+    (legend,) = figure.legends
+    assert legend._ncols == columns
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_people_never_trained_on(make_face_results):

@@ -26,15 +26,19 @@ CAPTION = (
     "A numbered point a method, one colour a family: {accuracy} against how much of the {target} the strongest honest "
     "probe still reads. Better is up and left; the grey line joins those that no other beats in both. Means, whiskers: "
     "{whiskers}. At the right, without a place on the axis: methods where every probe failed, which says nothing about "
-    "invariance; hollow: the probes of some seeds failed and are not in the mean. Mind the axes: near 0 and near "
-    "100 % they are stretched."
+    "invariance; hollow: the probes of some seeds failed and are not in the mean. Triangles stand for what lies below "
+    "the edge, the legend says where. Mind the axes: near 0 and near 100 % they are stretched."
 )
-_R2_TICKS = (-1, -0.3, -0.1, -0.03, 0, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+_R2_TICKS = (-1, -0.3, -0.1, 0, 0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1)
 _PER_CENT_TICKS = (10, 20, 40, 60, 80, 90, 95, 97, 98, 99, 99.5, 99.8)
 # With room for a number inside; another at each turn of the colours.
 _SHAPES = "osD"
 # In per cent: no test set here is so large that smaller errors could be told apart.
 _LEAST_ERROR = 0.05
+# Methods with more than so many times the least error of all would press the others together.
+_SHOWN = 4
+# Characters of two columns of the legend that go beside each other.
+_LEGEND_WIDTH = 68
 
 Point = tuple[Spread, Spread]
 
@@ -104,27 +108,28 @@ def pareto_figure(
     best = [placed[name] for name in frontier(placed)]
     steps = [left.mean for left, _ in best], [100 * high.mean for _, high in best]
     axes.plot(*steps, drawstyle="steps-post", color=GREY, linewidth=1, zorder=1)
+    floor = _scale_accuracy(axes, [high for _, high in placed.values()], chapter)
     families = list(dict.fromkeys(map(family, placed)))
     for number, (name, (left, high)) in enumerate(placed.items(), 1):
         i = families.index(family(name))
         panel, x = (axes, left.mean) if left.runs else (beside[0], 0.5)
-        bars: dict[str, Any] = {"yerr": 100 * np.array([whiskers(high.mean, high.low, high.high)]).T}
+        y, below = max(100 * high.mean, floor), 100 * high.mean < floor
+        bars: dict[str, Any] = {} if below else {"yerr": 100 * np.array([whiskers(high.mean, high.low, high.high)]).T}
         if left.runs:
             bars["xerr"] = np.array([whiskers(left.mean, left.low, left.high)]).T
         face = "white" if left.failed else colour(i)
         look: dict[str, Any] = {
             "color": colour(i),
             "mfc": face,
-            "marker": _SHAPES[i // len(PALETTE) % 3],
+            "marker": "v" if below else _SHAPES[i // len(PALETTE) % 3],
             "linestyle": "none",
         }
-        y = 100 * high.mean
-        panel.errorbar(x, y, markersize=8.5, elinewidth=0.7, **look, **bars)
-        axes.plot([], [], markersize=6, label=f"{number}  {name}", **look)
+        panel.errorbar(x, y, markersize=8.5, elinewidth=0.7, clip_on=False, **look, **bars)
+        label = f"{number}  {name}" + (f" ({100 * high.mean:.1f} %)" if below else "")
+        axes.plot([], [], markersize=6, label=label, **look)
         ink = colour(i) if left.failed else "white"
         panel.annotate(str(number), (x, y), ha="center", va="center_baseline", color=ink, fontsize=5.5, zorder=4)
     _scale_r2(axes, [bound for left, _ in placed.values() if left.runs for bound in (left.mean, left.low, left.high)])
-    _scale_accuracy(axes, [bound for _, high in placed.values() for bound in (high.mean, high.low, high.high)], chapter)
     if chapter:
         _mark(axes)
     for panel in beside:
@@ -134,8 +139,16 @@ def pareto_figure(
         panel.set_xlabel("probes\nfailed")
     axes.set_xlabel(f"R² of {target} left (strongest honest probe; chance 0)")
     axes.set_ylabel(f"{accuracy[0]} (%)")
-    legend_above(figure, axes, columns=1 if max(map(len, placed)) > 24 else 2)
+    _legend(figure, axes)
     return figure
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """In two columns, small, where they have room."""
+    lengths = [len(text) for text in axes.get_legend_handles_labels()[1]]
+    half = -(-len(lengths) // 2)
+    together = max(lengths[:half]) + max(lengths[half:], default=0)
+    legend_above(figure, axes, columns=1 if together > _LEGEND_WIDTH else 2, small=True)
 
 
 def _mark(axes: Axes) -> None:
@@ -160,21 +173,36 @@ def _mark(axes: Axes) -> None:
 
 
 def _scale_r2(axes: Axes, bounds: Sequence[float | None]) -> None:
-    """Linear around 0, where the aim is, and logarithmic beyond."""
+    """Its square root, with its sign: the correlation. A R² of 0.02 is not far from 0, nor one with it."""
     known = [bound for bound in bounds if bound is not None]
-    axes.set_xscale("symlog", linthresh=0.02, linscale=0.5)
-    axes.set_xlim(min([-0.005, *(1.2 * b for b in known)]), max([0.05, *(1.2 * b for b in known)]))
+    axes.set_xscale("function", functions=(_correlation, _squared))
+    axes.set_xlim(min([-0.002, *(1.2 * b for b in known)]), max([0.05, *(1.1 * b for b in known)]))
     _ticks(axes.xaxis, _R2_TICKS)
 
 
-def _scale_accuracy(axes: Axes, bounds: Sequence[float | None], chapter: bool) -> None:
-    """Logarithmic in the error: 99 and 99.5 % are as far from each other as 98 and 99 %."""
+def _correlation(r2: np.ndarray) -> np.ndarray:
+    return np.sign(r2) * np.sqrt(np.abs(r2))
+
+
+def _squared(correlation: np.ndarray) -> np.ndarray:
+    return np.sign(correlation) * np.square(correlation)
+
+
+def _scale_accuracy(axes: Axes, heights: Sequence[Spread], chapter: bool) -> float:
+    """Logarithmic in the error: 99 and 99.5 % are as far from each other as 98 and 99 %.
+
+    Returns:
+        The lower edge, in per cent.
+    """
+    most = _SHOWN * max(100 - 100 * max(spread.mean for spread in heights), _LEAST_ERROR)
     marked = [AIM[1], CHAPTER] if chapter else []
-    errors = [100 - 100 * bound for bound in (*bounds, *marked) if bound is not None]
+    shown = [s for s in heights if 100 - 100 * s.mean <= most]
+    bounds = [*(b for s in shown for b in (s.mean, s.low, s.high) if b is not None), *marked]
+    low, high = (max(100 - 100 * bound, _LEAST_ERROR) for bound in (min(bounds), max(bounds)))
     axes.set_yscale("function", functions=(_height, _per_cent))
-    low, high = (max(error, _LEAST_ERROR) for error in (max(errors), min(errors)))
-    axes.set_ylim(max(100 - 1.3 * low, 0), 100 - 0.7 * high)
+    axes.set_ylim(floor := max(100 - 1.3 * low, 0), 100 - 0.7 * high)
     _ticks(axes.yaxis, _PER_CENT_TICKS)
+    return floor
 
 
 def _height(per_cent: np.ndarray) -> np.ndarray:

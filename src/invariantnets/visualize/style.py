@@ -56,13 +56,17 @@ def new_axes(height: float = 3.4, width: float = WIDTH) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def legend_above(figure: Figure, axes: Axes, columns: int = 2) -> None:
+def legend_above(figure: Figure, axes: Axes, columns: int = 2, small: bool = False) -> None:
     """Put the legend over the axes, where it hides no data; a long one makes the figure higher, not the axes lower."""
     handles, labels = axes.get_legend_handles_labels()
+    look: dict[str, Any] = {"handlelength": 1.6, "columnspacing": 1.2}
+    if small:
+        look = {"handlelength": 0.9, "columnspacing": 0.7, "handletextpad": 0.4, "borderaxespad": 0.2, "fontsize": 7}
     if handles:
         rows = -(-len(handles) // columns)
-        figure.set_figheight(figure.get_figheight() + _LEGEND_ROW * max(rows - 3, 0))
-        figure.legend(handles, labels, loc="outside upper left", ncols=columns, handlelength=1.6, columnspacing=1.2)
+        row = _LEGEND_ROW * (7 / 8 if small else 1)
+        figure.set_figheight(figure.get_figheight() + row * max(rows - 3, 0))
+        figure.legend(handles, labels, loc="outside upper left", ncols=columns, **look)
 
 
 @styled()
