@@ -124,7 +124,7 @@ def pareto_figure(
             "marker": "v" if below else _SHAPES[i // len(PALETTE) % 3],
             "linestyle": "none",
         }
-        panel.errorbar(x, y, markersize=8.5, elinewidth=0.7, clip_on=False, **look, **bars)
+        panel.errorbar(x, y, markersize=8.5, elinewidth=0.7, clip_on=not below, **look, **bars)
         label = f"{number}  {name}" + (f" ({100 * high.mean:.1f} %)" if below else "")
         axes.plot([], [], markersize=6, label=label, **look)
         ink = colour(i) if left.failed else "white"
@@ -173,7 +173,7 @@ def _mark(axes: Axes) -> None:
 
 
 def _scale_r2(axes: Axes, bounds: Sequence[float | None]) -> None:
-    """Its square root, with its sign: the correlation. A R² of 0.02 is not far from 0, nor one with it."""
+    """Linear in the correlation, the root of R² with its sign: 0.02, which is aimed at, is told from 0."""
     known = [bound for bound in bounds if bound is not None]
     axes.set_xscale("function", functions=(_correlation, _squared))
     axes.set_xlim(min([-0.002, *(1.2 * b for b in known)]), max([0.05, *(1.1 * b for b in known)]))
