@@ -14,7 +14,7 @@ ROOMS = [
     {"data"},
     {"backbones"},
     {"constraints"},
-    {"module"},
+    {"module", "muon"},
     {"checkpoint"},
     {"features"},
     {"bootstrapping"},
