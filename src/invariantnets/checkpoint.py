@@ -23,6 +23,7 @@ TRUSTED = (
     "invariantnets.constraints",
     "invariantnets.data",
     "invariantnets.module",
+    "invariantnets.muon",
     "torch.optim",
 )
 
