@@ -47,6 +47,7 @@ POOL = (
     "protocols.bootstrap=20",
     "model.backbone.bottleneck=64",
 )
+FORGET = ("data=rotated_digits", "data.batch_size=32", "seed=0", "recipes.init_from.data.epoch_batches=10")
 # A job or three of each experiment.
 EXPERIMENTS = {
     "rudd2016": ("data=rotated_digits", "model=lenet,pair_lenet", "seed=1"),
@@ -67,13 +68,8 @@ EXPERIMENTS = {
         "recipes.features_from.data.test_identities=4",
         "recipes.features_from.data.epoch_batches=10",
     ),
-    "forget": (
-        "data=rotated_digits",
-        "data.batch_size=32",
-        "seed=0",
-        "recipes.init_from.data.epoch_batches=10",
-        "method=mu,adversary,bottleneck,leace",
-    ),
+    "forget": (*FORGET, "method=mu,adversary,bottleneck,leace"),
+    "forget_long": (*FORGET, "method=supcon_noise_centre_0.5"),
 }
 
 

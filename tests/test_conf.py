@@ -84,7 +84,9 @@ def test_every_choice_composes_and_resolves(group: str, name: str) -> None:
         "scheduler": [f"scheduler@model.scheduler={name}"],
         "method": ["model=lenet_forget", f"method={name}"],
     }
-    resolved(composed(*place.get(group, [f"{group}={name}"])))
+    found = resolved(composed(*place.get(group, [f"{group}={name}"])))
+    for part in (found["model"], found.get("recipes", {})):
+        check_targets(part, name)  # else checkpoints of it could not be loaded
 
 
 @pytest.mark.parametrize("name", names("logger"))
@@ -245,3 +247,15 @@ def test_every_method_of_the_comparison_has_the_same_budget_and_its_own_name() -
     assert len({method for method, _, _ in found.values()}) == len(methods)
     assert all((data, optimizer) == found["softmax"][1:] for _, data, optimizer in found.values())
     assert found["adversary_0.3"][0] == "adversary 0.3" and found["supcon_noise_0.5"][0] == "supcon+noise σ=0.5"
+
+
+def test_the_long_comparison_is_the_same_but_for_its_budget() -> None:
+    params = compose("train", overrides=["experiment=forget_long"], return_hydra_config=True).hydra.sweeper.params
+    assert list(params) == ["method", "seed"] and params.seed == "1,2,3,4,5"
+    assert set(params.method.split(",")) < set(names("method"))
+    long, short = composed("experiment=forget_long"), composed("experiment=forget")
+    for change in ("data.epoch_batches", "data.bend", "recipes.init_from.data.epoch_batches"):
+        assert OmegaConf.select(long, change) > OmegaConf.select(short, change)
+        OmegaConf.update(long, change, OmegaConf.select(short, change))
+    assert long.recipes.init_from.model.optimizer.pop("_target_") == "invariantnets.muon.Muon"
+    assert resolved(long) == resolved(short)

@@ -89,11 +89,20 @@ def test_a_sweep_ends_with_one_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_comparison_of_methods_ends_with_a_report(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("experiment", "methods"),
+    [
+        ("forget", ("mu", "adversary 1.0", "bottleneck 0.01", "leace")),
+        ("forget_long", ("supcon+noise+centre σ=0.5",)),
+    ],
+)
+def test_the_comparison_of_methods_ends_with_a_report(
+    tmp_path: Path, experiment: str, methods: tuple[str, ...]
+) -> None:
     """Each kind of job: a network that is trained first, an adversary, learned noise, a release after training."""
-    few = (*SMALL, *EXPERIMENTS["forget"], "trainer.max_epochs=1", "hydra.sweep.dir=sweep")
-    run("train.py", "experiment=forget", *few, cwd=tmp_path)
-    for job, method in enumerate(("mu", "adversary 1.0", "bottleneck 0.01", "leace")):
+    few = (*SMALL, *EXPERIMENTS[experiment], "trainer.max_epochs=1", "hydra.sweep.dir=sweep")
+    run("train.py", f"experiment={experiment}", *few, cwd=tmp_path)
+    for job, method in enumerate(methods):
         folder = tmp_path / "sweep" / str(job)
         assert json.loads((folder / "provenance.json").read_text())["config"]["method"] == method
         results = read_jsonl(folder / "results.jsonl")

@@ -41,7 +41,7 @@ class Muon(torch.optim.AdamW):
         self.conv_lr, self.conv_momentum = conv_lr, conv_momentum
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of all parameters that have a gradient."""
         loss = None
         if closure is not None:
