@@ -28,7 +28,8 @@ def test_filters_step_as_matrices_do_in_pytorch(shape: tuple[int, ...], layout: 
     rng = torch.Generator().manual_seed(1)
     bank = nn.Parameter(torch.randn(shape, generator=rng).to(memory_format=layout))
     matrix = nn.Parameter(bank.detach().flatten(1).clone())
-    ours, theirs = Muon([bank], lr=0.01, conv_lr=2.0), torch.optim.Muon([matrix], lr=0.02, weight_decay=0.0)
+    ours = Muon([bank], lr=0.01, conv_lr=2.0, conv_weight_decay=0.3)
+    theirs = torch.optim.Muon([matrix], lr=0.02, weight_decay=0.3)
     start = matrix.detach().clone()
     for _ in range(5):
         gradient = torch.randn(shape, generator=rng)

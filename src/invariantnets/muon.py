@@ -33,12 +33,22 @@ class Muon(torch.optim.AdamW):
         lr: AdamW's rate.
         conv_lr: rate of the convolutions, as a multiple of ``lr``.
         conv_momentum: Nesterov momentum of the convolutions.
-        **adamw: see `torch.optim.AdamW`; its weight decay is not for convolutions.
+        conv_weight_decay: theirs, in place of AdamW's. Without any, filters grow with every step, and a network whose
+            embedding has no fixed length cannot be trained on from there.
+        **adamw: see `torch.optim.AdamW`.
     """
 
-    def __init__(self, params: Any, lr: float = 2e-3, conv_lr: float = 25.0, conv_momentum: float = 0.95, **adamw: Any):
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 2e-3,
+        conv_lr: float = 10.0,
+        conv_momentum: float = 0.95,
+        conv_weight_decay: float = 0.1,
+        **adamw: Any,
+    ):
         super().__init__(params, lr=lr, **adamw)
-        self.conv_lr, self.conv_momentum = conv_lr, conv_momentum
+        self.conv_lr, self.conv_momentum, self.conv_weight_decay = conv_lr, conv_momentum, conv_weight_decay
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -66,4 +76,5 @@ class Muon(torch.optim.AdamW):
         state["momentum"].lerp_(gradient, 1 - self.conv_momentum)
         rows = gradient.lerp(state["momentum"], self.conv_momentum).flatten(1)
         scale = max(1.0, rows.size(0) / rows.size(1)) ** 0.5
+        bank.mul_(1 - lr * self.conv_weight_decay)
         bank.sub_(orthogonalised(rows.float()).view(bank.shape).to(bank), alpha=lr * scale)
