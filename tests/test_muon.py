@@ -71,10 +71,11 @@ def test_the_rest_steps_as_in_adamw_and_a_state_that_is_loaded_goes_on_alike() -
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
 
 
-def test_a_filter_without_gradient_stays() -> None:
+def test_a_filter_without_gradient_stays_and_one_of_gradient_0_decays() -> None:
     bank = nn.Parameter(torch.ones(2, 1, 3, 3))
-    optimizer = Muon([bank])
-    optimizer.step()
-    bank.grad = torch.zeros_like(bank)
+    optimizer = Muon([bank], lr=0.1, conv_lr=1.0, conv_weight_decay=0.5)
     optimizer.step()
     assert torch.equal(bank.detach(), torch.ones(2, 1, 3, 3))
+    bank.grad = torch.zeros_like(bank)
+    optimizer.step()
+    torch.testing.assert_close(bank.detach(), torch.full((2, 1, 3, 3), 0.95))
