@@ -140,15 +140,3 @@ def test_shifts_are_a_function_of_the_epoch_and_leave_the_rows_alone() -> None:
     assert np.array_equal(shifts, make(views=2, shift=1).epoch_shifts(3))
     with pytest.raises(InvariantNetsError, match=r"data\.shift=-1"):
         make(shift=-1)
-
-
-def test_bends_are_a_function_of_the_step_and_leave_the_rows_alone() -> None:
-    requests, again = (epoch(make(views=2, bend=0.5), 3) for _ in range(2))
-    for request, same_one, without in zip(requests, again, epoch(make(views=2), 3), strict=True):
-        assert torch.equal(request.image, without.image) and without.bend is None
-        assert request.bend is not None and same_one.bend is not None and torch.equal(request.bend, same_one.bend)
-        assert request.bend.shape[:3] == (*request.image.shape, 2)
-    bends = torch.cat([request.bend for request in requests if request.bend is not None])
-    assert len(bends.unique()) == bends.numel() and 0.45 < bends.std() < 0.55
-    with pytest.raises(InvariantNetsError, match=r"data\.bend=-1"):
-        make(bend=-1)

@@ -15,8 +15,21 @@ from torch.utils.data import DataLoader, Dataset
 
 from invariantnets.data.batch import Batch, DataSpec
 from invariantnets.data.sampling import EpochSampler, Pairs, Request
-from invariantnets.data.warping import bent, shifted
 from invariantnets.errors import InvariantNetsError
+
+
+def shifted(image: Tensor, shift: Tensor) -> Tensor:
+    """Each picture moved by its own number of pixels; its border is repeated where nothing was.
+
+    Args:
+        image: ``(…, C, H, W)``.
+        shift: ``(…, 2)`` int64, down and right.
+    """
+    height, width = image.shape[-2:]
+    row = (torch.arange(height, device=image.device) - shift[..., :1]).clamp_(0, height - 1)
+    column = (torch.arange(width, device=image.device) - shift[..., 1:]).clamp_(0, width - 1)
+    moved = image.gather(-2, row[..., None, :, None].expand_as(image))
+    return moved.gather(-1, column[..., None, None, :].expand_as(image))
 
 
 @dataclass(frozen=True)
@@ -56,12 +69,8 @@ class Bank(Dataset[Batch]):
     def __getitem__(self, rows: Request) -> Batch:
         image, variant = rows.image.to(self.label.device), rows.variant.to(self.label.device)
         pixels = self.pixels(image, variant)
-        if rows.shift is not None:
-            pixels = shifted(pixels, rows.shift.to(pixels.device))
-        if rows.bend is not None:
-            pixels = bent(pixels, rows.bend.to(pixels.device))
         return Batch(
-            image=pixels,
+            image=pixels if rows.shift is None else shifted(pixels, rows.shift.to(pixels.device)),
             label=self.label[image[:, 0]],
             index=image * self.variants + variant,
             source=image + self.first_source,
@@ -95,7 +104,6 @@ class Stream(TypedDict, total=False):
     seed: int
     on_device: bool
     shift: int
-    bend: float
 
 
 class BankedImages(pl.LightningDataModule, ABC):
@@ -117,7 +125,6 @@ class BankedImages(pl.LightningDataModule, ABC):
         seed: of the training stream.
         on_device: keep the banks on the training device.
         shift: training pictures are moved by up to so many pixels, each by its own.
-        bend: training pictures are bent, each in its own way, by so many pixels (s.d. of a point of the lattice).
 
     Attributes:
         checksum: of images, labels and division, once set up: what a result was measured on.
@@ -133,12 +140,11 @@ class BankedImages(pl.LightningDataModule, ABC):
         seed: int = 0,
         on_device: bool = False,
         shift: int = 0,
-        bend: float = 0.0,
     ):
         super().__init__()
         self.spec = spec
         self.batch_size, self.epoch_batches, self.views, self.pairs = batch_size, epoch_batches, views, pairs
-        self.seed, self.on_device, self.shift, self.bend = seed, on_device, shift, bend
+        self.seed, self.on_device, self.shift = seed, on_device, shift
         self.checksum: str | None = None
         self._banks: dict[str, Bank] = {}
 
@@ -219,7 +225,7 @@ class BankedImages(pl.LightningDataModule, ABC):
         rank, world = self._share()
         sampler = EpochSampler(
             bank.label.cpu().numpy(), bank.variants, self.batch_size, self.epoch_batches,
-            self.views, self.pairs, self.seed, rank, world, self.shift, self.bend,
+            self.views, self.pairs, self.seed, rank, world, self.shift,
         )  # fmt: skip
         return _loader(bank, sampler)
 

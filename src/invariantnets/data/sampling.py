@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from invariantnets.data.batch import numpy_rng
-from invariantnets.data.warping import LATTICE
 from invariantnets.errors import InvariantNetsError
 
 Pairs = Literal["same_image", "same_class"]
@@ -23,13 +22,11 @@ class Request:
     """The rows of one batch: numbers of images and of their variants, each ``(B, V)`` int64.
 
     ``shift`` is how far each picture is moved, ``(B, V, 2)`` int64 pixels down and right; None is not at all.
-    ``bend`` is how each is bent, ``(B, V, 2, K, K)`` float32, see `warping.bent`; None is not at all.
     """
 
     image: Tensor
     variant: Tensor
     shift: Tensor | None = None
-    bend: Tensor | None = None
 
 
 class EpochSampler(Sampler[Request]):
@@ -37,8 +34,8 @@ class EpochSampler(Sampler[Request]):
 
     Batch ``t`` holds the positions ``[tB, (t+1)B)`` of an endless row of permutations of the images,
     so that every image is seen once before any is seen again whatever the length of an epoch. Both
-    the permutations, the variants, the shifts and the bends depend on ``(seed, number)`` alone: an interrupted run
-    that starts again at an epoch sees the stream it would have seen, and no generator need be saved.
+    the permutations, the variants and the shifts depend on ``(seed, number)`` alone: an interrupted run that
+    starts again at an epoch sees the stream it would have seen, and no generator need be saved.
 
     Args:
         label: ``(N,)`` class of each image.
@@ -50,11 +47,10 @@ class EpochSampler(Sampler[Request]):
         seed: of the stream.
         rank, world: this process's share of every batch.
         shift: each picture is moved by up to so many pixels either way.
-        bend: each picture is bent: standard deviation, in pixels, of the displacement of each point of a lattice.
 
     Raises:
         InvariantNetsError: more views of an image than variants, a class with a single image where
-            pairs of one class are asked for, or a negative shift or bend.
+            pairs of one class are asked for, or a negative shift.
     """
 
     def __init__(
@@ -69,12 +65,9 @@ class EpochSampler(Sampler[Request]):
         rank: int = 0,
         world: int = 1,
         shift: int = 0,
-        bend: float = 0.0,
     ):
         if shift < 0:
             raise InvariantNetsError(f"data.shift={shift}: give the pixels that pictures are moved by at most, or 0")
-        if bend < 0:
-            raise InvariantNetsError(f"data.bend={bend}: give the pixels that pictures are bent by, or 0")
         if pairs not in ("same_image", "same_class"):
             raise InvariantNetsError(f"pairs={pairs}: choose same_image or same_class")
         if pairs == "same_image" and views > variants:
@@ -91,7 +84,7 @@ class EpochSampler(Sampler[Request]):
             )
         self.label, self.variants, self.batch_size, self.batches = label, variants, batch_size, batches
         self.views, self.pairs, self.seed, self.rank, self.world = views, pairs, seed, rank, world
-        self.shift, self.bend, self.epoch = shift, bend, 0
+        self.shift, self.epoch = shift, 0
         # Images grouped by class, and where each image stands in its group.
         self._by_class = np.argsort(label, kind="stable")
         self._start = np.concatenate([[0], np.cumsum(counts)[:-1]])
@@ -131,22 +124,11 @@ class EpochSampler(Sampler[Request]):
         rows = self.batches * self.batch_size * self.world
         return numpy_rng(self.seed, 2, epoch).integers(-self.shift, self.shift + 1, (rows, self.views, 2))
 
-    def step_bends(self, epoch: int, step: int) -> Tensor | None:
-        """What goes with one step of `epoch_rows`: ``(B, V, 2, K, K)`` float32, or None without bends.
-
-        Step by step, since those of an epoch would take more memory than its images.
-        """
-        if not self.bend:
-            return None
-        rng, shape = numpy_rng(self.seed, 3, epoch, step, self.rank), (self.batch_size, self.views, 2, LATTICE, LATTICE)
-        return torch.from_numpy(rng.normal(scale=self.bend, size=shape).astype(np.float32))
-
     def __iter__(self) -> Iterator[Request]:
-        image, variant = (torch.from_numpy(rows) for rows in self.epoch_rows(self.epoch))
         shifts = self.epoch_shifts(self.epoch)
-        shift = None if shifts is None else torch.from_numpy(shifts)
+        image, variant, *shift = (
+            torch.from_numpy(rows) for rows in (*self.epoch_rows(self.epoch), shifts) if rows is not None
+        )
         for step in range(self.batches):
             start = (step * self.world + self.rank) * self.batch_size
-            rows = slice(start, start + self.batch_size)
-            moved = None if shift is None else shift[rows]
-            yield Request(image[rows], variant[rows], moved, self.step_bends(self.epoch, step))
+            yield Request(*(rows[start : start + self.batch_size] for rows in (image, variant, *shift)))
