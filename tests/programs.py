@@ -69,7 +69,7 @@ EXPERIMENTS = {
         "recipes.features_from.data.epoch_batches=10",
     ),
     "forget": (*FORGET, "method=mu,adversary,bottleneck,leace"),
-    "forget_long": (*FORGET, "method=supcon_noise_centre_0.5"),
+    "forget_long": FORGET,
 }
 
 

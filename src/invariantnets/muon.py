@@ -44,7 +44,7 @@ class Muon(torch.optim.AdamW):
         lr: float = 2e-3,
         conv_lr: float = 10.0,
         conv_momentum: float = 0.95,
-        conv_weight_decay: float = 0.1,
+        conv_weight_decay: float = 0.01,
         **adamw: Any,
     ):
         super().__init__(params, lr=lr, **adamw)
