@@ -14,7 +14,7 @@ import sklearn
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks import bootstrapping, constraints, evaluation, faces, locally_connected, probes, training
+from benchmarks import bootstrapping, constraints, evaluation, faces, locally_connected, probes, solvers, training
 
 
 def table(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
@@ -49,6 +49,7 @@ def main() -> None:
         rows["pair_lenet, bf16-mixed"] = training.measure("pair_lenet", "bf16-mixed")
         print(table("training", rows), flush=True)
         print(table("constraints", constraints.measure()), flush=True)
+        print(table("solvers", solvers.measure()), flush=True)
         print(table("locally connected", locally_connected.measure()), flush=True)
         print(table("faces", faces.measure()), flush=True)
         print(table("probes", probes.measure()), flush=True)

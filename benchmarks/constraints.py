@@ -30,6 +30,8 @@ from invariantnets.module import InvariantNet
 
 SIZES = (192, 384)  # samples, of two views each
 VIEWS, WIDTH, CLASSES = 2, 500, 10
+Solver = Callable[..., torch.optim.Optimizer]
+SGD: Solver = partial(torch.optim.SGD, lr=0.001, momentum=0.9, fused=True)
 SPEC = DataSpec((1, 28, 28), CLASSES, (Nuisance("angle"),))
 TERMS: dict[str, Callable[[], Constraint]] = {
     "pair, ip1": lambda: Pair({"ip1": 1.0}),
@@ -61,10 +63,9 @@ def network() -> Backbone:
     return lenet(embedding_noise=0.5, learned_noise=True)
 
 
-def softmax_step(batch: Batch) -> Callable[[], None]:
+def softmax_step(batch: Batch, solver: Solver = SGD) -> Callable[[], None]:
     """A whole training step with softmax alone: all rows forward and backward, and the optimiser."""
-    sgd = partial(torch.optim.SGD, lr=0.001, momentum=0.9, fused=True)
-    model = InvariantNet(network(), {"softmax": Softmax("ip2", CLASSES)}, sgd)
+    model = InvariantNet(network(), {"softmax": Softmax("ip2", CLASSES)}, solver)
     optimizer = model.configure_optimizers()
 
     def step() -> None:
