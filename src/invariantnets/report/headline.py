@@ -116,7 +116,7 @@ def _least_and_most(groups: Mapping[str, Runs], target: str) -> list[str]:
     if len(shown) > 1:
         said.append(f"The {target} is least readable from {shown[0]} and most from {shown[-1]}; chance is 0.")
     elif shown:
-        said.append(f"The {target} can be read from {shown[0]}; chance is 0.")
+        said.append(f"Strongest probe of the {target}: {shown[0]}; chance is 0.")
     found = {name: over_runs(runs, "r2", target, "strongest").get(None) for name, runs in groups.items()}
     if lost := [name for name, s in found.items() if s and not s.runs]:
         where = ", ".join(lost)
