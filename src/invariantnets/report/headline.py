@@ -111,7 +111,7 @@ def _ranked(groups: Mapping[str, Runs], metric: str, target: str, probe: str) ->
 
 def _least_and_most(groups: Mapping[str, Runs], target: str) -> list[str]:
     read = _ranked(groups, "r2", target, "strongest")
-    shown = [f"{name} (R² {summary(s, 'r2')}, n = {s.runs} seed{'s' * (s.runs > 1)})" for name, s in read]
+    shown = [f"{name} (R² {summary(s, 'r2', places=3)}, n = {s.runs} seed{'s' * (s.runs > 1)})" for name, s in read]
     said = []
     if len(shown) > 1:
         said.append(f"The {target} is least readable from {shown[0]} and most from {shown[-1]}; chance is 0.")
