@@ -38,7 +38,7 @@ _LEAST_ERROR = 0.05
 # Methods with more than so many times the least error of all would press the others together.
 _SHOWN = 4
 # Characters of two columns of the legend that go beside each other.
-_LEGEND_WIDTH = 72
+_LEGEND_WIDTH = 70
 
 Point = tuple[Spread, Spread]
 
