@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 
 from benchmarks.timing import alternate, cpu_seconds, ratio
 from invariantnets.bootstrapping import ClosedForm, Pool, Svm, draw_negatives, nearest, write_hyperplanes
-from invariantnets.data.batch import numpy_rng
+from invariantnets.randomness import numpy_rng
 
 WIDTH, IMAGES, IDENTITIES, RECALL = 256, 50, 500, 100
 SEEDS, K, HYPERPLANES = 100, 1000, 1_000_000

@@ -25,8 +25,9 @@ from invariantnets.constraints import (
     SupCon,
     VicReg,
 )
-from invariantnets.data import Batch, DataSpec, Nuisance
+from invariantnets.data import Batch, DataSpec
 from invariantnets.module import InvariantNet
+from invariantnets.nuisance import Nuisance
 
 SIZES = (192, 384)  # samples, of two views each
 VIEWS, WIDTH, CLASSES = 2, 500, 10

@@ -15,13 +15,13 @@ import torch
 from hydra.utils import instantiate
 
 from benchmarks.training import configuration, data_name
-from invariantnets.analysis.suite import describe
+from invariantnets.analysis.description import describe
 from invariantnets.data import RotatedImages
 from invariantnets.data.sources import Images, digits
 from invariantnets.features.extract import extract
+from invariantnets.figures import draw_run
 from invariantnets.module import InvariantNet
 from invariantnets.probes.suite import run_probes
-from invariantnets.visualize import draw_run
 
 SIZES = {"train": 55_000, "val": 5_000, "test": 10_000}
 LAYER = "ip1"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from invariantnets.data import Nuisance
 from invariantnets.features.table import FeatureTable
+from invariantnets.nuisance import Nuisance
 
 ANGLES = np.arange(-45.0, 46.0, 15.0)
 CLASSES = 10

@@ -15,11 +15,11 @@ from benchmarks.features import ANGLES, CLASSES, make_table
 from benchmarks.timing import alternate, cpu_seconds, ratio
 from invariantnets.analysis.spectrum import singular_values
 from invariantnets.probes import mav
-from invariantnets.probes.bootstrap import LEVELS, Bootstrap
-from invariantnets.probes.bootstrap import ratio as quotient
 from invariantnets.probes.linear import LAMBDAS, fit_ridge
-from invariantnets.probes.moments import class_moments, moments
-from invariantnets.probes.neighbours import nearest, neighbour_means
+from invariantnets.statistics.moments import class_moments, moments
+from invariantnets.statistics.neighbours import nearest, neighbour_means
+from invariantnets.statistics.resampling import LEVELS, Resampling
+from invariantnets.statistics.resampling import ratio as quotient
 
 IMAGES = (7000, 1600, 7)  # of train, val and (unused) test; seven rows each
 REPLICATES, NEIGHBOURS, QUERIES, SEARCHED = 200, 16, 4000, 20_000
@@ -123,7 +123,7 @@ def interval(data: Rows, ours: bool) -> Answer:
     """95 % interval of an accuracy, resampling sources; the loop gathers the drawn sources' rows."""
     source, quantities, rng = data.table.part("train").source, hits(data), np.random.default_rng(0)
     if ours:
-        return {"interval": np.concatenate(Bootstrap(source, REPLICATES, rng).interval(quantities, quotient)[1:])}
+        return {"interval": np.concatenate(Resampling(source, REPLICATES, rng).interval(quantities, quotient)[1:])}
     unique, replicates = np.unique(source), []
     rows_of = np.argsort(source, kind="stable").reshape(len(unique), -1)
     for _ in range(REPLICATES):

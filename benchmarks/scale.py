@@ -25,7 +25,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from invariantnets.bootstrapping import Pool, Svm, draw_negatives, merge, nearest, write_hyperplanes
-from invariantnets.data.batch import numpy_rng
+from invariantnets.randomness import numpy_rng
 
 WIDTH, IMAGES, NEGATIVES, SEEDS, K = 256, 50, 2_000, 100, 1_000
 

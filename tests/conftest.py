@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from invariantnets.probes.result import Result
+from invariantnets.results.result import Result
 
+ABOUT = {"label": "class", "features": "features", "identity": "identity", "norm": "norm"}
 ANGLES = (-45.0, -30.0, -15.0, 0.0, 15.0, 30.0, 45.0)
 
 
@@ -30,6 +31,7 @@ def make_results() -> Callable[..., list[Result]]:
         softmax: float = 0.987,
     ) -> list[Result]:
         def result(metric: str, value: float, target: str, probe: str, **fields) -> Result:
+            fields = {"about": ABOUT.get(target, "nuisance"), **fields}
             return Result(metric, value, layer, target, probe, "test", n=3780, sources=540, seed=seed, **fields)
 
         def accuracy(probe: str, value: float, **fields) -> list[Result]:
@@ -57,7 +59,13 @@ def make_results() -> Callable[..., list[Result]]:
             ]
 
         best = result(
-            "r2", math.nan if failed else r2, "angle", "strongest", chance=0.0, status="failed" if failed else "ok"
+            "r2",
+            math.nan if failed else r2,
+            "angle",
+            "strongest",
+            chance=0.0,
+            status="failed" if failed else "ok",
+            chosen={} if failed else {"probe": "mlp"},
         )
         return [
             *accuracy("softmax", softmax),
@@ -89,6 +97,7 @@ def make_face_results() -> Callable[..., list[Result]]:
         rank1: float = 0.6, leaks: Mapping[str, float | None] | None = None, seed: int = 0, layer: str = "F7"
     ) -> list[Result]:
         def result(metric: str, value: float, target: str, probe: str, **fields) -> Result:
+            fields = {"about": ABOUT.get(target, "nuisance"), **fields}
             return Result(metric, value, layer, target, probe, "test", n=4000, sources=200, seed=seed, **fields)
 
         def people(metric: str, value: float, probe: str, chance: float, **fields) -> Result:
@@ -102,7 +111,7 @@ def make_face_results() -> Callable[..., list[Result]]:
             return [
                 result("r2", value, name, "ridge", chance=0.0, **bounds),
                 result("rmse", 40 * math.sqrt(1 - value), name, "ridge", chance=40.0),
-                result("r2", value, name, "strongest", chance=0.0, **bounds),
+                result("r2", value, name, "strongest", chance=0.0, chosen={"probe": "ridge"}, **bounds),
             ]
 
         return [

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from grown import MODEL, checkpoint
-from invariantnets.probes.result import read_jsonl
+from invariantnets.results.result import read_jsonl
+from look_alikes import MODEL, checkpoint
 from programs import EXPERIMENTS, POOL, SMALL, run, start
 
 GROW = (*SMALL, *POOL, "model=deepface_plus_mini", "data=bootstrap")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from invariantnets.probes.result import read_jsonl
+from invariantnets.results.result import read_jsonl
 from programs import FACES, SMALL, run
 
 MINI = (*SMALL, "model=deepface_mini")

@@ -17,7 +17,7 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 from invariantnets import loggers
 from invariantnets.loggers import RunInfo
-from invariantnets.probes.result import Result, to_jsonl
+from invariantnets.results.result import Result, to_jsonl
 from wandb_file import items, read_records
 
 CONF = Path(__file__).parents[1] / "conf" / "logger"

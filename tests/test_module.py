@@ -9,9 +9,10 @@ from torch import Tensor
 
 from invariantnets.backbones import lenet
 from invariantnets.constraints import Adversary, Centre, Hsic, MeanActivation, Pair, PairBatch, Softmax, SupCon
-from invariantnets.data import Batch, DataSpec, Nuisance
+from invariantnets.data import Batch, DataSpec
 from invariantnets.errors import InvariantNetsError
 from invariantnets.module import InvariantNet, inverse_decay, logs_step, one_cycle
+from invariantnets.nuisance import Nuisance
 
 SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=5e-4)
 SPEC = DataSpec((1, 28, 28), 10, (Nuisance("angle"),))

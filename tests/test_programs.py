@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from invariantnets.probes.result import read_jsonl
+from invariantnets.results.result import read_jsonl
 from programs import EXPERIMENTS, SMALL, run
 
 

@@ -18,22 +18,22 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.status import Status
 
+from invariantnets.analysis.description import describe
 from invariantnets.analysis.norm import describe_norm, describe_recognition
-from invariantnets.analysis.suite import describe
 from invariantnets.checkpoint import load_model, plain
 from invariantnets.data import BankedImages
-from invariantnets.data.batch import SPLITS
 from invariantnets.errors import InvariantNetsError
+from invariantnets.features.checks import is_closed
 from invariantnets.features.extract import extract
 from invariantnets.features.io import load_table, save_table
 from invariantnets.features.table import FeatureTable
+from invariantnets.figures import draw_run
 from invariantnets.files import write_atomically
-from invariantnets.probes.checks import is_closed
-from invariantnets.probes.result import Result, to_jsonl
+from invariantnets.nuisance import SPLITS
 from invariantnets.probes.suite import run_probes
 from invariantnets.provenance import provenance
 from invariantnets.report import render_run
-from invariantnets.visualize import draw_run
+from invariantnets.results.result import Result, to_jsonl
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from invariantnets.probes.result import Result, read_jsonl
+from invariantnets.results.result import Result, read_jsonl
 
 if TYPE_CHECKING:
     import wandb

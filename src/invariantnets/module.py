@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from invariantnets.backbones import Backbone
 from invariantnets.constraints import Constraint, Softmax
 from invariantnets.data import Batch, DataSpec
-from invariantnets.data.batch import torch_rng
 from invariantnets.errors import InvariantNetsError
+from invariantnets.randomness import torch_rng
 
 
 def inverse_decay(optimizer: Optimizer, gamma: float = 1e-4, power: float = 0.75) -> LRScheduler:

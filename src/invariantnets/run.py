@@ -19,7 +19,7 @@ from invariantnets.files import write_atomically
 from invariantnets.loggers import RunInfo, close
 from invariantnets.report import render_sweep
 from invariantnets.report.render import comparisons
-from invariantnets.report.runs import read_sweep
+from invariantnets.results.runs import read_sweep
 from invariantnets.training import fit, resume_point
 
 log = logging.getLogger(__name__)

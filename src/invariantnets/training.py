@@ -19,8 +19,8 @@ from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _Su
 from invariantnets.checkpoint import load_checkpoint, load_model, plain
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
-from invariantnets.growing import grow
 from invariantnets.loggers import RunInfo, close
+from invariantnets.look_alikes import grow
 from invariantnets.module import InvariantNet
 
 log = logging.getLogger(__name__)

@@ -7,11 +7,11 @@ import pytest
 from scipy.stats import pearsonr
 
 from invariantnets.analysis.norm import correlation, describe_norm, describe_recognition, norms
-from invariantnets.data.batch import Nuisance
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
-from invariantnets.probes.bootstrap import Bootstrap
-from invariantnets.probes.result import Result
+from invariantnets.nuisance import Nuisance
+from invariantnets.results.result import Result
+from invariantnets.statistics.resampling import Resampling
 
 PEOPLE, IMAGES = 30, 6
 BLUR = Nuisance("blur")
@@ -80,7 +80,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     inside = 0
     for seed in range(100):
         a, noise = np.random.default_rng(seed).normal(size=(2, 80))
-        bootstrap = Bootstrap(np.arange(80), 200, np.random.default_rng(seed))
+        bootstrap = Resampling(np.arange(80), 200, np.random.default_rng(seed))
         _, low, high = correlation(bootstrap, a, 0.6 * a + 0.8 * noise)
         inside += low <= 0.6 <= high
     assert 86 <= inside <= 100
@@ -88,7 +88,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 def test_a_norm_far_from_zero_loses_no_digits() -> None:
     a, b = np.random.default_rng(0).normal(size=(2, 50))
-    value, _, _ = correlation(Bootstrap(np.arange(50), 10, np.random.default_rng(0)), 1e6 + a, b)
+    value, _, _ = correlation(Resampling(np.arange(50), 10, np.random.default_rng(0)), 1e6 + a, b)
     assert value == pytest.approx(pearsonr(a, b)[0], abs=1e-6)
 
 

@@ -6,8 +6,8 @@ from pools import make_pool
 
 from invariantnets.bootstrapping import Pool
 from invariantnets.bootstrapping.choose import mislabel, nearest_rows, of_identities, random_rows
-from invariantnets.data.batch import numpy_rng
 from invariantnets.errors import InvariantNetsError
+from invariantnets.randomness import numpy_rng
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])

@@ -16,8 +16,8 @@ from torch import Tensor
 from invariantnets.bootstrapping import Pool, Svm, distributed, draw_negatives, nearest, write_hyperplanes
 from invariantnets.bootstrapping.distributed import nearest_in_parts, write_hyperplanes_in_parts
 from invariantnets.bootstrapping.svm import Negatives
-from invariantnets.data.batch import numpy_rng
 from invariantnets.errors import InvariantNetsError
+from invariantnets.randomness import numpy_rng
 
 SMALL = 100_000  # bytes: some ten identities at a time
 

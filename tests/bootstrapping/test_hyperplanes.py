@@ -12,8 +12,8 @@ from pools import make_pool
 from invariantnets.bootstrapping import ClosedForm, Pool, Svm, draw_negatives, write_hyperplanes
 from invariantnets.bootstrapping.rows import write_rows
 from invariantnets.bootstrapping.svm import Negatives
-from invariantnets.data.batch import numpy_rng
 from invariantnets.errors import InvariantNetsError
+from invariantnets.randomness import numpy_rng
 
 SMALL = 100_000  # bytes: some ten identities at a time
 

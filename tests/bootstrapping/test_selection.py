@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from invariantnets.bootstrapping import Selection, load_selection, select
-from invariantnets.data.batch import numpy_rng
 from invariantnets.errors import InvariantNetsError
+from invariantnets.randomness import numpy_rng
 
 NORMALS = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float16)
 NORMALS[::3] = 0

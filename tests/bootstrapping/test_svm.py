@@ -8,7 +8,7 @@ from sklearn.svm import LinearSVC
 
 from invariantnets.bootstrapping import ClosedForm, Pool, Svm, draw_negatives
 from invariantnets.bootstrapping.svm import Negatives
-from invariantnets.data.batch import numpy_rng
+from invariantnets.randomness import numpy_rng
 
 
 def fit(pool: Pool, negatives: Negatives, method: Svm | ClosedForm) -> tuple[np.ndarray, np.ndarray]:

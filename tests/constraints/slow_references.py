@@ -9,7 +9,8 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invariantnets.data import Batch, Nuisance
+from invariantnets.data import Batch
+from invariantnets.nuisance import Nuisance
 
 Reference = Callable[[Mapping[str, Tensor], Batch], float]
 Distance = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # of rows, strata and groups, between groups

@@ -42,8 +42,9 @@ from invariantnets.constraints import (
     VicReg,
 )
 from invariantnets.constraints.adversary import scale_gradient
-from invariantnets.data import Batch, DataSpec, Nuisance
+from invariantnets.data import Batch, DataSpec
 from invariantnets.errors import InvariantNetsError
+from invariantnets.nuisance import Nuisance
 
 CLASSES, WIDTH = 4, 6
 ANGLE, HOUR = Nuisance("angle", unit="°"), Nuisance("hour", "circular")

@@ -23,8 +23,9 @@ from invariantnets.constraints import (
     VicReg,
 )
 from invariantnets.constraints.nuisance import encode, quantile_groups
-from invariantnets.data import Batch, DataSpec, Nuisance
+from invariantnets.data import Batch, DataSpec
 from invariantnets.errors import InvariantNetsError
+from invariantnets.nuisance import Nuisance
 
 ANGLE, HOUR = Nuisance("angle", unit="°"), Nuisance("hour", "circular")
 LIGHT = Nuisance("light", "categorical", categories=("dark", "dim", "bright"))

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from invariantnets.data.batch import Nuisance, numpy_rng, parse_range, torch_rng
+from invariantnets.data.batch import parse_range
 from invariantnets.errors import InvariantNetsError
+from invariantnets.nuisance import Nuisance
+from invariantnets.randomness import numpy_rng, torch_rng
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from invariantnets.data.batch import Nuisance
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features import FeatureTable
 from invariantnets.features.io import load_table, save_table
+from invariantnets.nuisance import Nuisance
 
 ROWS, WIDTH = 12, 11
 FEATURES = np.random.default_rng(0).normal(size=(ROWS, WIDTH)).astype(np.float32)

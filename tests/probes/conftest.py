@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from representations import ANGLES, CLASSES
 
-from invariantnets.data.batch import Nuisance
 from invariantnets.features.table import FeatureTable
+from invariantnets.nuisance import Nuisance
 
 Features = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 

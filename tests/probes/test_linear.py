@@ -6,8 +6,9 @@ from sklearn.linear_model import LinearRegression
 from sklearn.linear_model import Ridge as ReferenceRidge
 from sklearn.preprocessing import StandardScaler
 
-from invariantnets.probes.linear import LAMBDAS, eigenbasis, fit_ridge, predict_by_class
-from invariantnets.probes.moments import moments
+from invariantnets.probes.linear import LAMBDAS, fit_ridge, predict_by_class
+from invariantnets.statistics.moments import moments
+from invariantnets.statistics.spaces import eigenbasis
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from invariantnets.probes import mav
-from invariantnets.probes.moments import class_moments
+from invariantnets.statistics.moments import class_moments
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

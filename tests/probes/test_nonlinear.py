@@ -5,11 +5,11 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsRegressor
 
-from invariantnets.data.batch import torch_rng
 from invariantnets.probes.mlp import build_mlp, fit_mlp, predict_mlp
-from invariantnets.probes.moments import moments
-from invariantnets.probes.neighbours import merge_equal, nearest, neighbour_grid, neighbour_means
-from invariantnets.probes.spaces import CLIP, sample_sources, spaces
+from invariantnets.randomness import torch_rng
+from invariantnets.statistics.moments import moments
+from invariantnets.statistics.neighbours import merge_equal, nearest, neighbour_grid, neighbour_means
+from invariantnets.statistics.spaces import CLIP, sample_sources, spaces
 
 
 def test_knn_equals_scikit_learn():

@@ -7,12 +7,12 @@ import pytest
 from representations import ANGLES, CLASSES, collapsed, hidden, ideal, leaky, mixed, noise
 from sklearn.linear_model import LinearRegression
 
-from invariantnets.data.batch import Nuisance
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
-from invariantnets.probes.problem import Problem, hold_out_people
-from invariantnets.probes.result import Result
+from invariantnets.nuisance import Nuisance
 from invariantnets.probes.suite import run_probes
+from invariantnets.probes.task import Problem, hold_out_people
+from invariantnets.results.result import Result
 
 HONEST = ("ridge", "ridge/per_mav_label", "knn", "mlp")
 REGRESSORS = (*HONEST, "ridge/per_label")
@@ -61,7 +61,7 @@ def test_an_angle_that_no_line_reads_is_found_out_too(make_table, features):
     assert overall(results, "accuracy", "label", "mav").value == 1
     assert overall(results, "r2", "angle", "ridge").value < 0.05
     strongest = overall(results, "r2", "angle", "strongest")
-    assert strongest.value > 0.2 and strongest.note.startswith(("mlp", "knn"))
+    assert strongest.value > 0.2 and strongest.chosen["probe"] in ("mlp", "knn")
 
 
 def test_least_squares_that_explode_are_not_called_forgetting(make_table):
@@ -167,9 +167,9 @@ def test_the_seed_is_all_that_decides(make_table):
 
 def test_strongest_is_the_best_honest_probe_on_validation(make_table):
     results = probed(make_table(mixed))
-    validation = {p: float(overall(results, "r2", "angle", p).note.rsplit("R² ", 1)[1]) for p in HONEST}
+    validation = {p: overall(results, "r2", "angle", p).validation for p in HONEST}
     best, strongest = max(validation, key=validation.__getitem__), overall(results, "r2", "angle", "strongest")
-    assert strongest.note.startswith(f"{best}, ")
+    assert strongest.chosen["probe"] == best
     assert strongest.value == overall(results, "r2", "angle", best).value
 
 
@@ -246,7 +246,7 @@ def test_people_in_both_splits_and_in_one_are_refused(make_table):
 def test_too_many_classes_for_moments_of_each_share_a_regressor(make_table, monkeypatch):
     table = make_table(mixed)
     full = probed(table)
-    monkeypatch.setattr("invariantnets.probes.problem.PER_CLASS", 0)
+    monkeypatch.setattr("invariantnets.probes.task.PER_CLASS", 0)
     shared = probed(table)
     assert {r.probe for r in shared} == {"softmax", "mav", "ridge", "knn", "mlp", "strongest"}
     assert [r for r in shared if r.probe == "mav"] == [r for r in full if r.probe == "mav"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from invariantnets.data.batch import Nuisance
+from invariantnets.nuisance import Nuisance
 from invariantnets.probes.targets import FEW_VALUES, design, plan_targets, r2
 
 NUISANCES = (

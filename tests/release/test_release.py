@@ -7,9 +7,9 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LinearRegression
 
-from invariantnets.data.batch import Nuisance
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
+from invariantnets.nuisance import Nuisance
 from invariantnets.probes.suite import run_probes
 from invariantnets.release import leace, quantise
 

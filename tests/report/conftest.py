@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from invariantnets.probes.result import Result, to_jsonl
-from invariantnets.visualize import draw_run
+from invariantnets.figures import draw_run
+from invariantnets.results.result import Result, to_jsonl
 
 
 @pytest.fixture

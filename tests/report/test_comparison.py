@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from invariantnets.report.comparison import Comparison
+from invariantnets.report.papers.comparison import Comparison
 
 TABLE = Comparison("A title", ("what", "ours"), [("width", "1"), ("R² of yaw", "0.5 ± 0.1")], "What differs.", "file")
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from invariantnets.report.forgetting import compare, methods
-from invariantnets.report.runs import read_sweep
+from invariantnets.report.papers.forgetting import compare, methods
+from invariantnets.results.runs import read_sweep
 from invariantnets.run import report_sweep
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from invariantnets.analysis.norm import describe_norm
-from invariantnets.data.batch import Nuisance
 from invariantnets.features.table import FeatureTable
-from invariantnets.probes.result import to_jsonl
+from invariantnets.nuisance import Nuisance
 from invariantnets.protocols import run_protocols
 from invariantnets.report import render_run, render_sweep
+from invariantnets.results.result import to_jsonl
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 
 from invariantnets.bootstrapping.selection import select
 from invariantnets.errors import InvariantNetsError
-from invariantnets.probes.result import to_jsonl
+from invariantnets.figures.selection import draw_selection, random_similarity, shown_identities
 from invariantnets.report import render_run, render_sweep
-from invariantnets.visualize.selection import draw_selection, random_similarity, shown_identities
+from invariantnets.results.result import to_jsonl
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

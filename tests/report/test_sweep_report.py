@@ -9,7 +9,7 @@ import pytest
 from invariantnets.errors import InvariantNetsError
 from invariantnets.report import render_run, render_sweep
 from invariantnets.report.render import comparisons
-from invariantnets.report.runs import read_sweep
+from invariantnets.results.runs import read_sweep
 
 
 @pytest.fixture

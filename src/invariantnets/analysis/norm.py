@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from invariantnets.data.batch import Nuisance, numpy_rng
+from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
-from invariantnets.probes.bootstrap import Bootstrap, ratio
-from invariantnets.probes.checks import check_layer
-from invariantnets.probes.result import Result
+from invariantnets.nuisance import Nuisance
 from invariantnets.protocols.identification import closed_set
 from invariantnets.protocols.inputs import one_of_each_source
 from invariantnets.protocols.similarity import Similarity, unit
 from invariantnets.protocols.verification import cross_validate, make_pairs
+from invariantnets.randomness import numpy_rng
+from invariantnets.results.result import About, Result
+from invariantnets.statistics.resampling import Resampling, ratio
 
 REPLICATES = 1000
 BINS = 12
@@ -31,7 +32,7 @@ def norms(x: np.ndarray) -> np.ndarray:
     return np.sqrt(np.einsum("nd,nd->n", x, x, dtype=np.float64))
 
 
-def correlation(bootstrap: Bootstrap, a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
+def correlation(bootstrap: Resampling, a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
     """Pearson's correlation and its 95 % interval; NaN if one of the two does not vary.
 
     Args:
@@ -90,7 +91,7 @@ def describe_norm(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Res
     check_layer(table, layer)
     test = table.part("test")
     norm = norms(test.features[layer])
-    bootstrap = Bootstrap(test.source, REPLICATES, numpy_rng(seed, 5))
+    bootstrap = Resampling(test.source, REPLICATES, numpy_rng(seed, 5))
     make = partial(_result, layer=layer, seed=seed, sources=bootstrap.sources, n=len(norm))
     value, low, high = (float(v[0]) for v in bootstrap.interval(np.stack([norm, np.ones_like(norm)], 1), ratio))
     results = [make("mean_norm", value, probe="norm", low=low, high=high)]
@@ -135,7 +136,7 @@ def describe_recognition(table: FeatureTable, layer: str, *, seed: int = 0) -> l
     whole, binary = (cross_validate(kind, pairs, lambda train: Similarity())[1] for kind in kinds)
     rank, binary_rank = (task.run(kind, label, Similarity()).rank for kind in kinds)
     people = label[task.probe]
-    bootstrap = Bootstrap(people, REPLICATES, numpy_rng(seed, 5))
+    bootstrap = Resampling(people, REPLICATES, numpy_rng(seed, 5))
     make = partial(_result, layer=layer, seed=seed, sources=bootstrap.sources, n=len(rank))
     norm = norms(x[task.probe])
     results = [_correlated(make, bootstrap, norm, rank.astype(np.float64), "retrieval_rank", {})]
@@ -168,12 +169,13 @@ def describe_recognition(table: FeatureTable, layer: str, *, seed: int = 0) -> l
 
 
 def _result(metric: str, value: float, *, target: str = "norm", **fields: Any) -> Result:
-    return Result(metric, value, target=target, split="test", **fields)
+    about: About = "norm" if target == "norm" else "features"
+    return Result(metric, value, target=target, split="test", about=about, **fields)
 
 
 def _correlated(
     make: partial[Result],
-    bootstrap: Bootstrap,
+    bootstrap: Resampling,
     norm: np.ndarray,
     other: np.ndarray,
     name: str,
@@ -184,7 +186,7 @@ def _correlated(
 
 
 def _entropy_by_norm(
-    make: partial[Result], bootstrap: Bootstrap, norm: np.ndarray, entropy: np.ndarray
+    make: partial[Result], bootstrap: Resampling, norm: np.ndarray, entropy: np.ndarray
 ) -> Iterator[Result]:
     """Mean entropy in bins of equally many rows, each placed at its mean norm."""
     edges = np.unique(np.quantile(norm, np.linspace(0, 1, BINS + 1)))

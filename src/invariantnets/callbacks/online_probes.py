@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 
-from invariantnets.data.batch import numpy_rng
 from invariantnets.module import InvariantNet
 from invariantnets.probes.online import quick_probes
+from invariantnets.randomness import numpy_rng
 
 
 class OnlineProbes(pl.Callback):

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 
 from invariantnets.constraints.constraint import Constraint
 from invariantnets.constraints.rows import row_labels
-from invariantnets.data import Batch, DataSpec, Nuisance
+from invariantnets.data import Batch, DataSpec
 from invariantnets.errors import InvariantNetsError
+from invariantnets.nuisance import Nuisance
 
 
 def encode(nuisance: Nuisance, values: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Images with labels and nuisances."""
 
 from invariantnets.data.banked import Bank, BankedImages
-from invariantnets.data.batch import Batch, DataSpec, Nuisance
+from invariantnets.data.batch import Batch, DataSpec
 from invariantnets.data.bootstrap import SelectedFaces
 from invariantnets.data.celeba import CelebA
 from invariantnets.data.faces_table import FacesTable
@@ -17,7 +17,6 @@ __all__ = [
     "DataSpec",
     "FacesTable",
     "Lfw",
-    "Nuisance",
     "RotatedImages",
     "SelectedFaces",
     "SyntheticFaces",

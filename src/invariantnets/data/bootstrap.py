@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from invariantnets.data.banked import Bank, BankedImages, Stream
-from invariantnets.data.batch import SPLITS, DataSpec
+from invariantnets.data.batch import DataSpec
 from invariantnets.errors import InvariantNetsError
 from invariantnets.files import replacing
+from invariantnets.nuisance import SPLITS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -96,7 +97,7 @@ class SelectedFaces(BankedImages):
 
     The people chosen are numbered anew, from 0, and those of ``test`` after them. Nothing of the pool is copied:
     its images are read where they lie. How pictures are chosen, once there is a network to choose by,
-    ``invariantnets.growing`` says; the arguments from ``features_from`` to ``folder`` are its knobs.
+    ``invariantnets.look_alikes`` says; the arguments from ``features_from`` to ``folder`` are its knobs.
 
     Args:
         pool: the people to choose from (``train``, ``val``), and those to test on.

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from invariantnets.data.banked import Stream
-from invariantnets.data.batch import DataSpec, Nuisance, numpy_rng
+from invariantnets.data.batch import DataSpec
 from invariantnets.data.division import held_out
 from invariantnets.data.faces import FaceFiles, Faces
 from invariantnets.errors import InvariantNetsError
+from invariantnets.nuisance import Nuisance
+from invariantnets.randomness import numpy_rng
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

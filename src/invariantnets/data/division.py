@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from invariantnets.data.batch import numpy_rng
 from invariantnets.errors import InvariantNetsError
+from invariantnets.randomness import numpy_rng
 
 Division = Literal["identity", "image"]
 

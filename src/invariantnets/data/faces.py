@@ -15,10 +15,11 @@ import torch
 from PIL import Image
 
 from invariantnets.data.banked import Bank, BankedImages, Stream
-from invariantnets.data.batch import SPLITS, DataSpec
+from invariantnets.data.batch import DataSpec
 from invariantnets.data.cache import cached_images
 from invariantnets.data.decode import decode, fit_image
 from invariantnets.errors import InvariantNetsError
+from invariantnets.nuisance import SPLITS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

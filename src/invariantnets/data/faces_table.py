@@ -11,10 +11,11 @@ import pandas as pd
 from PIL import Image
 
 from invariantnets.data.banked import Stream
-from invariantnets.data.batch import SPLITS, DataSpec, infer_nuisance
+from invariantnets.data.batch import DataSpec
 from invariantnets.data.division import Division, divide
 from invariantnets.data.faces import FaceFiles, Faces
 from invariantnets.errors import InvariantNetsError
+from invariantnets.nuisance import SPLITS, infer_nuisance
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

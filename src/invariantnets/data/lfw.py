@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from invariantnets.data.banked import Stream
-from invariantnets.data.batch import DataSpec, numpy_rng
+from invariantnets.data.batch import DataSpec
 from invariantnets.data.division import held_out
 from invariantnets.data.faces import FaceFiles, Faces
 from invariantnets.data.lfw_lists import read_people
 from invariantnets.errors import InvariantNetsError
+from invariantnets.randomness import numpy_rng
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

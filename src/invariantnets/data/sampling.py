@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from invariantnets.data.batch import numpy_rng
 from invariantnets.errors import InvariantNetsError
+from invariantnets.randomness import numpy_rng
 
 Pairs = Literal["same_image", "same_class"]
 

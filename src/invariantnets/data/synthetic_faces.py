@@ -15,9 +15,10 @@ from torch import Tensor
 
 from invariantnets.data import renderer
 from invariantnets.data.banked import Bank, BankedImages, Stream
-from invariantnets.data.batch import SPLITS, DataSpec
+from invariantnets.data.batch import DataSpec
 from invariantnets.data.cache import cached_images, progress
 from invariantnets.errors import InvariantNetsError
+from invariantnets.nuisance import SPLITS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from invariantnets.data.batch import Nuisance
+from invariantnets.nuisance import Nuisance
 
 
 def rotate(images: Tensor, degrees: float) -> Tensor:

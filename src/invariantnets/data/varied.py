@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from invariantnets.data.banked import Bank, BankedImages, Stream
-from invariantnets.data.batch import SPLITS, DataSpec, numpy_rng, parse_range
+from invariantnets.data.batch import DataSpec, parse_range
 from invariantnets.data.sources import Images
 from invariantnets.data.variation import VARIATIONS, variation_bank
 from invariantnets.errors import InvariantNetsError
+from invariantnets.nuisance import SPLITS
+from invariantnets.randomness import numpy_rng
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from invariantnets.data import Bank, BankedImages, Batch
-from invariantnets.data.batch import SPLITS, numpy_rng, torch_rng
 from invariantnets.data.sampling import Request
 from invariantnets.features.table import FeatureTable
 from invariantnets.module import InvariantNet
+from invariantnets.nuisance import SPLITS
+from invariantnets.randomness import numpy_rng, torch_rng
 
 BATCH_IMAGES = 128
 

@@ -16,10 +16,10 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from invariantnets.data.batch import SPLITS, Nuisance, infer_nuisance
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.files import write_atomically
+from invariantnets.nuisance import SPLITS, Nuisance, infer_nuisance
 
 # What readers raise on a damaged file.
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError)

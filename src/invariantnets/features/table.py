@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from invariantnets.data.batch import SPLITS, Nuisance
 from invariantnets.errors import InvariantNetsError
+from invariantnets.nuisance import SPLITS, Nuisance
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from invariantnets.probes.moments import BLOCK_ROWS, Moments, project, project_by, reach
+from invariantnets.statistics.moments import BLOCK_ROWS, Moments, project, project_by, reach
+from invariantnets.statistics.spaces import eigenbasis
 
 # On the scale of the eigenvalues of the correlation matrix. The last one predicts the mean.
 LAMBDAS = (*np.logspace(-12, 4, 33).tolist(), np.inf)
@@ -46,24 +47,6 @@ def prediction_bounds(train: Moments) -> np.ndarray:
     """
     low, high = train.y_range
     return np.stack([low - (high - low) / 2, high + (high - low) / 2])
-
-
-def eigenbasis(train: Moments) -> tuple[np.ndarray, np.ndarray]:
-    """Principal axes of the standardised features, without dead features and directions below precision.
-
-    Returns:
-        variances ``(R,)``, descending, and axes ``(D, R)`` in the units of the features: the columns
-        of ``(x - x̄) @ axes`` are uncorrelated on the training rows and have these variances.
-    """
-    live = train.live
-    axes = np.zeros((len(live), int(live.sum())))
-    if not live.any():
-        return np.zeros(0), axes
-    scale = 1 / train.x_std[live]
-    variances, vectors = np.linalg.eigh(train.xx[np.ix_(live, live)] / train.n * np.outer(scale, scale))
-    axes[live] = scale[:, None] * vectors
-    kept = np.flatnonzero(variances > variances[-1] * len(variances) * np.finfo(np.float64).eps)[::-1]
-    return variances[kept], axes[:, kept]
 
 
 def _path(train: Moments, penalties: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from invariantnets.probes.moments import BLOCK_ROWS, Moments, project, project_by
+from invariantnets.statistics.moments import BLOCK_ROWS, Moments, project, project_by
 
 
 def mean_activation_vectors(features: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarray:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from invariantnets.data.batch import numpy_rng, torch_rng
 from invariantnets.probes.mlp import fit_mlp, predict_mlp
-from invariantnets.probes.neighbours import merge_equal, nearest, neighbour_grid, neighbour_means
-from invariantnets.probes.problem import Problem
-from invariantnets.probes.scores import Regression
-from invariantnets.probes.spaces import Space, sample_sources, spaces
+from invariantnets.probes.scorer import Regression
 from invariantnets.probes.targets import Target
+from invariantnets.probes.task import Problem
+from invariantnets.randomness import numpy_rng, torch_rng
+from invariantnets.statistics.neighbours import merge_equal, nearest, neighbour_grid, neighbour_means
+from invariantnets.statistics.spaces import Space, sample_sources, spaces
 
 # Validation rows that are enough to choose k, a space and an epoch.
 CHOICE_ROWS = 10_000

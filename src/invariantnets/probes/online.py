@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from invariantnets.data.batch import Nuisance
+from invariantnets.features.checks import check_finite
+from invariantnets.nuisance import Nuisance
 from invariantnets.probes import mav
-from invariantnets.probes.checks import check_finite
 from invariantnets.probes.linear import fit_ridge
-from invariantnets.probes.moments import moments
 from invariantnets.probes.targets import r2
+from invariantnets.statistics.moments import moments
 
 
 def quick_probes(

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from invariantnets.data.batch import numpy_rng
+from invariantnets.features.checks import check_table, is_closed
 from invariantnets.features.table import FeatureTable
 from invariantnets.probes import mav
-from invariantnets.probes.checks import check_table, is_closed
 from invariantnets.probes.linear import Ridge, fit_ridge, predict_by_class
 from invariantnets.probes.nonlinear import knn_probes, mlp_probes
-from invariantnets.probes.problem import Problem, hold_out_people, prepare
-from invariantnets.probes.result import Result
-from invariantnets.probes.scores import Regression, Scorer, strongest
+from invariantnets.probes.scorer import Regression, Scorer, strongest
+from invariantnets.probes.task import Problem, hold_out_people, prepare
+from invariantnets.randomness import numpy_rng
+from invariantnets.results.result import Result
 
 
 def _fit_linear(problem: Problem) -> tuple[Ridge, list[Ridge]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from invariantnets.data.batch import Nuisance
+from invariantnets.nuisance import Nuisance
 
 FEW_VALUES = 32
 

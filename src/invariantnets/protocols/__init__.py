@@ -1,6 +1,6 @@
 """Protocols of face recognition, on any table of features."""
 
 from invariantnets.protocols.lfw import run_lfw
-from invariantnets.protocols.suite import run_protocols
+from invariantnets.protocols.recognition import run_protocols
 
 __all__ = ["run_lfw", "run_protocols"]

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from invariantnets.data.batch import numpy_rng
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.protocols.similarity import Kind, Similarity, fit_chi2, prepare
 from invariantnets.protocols.verification import make_pairs
+from invariantnets.randomness import numpy_rng
 
 # Same pairs of the train split, and different ones, that the weights of χ² are learned from.
 CHI2_PAIRS = 3000

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from invariantnets.data.batch import numpy_rng
 from invariantnets.data.lfw_lists import Blufr, read_blufr, read_identification, read_pairs
+from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
-from invariantnets.probes.checks import check_layer
-from invariantnets.probes.result import Result
 from invariantnets.protocols.identification import Task, check_task, detection_rates, open_set
 from invariantnets.protocols.inputs import find_images, prepared
 from invariantnets.protocols.rates import FARS, shares_above, thresholds_at
+from invariantnets.protocols.recognition import learner
 from invariantnets.protocols.scores import Recorder, join
 from invariantnets.protocols.similarity import Kind, Similarity
-from invariantnets.protocols.suite import learner
 from invariantnets.protocols.verification import Pairs, cross_validate
+from invariantnets.randomness import numpy_rng
+from invariantnets.results.result import Result
 
 _BLOCK_ROWS = 1024
 

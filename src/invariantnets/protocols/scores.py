@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from invariantnets.data.batch import numpy_rng
-from invariantnets.probes.bootstrap import LEVELS, Bootstrap, ratio
-from invariantnets.probes.result import Result
 from invariantnets.protocols.identification import Search, detection_rates
 from invariantnets.protocols.rates import FARS, auc, eer, roc, tar_at
 from invariantnets.protocols.verification import Pairs
+from invariantnets.randomness import numpy_rng
+from invariantnets.results.result import Result
+from invariantnets.statistics.resampling import LEVELS, Resampling, ratio
 
 RANKS = np.arange(1, 51)
 # Reported as numbers of their own, beside the curves; in per cent, as the papers write them.
@@ -50,7 +50,7 @@ class Recorder:
         """One number of a protocol, on test rows."""
         probe = f"{protocol}/{self.similarity}"
         fixed: dict[str, Any] = {"split": "test", "n": n, "sources": identities, "seed": self.seed}
-        return Result(metric, float(value), self.layer, "identity", probe, **fixed, **fields)
+        return Result(metric, float(value), self.layer, "identity", probe, **fixed, about="identity", **fields)
 
     def verification(
         self, scores: np.ndarray, pairs: Pairs, label: np.ndarray, accuracy: np.ndarray, note: str
@@ -128,8 +128,8 @@ class Recorder:
         fields = {"protocol": "open_set", "n": len(label), "identities": bootstrap.sources}
         return self._each(names, _interval(bootstrap, numbers), note=join(who, coarse, RESAMPLED, note), **fields)
 
-    def _bootstrap(self, identity: np.ndarray) -> Bootstrap:
-        return Bootstrap(identity, self.replicates, numpy_rng(self.seed, 11))
+    def _bootstrap(self, identity: np.ndarray) -> Resampling:
+        return Resampling(identity, self.replicates, numpy_rng(self.seed, 11))
 
     def _each(
         self, names: list[Name], numbers: tuple[np.ndarray, np.ndarray, np.ndarray], **fields: Any
@@ -141,7 +141,7 @@ class Recorder:
 
 
 def _interval(
-    bootstrap: Bootstrap, numbers: Callable[[np.ndarray | None], np.ndarray]
+    bootstrap: Resampling, numbers: Callable[[np.ndarray | None], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Numbers that are no ratios of sums, and their 95 % percentile interval.
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
-from invariantnets.probes.linear import eigenbasis
-from invariantnets.probes.moments import Moments, moments, project
 from invariantnets.release.released import released
+from invariantnets.statistics.moments import Moments, moments, project
+from invariantnets.statistics.spaces import eigenbasis
 
 # A correlation below it is none: of what was erased before, or of categories, whose columns add up to 1.
 ROUNDING = 1e-6

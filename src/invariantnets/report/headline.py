@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from invariantnets.probes.result import Result
-from invariantnets.report.format import NONE, count, interval, number, summary
-from invariantnets.visualize.plots import Runs
-from invariantnets.visualize.select import (
+from invariantnets.results.format import count, summary, value_and_interval
+from invariantnets.results.result import Result
+from invariantnets.results.select import (
     FEW_NUISANCES,
     IDENTITY,
     LABEL,
     RECOGNITION,
+    Runs,
     Spread,
     failed,
     nuisances,
     over_runs,
-    probe_name,
     read_best,
     select,
 )
+from invariantnets.results.words import NONE, number, probe_name
 
 _MAV = "mean activation vectors (MAV)"
 # Of more than a few nuisances, so many are named.
@@ -64,7 +64,7 @@ def facts(results: Sequence[Result], units: Mapping[str, str]) -> list[Fact]:
     for target in targets if len(targets) <= FEW_NUISANCES else read_best([[results]], _NAMED):
         for strongest in select(results, "r2", target, "strongest"):
             shown.append(_fact(strongest, f"R² of {target}", ""))
-            for r in select(results, "rmse", target, named(results, strongest)):
+            for r in select(results, "rmse", target, str(strongest.chosen.get("probe", "strongest"))):
                 shown.append(_fact(r, f"RMSE of {target}", units.get(target, "")))
     for probe in ("mav", "softmax"):
         for r in select(results, "accuracy", LABEL, probe):
@@ -128,23 +128,16 @@ def _fact(r: Result, name: str, unit: str) -> Fact:
     against = f"chance {number(r.chance, r.metric, unit)}; n = {count(r.n)}"
     if failed(r):
         return Fact("failed", name, f"no evidence of invariance; {against}")
-    return Fact(number(r.value, r.metric, unit), name, f"{interval(r.low, r.high, r.metric)}, {against}")
-
-
-def named(results: Sequence[Result], strongest: Result) -> str | None:
-    """Which probe the strongest is: the honest one of the same R²."""
-    for r in select(results, "r2", strongest.target):
-        if r.probe != "strongest" and not r.uses_answer and not failed(r) and r.value == strongest.value:
-            return r.probe
-    return "strongest"
+    value, bounds = value_and_interval(r, unit)
+    return Fact(value, name, f"{bounds}, {against}")
 
 
 def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> str:
     strongest = next(iter(select(results, "r2", target, "strongest")), None)
     if strongest is None or failed(strongest):
         return f"From {layer}, no probe of the {target} succeeded; this is not evidence of invariance."
-    name = named(results, strongest)
-    known = "" if name in (None, "strongest") else f" ({probe_name(name)})"
+    name = str(strongest.chosen.get("probe", "strongest"))
+    known = "" if name == "strongest" else f" ({probe_name(name, strongest.title)})"
     control = f", shuffled control {number(strongest.control, 'r2')}" if strongest.control is not None else ""
     chance = number(0.0 if strongest.chance is None else strongest.chance, "r2", bare=True).replace("0.00", "0")
     text = (
@@ -203,8 +196,8 @@ def _people(results: Sequence[Result]) -> list[str]:
 
 
 def _bounded(r: Result) -> str:
-    bounds = interval(r.low, r.high, r.metric)
-    return number(r.value, r.metric) + ("" if bounds == NONE else f" {bounds}")
+    value, bounds = value_and_interval(r)
+    return value + ("" if bounds == NONE else f" {bounds}")
 
 
 def _rows(r: Result, results: Sequence[Result]) -> str:

@@ -13,33 +13,35 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from invariantnets.bootstrapping.selection import HEADER
 from invariantnets.errors import InvariantNetsError
+from invariantnets.figures import draw_sweep
 from invariantnets.files import write_atomically
-from invariantnets.probes.result import Result
-from invariantnets.report import bootstrapping, bottleneck, chapter, forgetting
-from invariantnets.report.comparison import Comparison
-from invariantnets.report.format import NONE, chance, count, interval, number, result_row, span, summary
 from invariantnets.report.headline import facts, sentences, sweep_sentences
-from invariantnets.report.runs import Group, Run, Sweep, read_json, read_run, read_sweep
-from invariantnets.visualize import draw_sweep
-from invariantnets.visualize.plots import Runs
-from invariantnets.visualize.select import (
+from invariantnets.report.papers import forgetting
+from invariantnets.report.papers import rudd2016 as chapter
+from invariantnets.report.papers import taigman2015_look_alikes as bootstrapping
+from invariantnets.report.papers import taigman2015_widths as bottleneck
+from invariantnets.report.papers.comparison import Comparison
+from invariantnets.results.format import chance, count, span, summary, value_and_interval
+from invariantnets.results.result import Result
+from invariantnets.results.runs import Group, Run, Sweep, read_json, read_run, read_sweep
+from invariantnets.results.select import (
     FEATURES,
     FEW_NUISANCES,
     IDENTITY,
     LABEL,
     NORM,
     RECOGNITION,
+    Runs,
     failed,
     nuisances,
     over_runs,
-    probe_name,
     select,
 )
+from invariantnets.results.words import METRICS, NONE, interval, metric_name, number, probe_name
 
 _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 # Each gives a table where the sweep holds what its publication measured.
 _COMPARISONS = (chapter.compare, bottleneck.compare, bootstrapping.compare, forgetting.compare)
-_METRIC_ORDER = ("r2", "rmse", "mae", "accuracy")
 
 
 def render_run(folder: Path) -> Path:
@@ -62,7 +64,7 @@ def render_run(folder: Path) -> Path:
         headline=sentences(here, run.layer, run.units),
         facts=facts(here, run.units),
         tables=_tables(here, run.units),
-        rest=[result_row(r, run.units) for r in rest],
+        rest=[_result_row(r, run.units) for r in rest],
         layer=run.layer,
         figures=_embedded(folder / "figures", run.figures),
         selection=_selection(folder / "bootstrap"),
@@ -138,7 +140,7 @@ def _tables(results: Sequence[Result], units: Mapping[str, str]) -> list[dict[st
 
     def rows(target: str) -> list[Result]:
         found = [r for r in results if r.target == target and not r.where]
-        order = {m: i for i, m in enumerate(_METRIC_ORDER)}
+        order = {m: i for i, m in enumerate(METRICS)}
         return sorted(found, key=lambda r: (order.get(r.metric, len(order)), r.probe != "strongest"))
 
     targets = nuisances(results)
@@ -149,10 +151,34 @@ def _tables(results: Sequence[Result], units: Mapping[str, str]) -> list[dict[st
     titles[FEATURES] = "What the features look like"
     titles[NORM] = "What the length of the features tells"
     tables = [
-        {"title": title, "rows": [result_row(r, units) for r in rows(t)], "folded": many and t in targets}
+        {"title": title, "rows": [_result_row(r, units) for r in rows(t)], "folded": many and t in targets}
         for t, title in titles.items()
     ]
     return [t for t in tables if t["rows"]]
+
+
+def _result_row(r: Result, units: Mapping[str, str]) -> dict[str, object]:
+    """A `Result` as a row of a table: everything a reader needs to judge it."""
+    unit = units.get(r.target, "")
+    value, bounds = value_and_interval(r, unit)
+    described = r.probe == "description"  # a property of the features: its name says all
+    return {
+        "layer": r.layer,
+        "probe": metric_name(r.metric) if described else probe_name(r.probe, r.title),
+        "metric": "" if described else metric_name(r.metric),
+        "value": value,
+        "interval": bounds,
+        "chance": number(r.chance, r.metric, unit),
+        "control": number(r.control, r.metric, unit),
+        "n": count(r.n),
+        "sources": count(r.sources),
+        "n_fit": count(r.n_fit),
+        "split": r.split,
+        "seed": r.seed,
+        "failed": failed(r),
+        "uses_answer": r.uses_answer,
+        "note": r.note,
+    }
 
 
 def _read(results: Sequence[Result], target: str) -> str:

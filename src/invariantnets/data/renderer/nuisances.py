@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from invariantnets.data.batch import Nuisance
 from invariantnets.data.renderer import chance, person
 from invariantnets.errors import InvariantNetsError
+from invariantnets.nuisance import Nuisance
 
 Range = Sequence[float] | float
 

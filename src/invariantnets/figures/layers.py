@@ -1,0 +1,87 @@
+"""Where in the network a nuisance goes: what is left of it, and how well the class is known, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+
+from invariantnets.figures.curves import curves
+from invariantnets.figures.pareto import family
+from invariantnets.figures.style import GREY, WIDTH, legend_above, styled
+from invariantnets.results.select import CLASS_ACCURACY, Runs, Spread, over_runs
+
+CAPTION = (
+    "From the image to the output: how much of the {target} the strongest honest probe reads at each layer, and below "
+    "it {accuracy}. A method forgets where its line falls; a line that is interrupted has a layer where every probe "
+    "failed, which says nothing about invariance. {shown} of {count}: of each family the one that keeps least at its "
+    "last layer. Whiskers: {whiskers}."
+)
+Curve = dict[str, Spread]
+
+
+def by_layer(runs: Runs, metric: str, target: str, probe: str) -> Curve:
+    """Layer → one measurement over the runs, from the image to the output, of the layers where it was made.
+
+    Args:
+        runs: the results of each, of all layers.
+        metric: e.g. ``r2``.
+        target: e.g. ``angle``.
+        probe: which one.
+    """
+    layers = dict.fromkeys(r.layer for results in runs for r in results)
+    parts = {at: over_runs([[r for r in rs if r.layer == at] for rs in runs], metric, target, probe) for at in layers}
+    return {layer: found[None] for layer, found in parts.items() if None in found}
+
+
+def layered(groups: Mapping[str, Runs], target: str) -> list[str]:
+    """The groups to draw: of each family that was probed at two layers or more, the one that keeps least at its last.
+
+    Args:
+        groups: name → the results of each of its runs, of all layers.
+        target: the nuisance.
+    """
+    least: dict[str, tuple[float, str]] = {}
+    for name, runs in groups.items():
+        curve = list(by_layer(runs, "r2", target, "strongest").values())
+        if len(curve) > 1:
+            left = curve[-1].mean if curve[-1].runs else float("inf")
+            least[family(name)] = min((left, name), least.get(family(name), (left, name)))
+    return [name for _, name in least.values()]
+
+
+@styled()
+def layers_figure(
+    groups: Mapping[str, Runs], target: str, accuracy: tuple[str, str, str, str] = CLASS_ACCURACY
+) -> Figure | None:
+    """R² of the strongest honest probe, and accuracy below it, against the layers in their order.
+
+    Args:
+        groups: name → the results of each of its runs, of all layers.
+        target: the nuisance.
+        accuracy: name, metric, target and probe of what should stay high, a fraction.
+
+    Returns:
+        The figure; None where no run was probed at two layers.
+    """
+    shown = {name: groups[name] for name in layered(groups, target)}
+    if not shown:
+        return None
+    parts = [
+        {name: by_layer(runs, *what) for name, runs in shown.items()}
+        for what in (("r2", target, "strongest"), accuracy[1:])
+    ]
+    order = list(dict.fromkeys(layer for part in parts for curve in part.values() for layer in curve))
+    figure = Figure(figsize=(WIDTH, 5.0), layout="constrained")
+    left, known = figure.subplots(2, sharex=True)
+    for axes, part, scale in ((left, parts[0], 1), (known, parts[1], 100)):
+        placed = {name: {order.index(at): s for at, s in curve.items()} for name, curve in part.items()}
+        curves(axes, placed, scale, beside=lambda x, step: x + 0.05 * step)
+    left.axhline(0, color=GREY, linestyle="--", linewidth=1)
+    left.set_ylim(top=1.02)
+    left.set_ylabel(f"R² of {target}")
+    known.set_ylabel(f"{accuracy[0]} (%)")
+    known.set_xticks(range(len(order)), order, rotation=30 if len(order) > 6 else 0)
+    known.set_xlabel("layer, from the image to the output")
+    legend_above(figure, left, columns=1 if max(map(len, shown)) > 24 else 2)
+    return figure

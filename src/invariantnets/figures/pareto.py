@@ -1,0 +1,219 @@
+"""What forgetting costs: recognition against what is left of a nuisance, a point a method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from invariantnets.figures.plots import colour, whiskers
+from invariantnets.figures.style import GREY, PALETTE, WIDTH, legend_above, styled
+from invariantnets.results.select import CLASS_ACCURACY, Runs, Spread, over_runs
+
+CHAPTERS_DATA = "rotated_mnist"
+# Of that data: at most this R² at no less than this accuracy is what is aimed at; Rudd et al. (2016), section 4,
+# reached this accuracy by MAV (μ-LeNet).
+AIM = (0.02, 0.992)
+CHAPTER = 0.9718
+CAPTION = (
+    "A numbered point a method, one colour a family: {accuracy} against how much of the {target} the strongest honest "
+    "probe still reads. Better is up and left; the grey line joins those that no other beats in both. Means, whiskers: "
+    "{whiskers}. At the right, without a place on the axis: methods where every probe failed, which says nothing about "
+    "invariance; hollow: the probes of some seeds failed and are not in the mean. Triangles stand for what lies below "
+    "the edge, the legend says where. Mind the axes: near 0 and near 100 % they are stretched."
+)
+_R2_TICKS = (-1, -0.3, -0.1, 0, 0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1)
+_PER_CENT_TICKS = (10, 20, 40, 60, 80, 90, 95, 97, 98, 99, 99.5, 99.8)
+# With room for a number inside; another at each turn of the colours.
+_SHAPES = "osD"
+# In per cent: no test set here is so large that smaller errors could be told apart.
+_LEAST_ERROR = 0.05
+# Methods with more than so many times the least error of all would press the others together.
+_SHOWN = 4
+# Characters of two columns of the legend that go beside each other.
+_LEGEND_WIDTH = 70
+
+Point = tuple[Spread, Spread]
+
+
+def family(method: str) -> str:
+    """The kind of a method: what stands before the first space of its name."""
+    return method.partition(" ")[0]
+
+
+def points(
+    groups: Mapping[str, Runs], target: str, accuracy: tuple[str, str, str, str] = CLASS_ACCURACY
+) -> dict[str, Point]:
+    """Where each method stands.
+
+    Args:
+        groups: method → the results of each of its runs, each of one layer.
+        target: the nuisance.
+        accuracy: name, metric, target and probe of what should stay high, a fraction.
+
+    Returns:
+        Method → R² of the strongest honest probe, and accuracy, over its runs, where both were measured. An R² without
+        a run whose probe did not fail has no mean.
+    """
+    found: dict[str, Point] = {}
+    for name, runs in groups.items():
+        left, high = over_runs(runs, "r2", target, "strongest"), over_runs(runs, *accuracy[1:])
+        if None in left and None in high and high[None].runs:
+            found[name] = left[None], high[None]
+    return found
+
+
+def frontier(placed: Mapping[str, Point]) -> list[str]:
+    """The methods that no other beats in both, by ascending R²: each has the highest accuracy of all at most its R²."""
+    best, kept = -math.inf, []
+    for name, (left, high) in sorted(placed.items(), key=lambda item: (item[1][0].mean, -item[1][1].mean)):
+        if left.runs and high.mean > best:
+            best = high.mean
+            kept.append(name)
+    return kept
+
+
+@styled()
+def pareto_figure(
+    groups: Mapping[str, Runs],
+    target: str,
+    accuracy: tuple[str, str, str, str] = CLASS_ACCURACY,
+    chapter: bool = False,
+) -> Figure | None:
+    """Accuracy against the strongest honest probe's R², mean and whiskers over seeds.
+
+    Args:
+        groups: method → the results of each of its runs, each of one layer.
+        target: the nuisance.
+        accuracy: name, metric, target and probe of what should stay high, a fraction.
+        chapter: mark what is aimed at and what the chapter reached, on rotated MNIST.
+
+    Returns:
+        The figure; None where no method has both. A method whose every probe failed has no place on the axis of R²
+        and stands beside it.
+    """
+    placed = points(groups, target, accuracy)
+    if not placed:
+        return None
+    lost = any(not left.runs for left, _ in placed.values())
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    axes, *beside = figure.subplots(1, 1 + lost, sharey=True, squeeze=False, width_ratios=[7, 1][: 1 + lost])[0]
+    best = [placed[name] for name in frontier(placed)]
+    steps = [left.mean for left, _ in best], [100 * high.mean for _, high in best]
+    axes.plot(*steps, drawstyle="steps-post", color=GREY, linewidth=1, zorder=1)
+    floor = _scale_accuracy(axes, [high for _, high in placed.values()], chapter)
+    families = list(dict.fromkeys(map(family, placed)))
+    for number, (name, (left, high)) in enumerate(placed.items(), 1):
+        i = families.index(family(name))
+        panel, x = (axes, left.mean) if left.runs else (beside[0], 0.5)
+        y, below = max(100 * high.mean, floor), 100 * high.mean < floor
+        bars: dict[str, Any] = {} if below else {"yerr": 100 * np.array([whiskers(high.mean, high.low, high.high)]).T}
+        if left.runs:
+            bars["xerr"] = np.array([whiskers(left.mean, left.low, left.high)]).T
+        face = "white" if left.failed else colour(i)
+        look: dict[str, Any] = {
+            "color": colour(i),
+            "mfc": face,
+            "marker": "v" if below else _SHAPES[i // len(PALETTE) % 3],
+            "linestyle": "none",
+        }
+        panel.errorbar(x, y, markersize=8.5, elinewidth=0.7, clip_on=not below, **look, **bars)
+        label = f"{number}  {name}" + (f" ({100 * high.mean:.1f} %)" if below else "")
+        axes.plot([], [], markersize=6, label=label, **look)
+        ink = colour(i) if left.failed else "white"
+        panel.annotate(str(number), (x, y), ha="center", va="center_baseline", color=ink, fontsize=5.5, zorder=4)
+    _scale_r2(axes, [bound for left, _ in placed.values() if left.runs for bound in (left.mean, left.low, left.high)])
+    if chapter:
+        _mark(axes)
+    for panel in beside:
+        panel.set_xlim(0, 1)
+        panel.set_xticks([])
+        panel.grid(axis="x", visible=False)
+        panel.set_xlabel("probes\nfailed")
+    axes.set_xlabel(f"R² of {target} left (strongest honest probe; chance 0)")
+    axes.set_ylabel(f"{accuracy[0]} (%)")
+    _legend(figure, axes)
+    return figure
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """In two columns, small, where they have room."""
+    lengths = [len(text) for text in axes.get_legend_handles_labels()[1]]
+    half = -(-len(lengths) // 2)
+    together = max(lengths[:half]) + max(lengths[half:], default=0)
+    legend_above(figure, axes, columns=1 if together > _LEGEND_WIDTH else 2, small=True)
+
+
+def _mark(axes: Axes) -> None:
+    """The corner that is aimed at, and the chapter's best."""
+    left, top = axes.get_xlim()[0], axes.get_ylim()[1]
+    corner = Rectangle((left, 100 * AIM[1]), AIM[0] - left, top - 100 * AIM[1], color="#009E73", alpha=0.15, zorder=0)
+    axes.add_patch(corner)
+    axes.annotate("aim", (left, top), (3, -3), textcoords="offset points", ha="left", va="top", fontsize=8)
+    axes.axhline(100 * CHAPTER, color="black", linestyle=":", linewidth=1, zorder=0)
+    text = f"best MAV of the chapter, {100 * CHAPTER:.2f} %"
+    axes.annotate(
+        text,
+        (1, 100 * CHAPTER),
+        (-2, -2),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=7.5,
+        color="#555555",
+    )
+
+
+def _scale_r2(axes: Axes, bounds: Sequence[float | None]) -> None:
+    """Linear in the correlation, the root of R² with its sign: 0.02, which is aimed at, is told from 0."""
+    known = [bound for bound in bounds if bound is not None]
+    axes.set_xscale("function", functions=(_correlation, _squared))
+    axes.set_xlim(min([-0.002, *(1.2 * b for b in known)]), max([0.05, *(1.1 * b for b in known)]))
+    _ticks(axes.xaxis, _R2_TICKS)
+
+
+def _correlation(r2: np.ndarray) -> np.ndarray:
+    return np.sign(r2) * np.sqrt(np.abs(r2))
+
+
+def _squared(correlation: np.ndarray) -> np.ndarray:
+    return np.sign(correlation) * np.square(correlation)
+
+
+def _scale_accuracy(axes: Axes, heights: Sequence[Spread], chapter: bool) -> float:
+    """Logarithmic in the error: 99 and 99.5 % are as far from each other as 98 and 99 %.
+
+    Returns:
+        The lower edge, in per cent.
+    """
+    most = _SHOWN * max(100 - 100 * max(spread.mean for spread in heights), _LEAST_ERROR)
+    marked = [AIM[1], CHAPTER] if chapter else []
+    shown = [s for s in heights if 100 - 100 * s.mean <= most]
+    bounds = [*(b for s in shown for b in (s.mean, s.low, s.high) if b is not None), *marked]
+    low, high = (max(100 - 100 * bound, _LEAST_ERROR) for bound in (min(bounds), max(bounds)))
+    axes.set_yscale("function", functions=(_height, _per_cent))
+    axes.set_ylim(floor := max(100 - 1.3 * low, 0), 100 - 0.7 * high)
+    _ticks(axes.yaxis, _PER_CENT_TICKS)
+    return floor
+
+
+def _height(per_cent: np.ndarray) -> np.ndarray:
+    return -np.log(np.maximum(100 - per_cent, 1e-3))
+
+
+def _per_cent(height: np.ndarray) -> np.ndarray:
+    return 100 - np.exp(-height)
+
+
+def _ticks(axis: Axis, values: Sequence[float]) -> None:
+    axis.set_major_locator(FixedLocator(values))
+    axis.set_major_formatter(FixedFormatter([f"{v:g}".replace("-", "−") for v in values]))
+    axis.set_minor_locator(NullLocator())

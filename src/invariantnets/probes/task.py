@@ -1,0 +1,116 @@
+"""One layer of a table, made ready to probe."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from invariantnets.errors import InvariantNetsError
+from invariantnets.features.checks import is_closed
+from invariantnets.features.table import FeatureTable
+from invariantnets.nuisance import SPLITS
+from invariantnets.probes.targets import Target, design, plan_targets, r2
+from invariantnets.randomness import numpy_rng
+from invariantnets.statistics.moments import Moments, class_moments
+
+log = logging.getLogger(__name__)
+# Numbers in the second moments of all classes of a split, 2 GB: beyond it there is no regressor per class.
+PER_CLASS = 2**28
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Features, targets and their moments.
+
+    Attributes:
+        x: split → ``(N, D)`` features.
+        y: split → ``(N, T)`` encoded, shuffled and indicator targets.
+        parts: split → the table's rows.
+        targets: the columns of ``y``.
+        closed: the classes of test are those of train; else they are others, as in open-set recognition.
+        train: moments of the training rows of each class, or of all where `per_class` is not.
+        train_all: moments of all training rows.
+        seed: of every random step.
+    """
+
+    x: dict[str, np.ndarray]
+    y: dict[str, np.ndarray]
+    parts: dict[str, FeatureTable]
+    targets: list[Target]
+    closed: bool
+    train: list[Moments]
+    train_all: Moments
+    seed: int
+
+    @property
+    def per_class(self) -> bool:
+        """Whether there are moments of each class."""
+        return len(self.train) > 1
+
+    @property
+    def regressed(self) -> slice:
+        """All true and control columns."""
+        return slice(0, max((t.control.stop for t in self.targets), default=0))
+
+    @property
+    def groups(self) -> list[slice]:
+        """Columns that share a penalty: true and control of each nuisance in turn."""
+        return [group for t in self.targets for group in (t.true, t.control)]
+
+    def mean(self, columns: slice) -> np.ndarray:
+        """Training mean of some targets: what chance predicts."""
+        return self.train_all.y_mean[columns]
+
+    def validation_r2(self, predicted: np.ndarray, target: Target, rows: slice | np.ndarray = slice(None)) -> float:
+        """R² of predictions of a nuisance on (some) validation rows."""
+        return r2(predicted, self.y["val"][rows][:, target.true], self.mean(target.true))
+
+
+def hold_out_people(table: FeatureTable, rng: np.random.Generator) -> FeatureTable:
+    """An open-set table whose probes are chosen on people whom they were not fitted to, a fifth of those known.
+
+    Chosen on other pictures of the same people, a probe would be rewarded for telling who it is and knowing
+    their habits, which is no use on the people of test.
+
+    Args:
+        table: its classes of test are not those of train and val.
+        rng: draws the people.
+    """
+    known = table.split != "test"
+    people = rng.permutation(np.unique(table.label[known]))
+    held = np.isin(table.label, people[: max(2, len(people) // 5)])
+    return replace(table, split=np.where(known, np.where(held, "val", "train"), "test"))
+
+
+def prepare(table: FeatureTable, layer: str, seed: int) -> Problem:
+    """Encode the targets and read the features of train once.
+
+    Args:
+        table: checked by `invariantnets.features.checks.check_table`.
+        layer: its layer.
+        seed: shuffles the controls.
+
+    Raises:
+        InvariantNetsError: every feature is constant.
+    """
+    parts = {split: table.part(split) for split in SPLITS}
+    targets = plan_targets(table.nuisances, parts["train"].nuisance)
+    rng = numpy_rng(seed, 0)
+    x = {split: part.features[layer] for split, part in parts.items()}
+    y = {split: design(targets, part.nuisance, len(part), rng) for split, part in parts.items()}
+    closed = is_closed(table)
+    width = next(iter(x.values())).shape[1]
+    per_class = closed and table.num_classes * width**2 <= PER_CLASS
+    if closed and not per_class:
+        log.info("%d classes of %d features: no regressor of their own, only one for all", table.num_classes, width)
+    label = parts["train"].label if per_class else np.zeros_like(parts["train"].label)
+    train = class_moments(x["train"], y["train"], label, label.max() + 1)
+    train_all = sum(train[1:], train[0])
+    if not train_all.live.any():
+        raise InvariantNetsError(
+            f"layer {layer!r}: all {len(train_all.x_mean)} features are constant on split 'train', so no probe can be "
+            "fitted; the network has collapsed or the features were saved wrongly"
+        )
+    return Problem(x, y, parts, targets, closed, train, train_all, seed)

@@ -1,0 +1,55 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from invariantnets.results.result import Result
+from invariantnets.results.select import Runs, Spread, select
+from invariantnets.results.words import NONE, interval, number, places_for
+
+__all__ = ["chance", "count", "span", "summary", "value_and_interval"]
+
+
+def value_and_interval(r: Result, unit: str = "") -> tuple[str, str]:
+    """The value of a result and its interval, with as many decimals as the interval lets it carry."""
+    half = None if r.low is None or r.high is None else (r.high - r.low) / 2
+    places = places_for(r.metric, half, abs(r.value))
+    return number(r.value, r.metric, unit, places=places), interval(r.low, r.high, r.metric, places)
+
+
+def summary(spread: Spread | None, metric: str, unit: str = "", places: int | None = None) -> str:
+    """A group's cell: mean ± s.d. over seeds, or one run's value with its interval; failures are named."""
+    if spread is None:
+        return NONE
+    total = spread.runs + spread.failed
+    if not spread.runs:
+        return f"failed ({spread.failed} of {total})"
+    half = None if spread.low is None or spread.high is None else (spread.high - spread.low) / 2
+    places = places_for(metric, half, abs(spread.mean)) if places is None else places
+    text = number(spread.mean, metric, unit, places=places)
+    if spread.deviation is not None:
+        bare = number(spread.mean, metric, bare=True, places=places)
+        text = f"{bare} ± {number(spread.deviation, metric, bare=True, places=places)}{text.removeprefix(bare)}"
+    elif spread.low is not None:
+        text += f" {interval(spread.low, spread.high, metric, places)}"
+    return text + (f" ({spread.failed} of {total} failed)" if spread.failed else "")
+
+
+def chance(runs: Runs, metric: str, target: str, probe: str, unit: str = "") -> str:
+    """What guessing gives of one measurement: one value, or the lowest and the highest of several."""
+    values = [r.chance for results in runs for r in select(results, metric, target, probe) if r.chance is not None]
+    texts = list(dict.fromkeys(number(v, metric, unit) for v in sorted(values)))
+    return " to ".join(texts[:1] + texts[1:][-1:]) or NONE
+
+
+def count(value: int | None) -> str:
+    """A number of rows with its thousands apart."""
+    return NONE if value is None else f"{value:,}"
+
+
+def span(counts: Sequence[int]) -> str:
+    """One number, or the least and the most of several; ``–`` for none."""
+    if not counts:
+        return NONE
+    return count(min(counts)) if min(counts) == max(counts) else f"{count(min(counts))} to {count(max(counts))}"

@@ -1,0 +1,113 @@
+"""One measured number, with everything a reader needs to judge it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from invariantnets.errors import InvariantNetsError
+
+__all__ = ["About", "Result", "read_jsonl", "to_jsonl"]
+
+About = Literal["class", "nuisance", "identity", "features", "norm", "map"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A number that can be judged.
+
+    Attributes:
+        metric: ``accuracy``, ``r2``, ``rmse``, ``mae``, ``predicted_mean``, ``singular_value``, …
+        value: the number, in the unit of the metric (accuracy and R² as fractions).
+        layer: the layer of the features.
+        target: what was predicted: ``label``, a nuisance's name, or ``features`` for a property
+            of the representation itself.
+        probe: how: ``softmax``, ``mav``, ``ridge``, ``ridge/per_label``, ``knn``, ``mlp``, …
+        split: the rows it was measured on.
+        n: number of those rows.
+        sources: number of independent images among them (what the interval resamples).
+        seed: seed of the probe and of the bootstrap.
+        low, high: 95 % interval, bootstrap over sources; None where none is defined.
+        chance: what knowing nothing about the image gives.
+        control: the same probe trained and tested on a shuffled target.
+        n_fit: rows the probe was fitted on.
+        where: the subset it speaks of, e.g. ``{"label": 3}`` or ``{"angle": -45.0}``; empty for all.
+        status: ``failed`` if the probe was no better than the mean on validation (R² < 0): it says
+            nothing about invariance.
+        uses_answer: the probe was told the true label or nuisance at test time.
+        note: anything else a reader must know (projection, subset).
+        about: what it speaks of: the class, a nuisance, who somebody is, the features themselves, their length, or a
+            map of them. Only what is about a nuisance is ever called left or forgotten.
+        validation: R² on the validation rows (accuracy for the class), by which the probe was chosen or failed.
+        chosen: what was chosen on validation: ``{"k": 8, "space": "whitened"}``; by ``strongest`` ``{"probe": "mlp"}``.
+        title: what the probe calls itself in reports; empty for those that `words.probe_name` knows.
+    """
+
+    metric: str
+    value: float
+    layer: str
+    target: str
+    probe: str
+    split: str
+    n: int
+    sources: int
+    seed: int
+    low: float | None = None
+    high: float | None = None
+    chance: float | None = None
+    control: float | None = None
+    n_fit: int | None = None
+    where: Mapping[str, Any] = field(default_factory=dict)
+    status: Literal["ok", "failed"] = "ok"
+    uses_answer: bool = False
+    note: str = ""
+    about: About = "nuisance"
+    validation: float | None = None
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+
+
+def to_jsonl(results: Iterable[Result]) -> str:
+    """One JSON object a line; a non-finite number becomes null, since JSON has none."""
+    rows = (
+        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(r).items()} for r in results
+    )
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def read_jsonl(path: str | Path) -> list[Result]:
+    """The results of one run.
+
+    Raises:
+        InvariantNetsError: the file is missing or a line is not a result.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InvariantNetsError(f"{path}: no results there; run evaluate.py ckpt_path=… first")
+    results = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = _upgraded(json.loads(line))
+            results.append(Result(**{**row, "value": math.nan if row["value"] is None else row["value"]}))
+        except (TypeError, KeyError, json.JSONDecodeError) as error:
+            raise InvariantNetsError(f"{path}, line {number}: not a result ({error}); run evaluate.py again") from None
+    return results
+
+
+# Of files that did not say what a result is about: target → about.
+_ABOUT = {"label": "class", "identity": "identity", "features": "features", "norm": "norm"}
+
+
+def _upgraded(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as it is written now. Before there were fields for it, the note of ``strongest`` named its choice."""
+    if "about" in row:
+        return row
+    choice, _, rest = row.get("note", "").partition(", chosen by validation R² ")
+    found: dict[str, Any] = {"about": _ABOUT.get(row["target"], "nuisance")}
+    if row["probe"] == "strongest" and rest:
+        found |= {"chosen": {"probe": choice}, "validation": float(rest.split()[0])}
+    return {**row, **found}

@@ -1,0 +1,215 @@
+"""Reading what a run left in its folder, and grouping the runs of a sweep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from invariantnets.errors import InvariantNetsError
+from invariantnets.results.result import Result, read_jsonl
+from invariantnets.results.select import LABEL, at_layer
+
+# What a job writes before it has results; where only these are found, the job did not finish.
+_TRACES = (".hydra", "checkpoints", "provenance.json")
+# Overrides that say where or how to run, or which repetition it is, not what.
+_NOT_THE_EXPERIMENT = ("seed", "hydra", "paths", "logger", "model", "data")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run left.
+
+    Attributes:
+        folder: where.
+        results: all of ``results.jsonl``.
+        provenance: ``provenance.json``.
+        figures: ``figures/figures.json``, empty if there is none.
+    """
+
+    folder: Path
+    results: list[Result]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    figures: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def layer(self) -> str:
+        """The layer the report speaks of: the one the figures were drawn for, else the last that was probed."""
+        drawn = [f["layer"] for f in self.figures if "layer" in f]
+        return drawn[0] if drawn else [r for r in self.results if r.target != LABEL or r.probe != "softmax"][-1].layer
+
+    @property
+    def here(self) -> list[Result]:
+        """The results of that layer."""
+        return at_layer(self.results, self.layer)
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Nuisance → unit, where the provenance tells."""
+        return self.provenance.get("units") or {}
+
+    def setting(self, *keys: str) -> Any:
+        """The value of a key of its configuration, e.g. ``setting("data", "by")``; None where it has no such key."""
+        node = self.provenance.get("config")
+        for key in keys:
+            node = node.get(key) if isinstance(node, Mapping) else None
+        return node
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed alone."""
+
+    name: str
+    model: str
+    data: str
+    runs: list[Run]
+
+    @property
+    def network(self) -> str:
+        """The network and the data it was looked at on."""
+        return f"{self.model} on {self.data}"
+
+    def setting(self, *keys: str) -> Any:
+        """`Run.setting` of its first run."""
+        return self.runs[0].setting(*keys)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All runs below a folder.
+
+    Attributes:
+        groups: those that can be read, in order of their folders.
+        missing: folder (relative) → why its run is not among them.
+    """
+
+    groups: list[Group]
+    missing: dict[str, str]
+
+
+def read_run(folder: Path) -> Run:
+    """What ``evaluate.py`` left in a folder.
+
+    Raises:
+        InvariantNetsError: results, provenance or the list of figures are missing or unreadable.
+    """
+    results = read_jsonl(folder / "results.jsonl")
+    if not any(r.probe != "softmax" for r in results):
+        raise InvariantNetsError(f"{folder / 'results.jsonl'}: holds no probe's result; run evaluate.py again")
+    if not all(isinstance(r.value, int | float) for r in results):
+        raise InvariantNetsError(f"{folder / 'results.jsonl'}: a value is not a number; run evaluate.py again")
+    provenance = read_json(folder / "provenance.json", dict)
+    listed = folder / "figures" / "figures.json"
+    return Run(folder, results, provenance, read_json(listed, list) if listed.exists() else [])
+
+
+def read_sweep(folder: Path) -> Sweep:
+    """Every run below a folder, grouped by all but the seed.
+
+    A run that cannot be read, or that repeats a seed of its group, loses itself only: it is listed as missing.
+
+    Raises:
+        InvariantNetsError: no run is there.
+    """
+    found: dict[tuple[str, ...], list[Run]] = {}
+    missing: dict[str, str] = {}
+    for path in sorted(folder.glob("**/results.jsonl"), key=lambda p: _natural(p.relative_to(folder))):
+        try:
+            run = read_run(path.parent)
+        except InvariantNetsError as error:
+            missing[_relative(path.parent, folder)] = str(error)
+            continue
+        same = found.setdefault(_key(run), [])
+        if any(r.provenance.get("seed") == run.provenance.get("seed") for r in same):
+            why = f"repeats seed {run.provenance.get('seed')} of its group; not counted"
+            missing[_relative(path.parent, folder)] = why
+        else:
+            same.append(run)
+    missing |= _unfinished(folder)
+    if not found and not missing:
+        raise InvariantNetsError(f"{folder}: no run below; give the folder of a multirun")
+    names = _names(list(found))
+    return Sweep([Group(n, k[0], k[1], r) for n, (k, r) in zip(names, found.items(), strict=True)], missing)
+
+
+def read_json(path: Path, kind: type) -> Any:
+    """What a run left as JSON.
+
+    Raises:
+        InvariantNetsError: unreadable, or of another kind.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InvariantNetsError(f"{path}: cannot be read ({error}); run evaluate.py again") from None
+    if not isinstance(content, kind):
+        raise InvariantNetsError(f"{path}: holds no {kind.__name__}; run evaluate.py again")
+    return content
+
+
+def _unfinished(folder: Path) -> dict[str, str]:
+    """Job folders without results; what lies inside a job (a teacher's, say) is not a job of its own."""
+    jobs = {p.parent for trace in _TRACES for p in folder.glob(f"**/{trace}")} - {folder}
+    jobs -= {p.parent for p in folder.glob("**/training.lock")}  # a network that jobs share, to start from
+    inside = {p.parent for p in folder.glob("**/results.jsonl")}
+    return {
+        _relative(job, folder): "no results.jsonl: the job failed or was not evaluated"
+        for job in sorted(jobs, key=lambda p: _natural(p.relative_to(folder)))
+        if not (jobs | inside) & set(job.parents) and not any(job == i or job in i.parents for i in inside)
+    }
+
+
+def _key(run: Run) -> tuple[str, ...]:
+    """Model, data, name of the method if it has one, and every override that tells one experiment from another."""
+    provenance = run.provenance
+    overrides = (str(o) for o in provenance.get("overrides") or [])
+    telling = sorted(o for o in overrides if _root(o) not in _NOT_THE_EXPERIMENT)
+    head = (str(provenance.get("model", "?")), str(provenance.get("data", "?")), str(run.setting("method") or ""))
+    return (*head, *telling)
+
+
+def _root(override: str) -> str:
+    """The key of an override; its first part where that alone decides (``hydra.…``, ``paths.…``)."""
+    key = override.lstrip("+~").split("=")[0].split("@")[0]
+    first = key.split(".")[0].split("/")[0]
+    return first if first in ("hydra", "paths", "logger") else key
+
+
+def _names(keys: list[tuple[str, ...]]) -> list[str]:
+    """Short names: the method, or what differs with of an override's key the last part, unless two would be alike."""
+    several_data = len({k[1] for k in keys}) > 1
+    shared = set.intersection(*(set(k[3:]) for k in keys)) if keys else set()
+
+    def name(key: tuple[str, ...], method: bool, short: bool) -> str:
+        model, data, called, *overrides = key
+        overrides = [] if method and called else [o for o in overrides if o not in shared]
+        if short:
+            overrides = [_short(o) for o in overrides]
+        head = called or model
+        return " ".join([f"{head} on {data}" if several_data else head, *overrides])
+
+    for length in ((True, True), (False, True), (False, False)):
+        names = [name(k, *length) for k in keys]
+        if len(set(names)) == len(keys):
+            break
+    return names
+
+
+def _short(override: str) -> str:
+    """Of an override's key the last part; of a checkpoint, ``<run>/checkpoints/best.ckpt``, the name of its run."""
+    key, _, value = override.partition("=")
+    if key == "ckpt_path" and (run := Path(value.strip("'\"")).parent.parent.name):
+        return run
+    return key.split(".")[-1] + override[len(key) :]
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    """Job 10 after job 9."""
+    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in path.parts]

@@ -1,0 +1,142 @@
+"""Finding results, and summarising one measurement over several runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from invariantnets.results.result import Result
+
+# Targets that are no nuisance.
+LABEL, FEATURES, IDENTITY, NORM = "label", "features", "identity", "norm"
+# Name, metric and probe of what table 1 of Taigman et al. (2015) holds of each network.
+RECOGNITION = (
+    ("verification", "accuracy", "verification/cosine"),
+    ("rank 1", "rank1", "closed_set/cosine"),
+    ("rank 10", "rank10", "closed_set/cosine"),
+    ("DIR at 1 % FAR", "dir_far1", "open_set/cosine"),
+)
+# With more nuisances than this, not every one has figures, columns and sentences of its own.
+FEW_NUISANCES = 4
+
+Runs = Sequence[Sequence[Result]]
+# Name, metric, target and probe: how well a network knows what it should, on classes and on people never trained on.
+CLASS_ACCURACY = ("MAV accuracy", "accuracy", LABEL, "mav")
+PEOPLE_ACCURACY = ("rank 1 of the closed set", "rank1", IDENTITY, "closed_set/cosine")
+
+
+def at_layer(results: Iterable[Result], layer: str) -> list[Result]:
+    """The results of one layer; the softmax is the network's own, whichever layer it was recorded with."""
+    results = list(results)
+    recorded = {r.layer: None for r in results if r.probe == "softmax"}
+    softmax_layer = layer if layer in recorded else next(iter(recorded), layer)
+    return [r for r in results if r.layer == (softmax_layer if r.probe == "softmax" else layer)]
+
+
+def select(
+    results: Iterable[Result], metric: str, target: str, probe: str | None = None, by: str | None = None
+) -> list[Result]:
+    """The test results of one metric and target, in their order.
+
+    Args:
+        results: those of one layer (`at_layer`).
+        metric: e.g. ``r2``.
+        target: e.g. ``angle``.
+        probe: one probe, or None for all.
+        by: None for results about all rows, else the one key of ``where``, e.g. ``label``.
+    """
+    keys = set() if by is None else {by}
+    return [
+        r
+        for r in results
+        if (r.split, r.metric, r.target) == ("test", metric, target)
+        and probe in (None, r.probe)
+        and set(r.where) == keys
+    ]
+
+
+def nuisances(results: Iterable[Result]) -> list[str]:
+    """Names of the nuisances that were probed, in their order."""
+    return list(dict.fromkeys(r.target for r in results if r.about == "nuisance"))
+
+
+def read_best(groups: Iterable[Iterable[Sequence[Result]]], count: int | None = None) -> list[str]:
+    """The nuisances that can be read, best first: by R² of the strongest honest probe, in the group that keeps most.
+
+    Args:
+        groups: the runs of each, a run as results of one layer.
+        count: at most so many; None for all.
+
+    Returns:
+        Their names. One whose every probe failed everywhere is not among them.
+    """
+    best: dict[str, float] = {}
+    for runs in map(list, groups):
+        for target in dict.fromkeys(t for results in runs for t in nuisances(results)):
+            found = over_runs(runs, "r2", target, "strongest").get(None)
+            if found is not None and found.runs:
+                best[target] = max(found.mean, best.get(target, found.mean))
+    return sorted(best, key=lambda target: -best[target])[:count]
+
+
+def with_figures(groups: Iterable[Iterable[Sequence[Result]]]) -> list[str]:
+    """The nuisances that have figures of their own: all, or, of more than a few, those that are read best."""
+    groups = [list(runs) for runs in groups]
+    every = list(dict.fromkeys(t for runs in groups for results in runs for t in nuisances(results)))
+    return every if len(every) <= FEW_NUISANCES else read_best(groups, FEW_NUISANCES)
+
+
+def failed(result: Result) -> bool:
+    """Whether a result says nothing: its probe failed on validation, or it is not a number."""
+    return result.status == "failed" or not math.isfinite(result.value)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One measurement over the runs (seeds) of a group.
+
+    Attributes:
+        mean: mean over the runs whose probe did not fail; NaN if none.
+        low, high: mean ∓ s.d. over seeds; for a single run its bootstrap interval, which may be None.
+        runs: runs averaged.
+        failed: runs left out because their probe failed.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    runs: int
+    failed: int = 0
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation over seeds (n − 1), None for a single run."""
+        return None if self.runs < 2 or self.high is None else self.high - self.mean
+
+
+def spread(results: Sequence[Result]) -> Spread:
+    """Summarise the same measurement of several runs; failed probes are counted, never averaged."""
+    sound = [r for r in results if not failed(r)]
+    lost = len(results) - len(sound)
+    if not sound:
+        return Spread(math.nan, None, None, 0, lost)
+    if len(sound) == 1:
+        return Spread(sound[0].value, sound[0].low, sound[0].high, 1, lost)
+    values = np.array([r.value for r in sound])
+    mean, deviation = float(values.mean()), float(values.std(ddof=1))
+    return Spread(mean, mean - deviation, mean + deviation, len(sound), lost)
+
+
+def over_runs(
+    runs: Iterable[Sequence[Result]], metric: str, target: str, probe: str, by: str | None = None
+) -> dict[Any, Spread]:
+    """`spread` of one measurement over runs, for each value of ``by`` (the key None when ``by`` is None)."""
+    found: dict[Any, list[Result]] = {}
+    for results in runs:
+        for result in select(results, metric, target, probe, by):
+            found.setdefault(result.where.get(by) if by else None, []).append(result)
+    return {key: spread(rows) for key, rows in found.items()}

@@ -1,0 +1,160 @@
+"""What metrics and probes are called, and how their numbers are written: the one place that knows."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+__all__ = ["METRICS", "NONE", "PROBES", "Metric", "interval", "metric_name", "number", "places_for", "probe_name"]
+
+NONE = "–"
+
+
+class Metric(NamedTuple):
+    """How a metric is written.
+
+    Attributes:
+        name: for people.
+        form: ``percent`` (a fraction shown in per cent), ``unit`` (in that of the nuisance), ``fraction``, or ``plain``
+            (three significant digits).
+        places: decimals at least, but for ``plain``.
+    """
+
+    name: str
+    form: Literal["percent", "unit", "fraction", "plain"] = "plain"
+    places: int = 2
+
+
+# In the order in which tables show them.
+METRICS = {
+    "r2": Metric("R²", "fraction"),
+    "rmse": Metric("RMSE", "unit", 1),
+    "mae": Metric("MAE", "unit", 1),
+    "accuracy": Metric("accuracy", "percent", 1),
+    "effective_rank": Metric("effective rank"),
+    "ideal_rank": Metric("ideal rank"),
+    "variance_in_ideal_rank": Metric("variance in the ideal rank", "percent", 1),
+    "sparsity": Metric("sparsity (zeros)", "percent", 1),
+    "dead_fraction": Metric("dead features", "percent", 1),
+    "within_between": Metric("scatter within / between classes"),
+    "auc": Metric("area under the ROC"),
+    "eer": Metric("equal error rate", "percent", 1),
+    "rank1": Metric("rank 1", "percent", 1),
+    "rank10": Metric("rank 10", "percent", 1),
+    "dir_far1": Metric("DIR at 1 % FAR", "percent", 1),
+    "dir_far0.1": Metric("DIR at 0.1 % FAR", "percent", 1),
+    "tar_far0.1": Metric("TAR at 0.1 % FAR", "percent", 1),
+    "dir_far1_mean_minus_sd": Metric("DIR at 1 % FAR, mean − s.d.", "percent", 1),
+    "tar_far0.1_mean_minus_sd": Metric("TAR at 0.1 % FAR, mean − s.d.", "percent", 1),
+    "mean_norm": Metric("mean length"),
+    "accuracy_drop": Metric("accuracy lost", "percent", 1),
+    "rank1_drop": Metric("rank 1 lost", "percent", 1),
+}
+# Decimals beyond those of the metric: what a very short interval may add.
+_MORE_PLACES = 4
+
+PROBES = {
+    "softmax": "softmax",
+    "mav": "MAV",
+    "ridge": "linear, label-blind",
+    "ridge/per_label": "linear per true label",
+    "ridge/per_mav_label": "linear per MAV label",
+    "knn": "kNN",
+    "mlp": "MLP",
+    "strongest": "strongest honest probe",
+    "verification": "verification",
+    "closed_set": "closed-set identification",
+    "open_set": "open-set identification",
+    "blufr_verification": "BLUFR verification",
+    "blufr_open_set": "BLUFR open-set identification",
+    "binarised": "binarised features",
+    "inner_product": "normalised inner product",
+    "chi2": "weighted χ²",
+    "norm": "length of the features",
+    "entropy": "prediction entropy",
+    "retrieval_rank": "retrieval rank",
+}
+_PROTOCOLS = ("verification", "closed_set", "open_set", "blufr_verification", "blufr_open_set", "binarised")
+
+
+def metric_name(metric: str) -> str:
+    """A metric's name for people."""
+    return METRICS[metric].name if metric in METRICS else metric.replace("_", " ")
+
+
+def probe_name(probe: str, title: str = "") -> str:
+    """A probe's name for people, e.g. ``mav/known_angle`` → ``MAV per angle, angle known``.
+
+    Args:
+        probe: as in `Result.probe`.
+        title: how it calls itself (`Result.title`); empty for those that are called here.
+    """
+    if title:
+        return title
+    head, _, tail = probe.partition("/")
+    if head == "mav" and tail.startswith("known_"):
+        nuisance = tail.removeprefix("known_")
+        return f"MAV per {nuisance}, {nuisance} known"
+    if head == "mav" and tail.startswith("estimated_"):
+        nuisance = tail.removeprefix("estimated_").removesuffix("_true_label")
+        return f"MAV per {nuisance}, estimated" + (" by true label" if tail.endswith("_true_label") else "")
+    if head in _PROTOCOLS and tail:
+        return f"{PROBES[head]}, {PROBES.get(tail, tail)}"
+    return PROBES.get(probe, probe)
+
+
+def _metric(metric: str) -> Metric:
+    return METRICS.get(metric, Metric(metric, "fraction"))
+
+
+def places_for(metric: str, half: float | None, unit: float = 1.0) -> int:
+    """Decimals that a number carries: to the first digit of the half-width of its interval, or of its s.d.
+
+    Args:
+        metric: whose own decimals are the least, and which says whether per cent are shown.
+        half: half the width, as in `Result.value`; None or 0 where it is not known.
+        unit: without a half-width, what else the number should be told from: its own size.
+    """
+    _, form, least = _metric(metric)
+    size = half if half and math.isfinite(half) else (unit / 10 if form == "unit" and unit else None)
+    if not size:
+        return least
+    size *= 100 if form == "percent" else 1
+    return min(max(least, math.ceil(-math.log10(size) - 1e-9)), least + _MORE_PLACES)
+
+
+def number(value: float | None, metric: str, unit: str = "", bare: bool = False, places: int | None = None) -> str:
+    """A value in the unit of its metric, with a true minus; ``–`` for none.
+
+    Args:
+        value: as in `Result.value`.
+        metric: e.g. ``accuracy``, shown in per cent.
+        unit: of the nuisance, for metrics measured in it.
+        bare: leave the unit away.
+        places: decimals (`places_for`); None: as many as the metric has, and small errors need.
+    """
+    if value is None or not math.isfinite(value):
+        return NONE
+    form = _metric(metric).form
+    places = places_for(metric, None, abs(value)) if places is None else places
+    suffix = ""
+    if form == "percent":
+        text, suffix = f"{100 * value:.{places}f}", " %"
+    elif form == "unit":
+        text, suffix = f"{value:.{places}f}", f" {unit}" if unit not in ("", "°") else unit
+    elif form == "plain":
+        text = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    else:
+        text = f"{value:.{places}f}"
+    if text.startswith("-"):
+        text = "−" + text[1:] if float(text.replace(",", "")) else text[1:]
+    return text if bare else text + suffix
+
+
+def interval(low: float | None, high: float | None, metric: str, places: int | None = None) -> str:
+    """``[0.92, 0.94]``, or ``–`` where no interval is defined."""
+    if low is None or high is None:
+        return NONE
+    places = places_for(metric, (high - low) / 2) if places is None else places
+    bounds = (number(v, metric, bare=True, places=places) for v in (low, high))
+    return f"[{', '.join(bounds)}]"

@@ -1,0 +1,1 @@
+"""Sufficient statistics, resampling, spaces and neighbours: what probes and protocols are computed with."""
