@@ -27,7 +27,7 @@ ROOMS = [
     {"figures"},
     {"callbacks", "loggers"},
     {"report"},
-    {"look_alikes"},
+    {"look_alikes", "subjects"},
     {"training", "evaluation"},
     {"run"},
 ]

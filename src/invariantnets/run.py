@@ -14,12 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 from invariantnets.checkpoint import plain
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
-from invariantnets.evaluation import from_checkpoint, from_table, probe
+from invariantnets.evaluation import probe
 from invariantnets.files import write_atomically
 from invariantnets.loggers import RunInfo, close
 from invariantnets.report import render_sweep
 from invariantnets.report.render import comparisons
 from invariantnets.results.runs import read_sweep
+from invariantnets.subjects import from_checkpoint, from_table
 from invariantnets.training import fit, resume_point
 
 log = logging.getLogger(__name__)

@@ -28,6 +28,7 @@ class FeatureTable:
         prediction: ``(N,)`` int64 class chosen by the network's own classifier, if it has one.
         entropy: ``(N,)`` float32 entropy of that classifier's probabilities, in nats.
         name: ``(N,)`` str, a unique name of each image: what lists of pairs and galleries refer to.
+        classes: what the classes are called, ``num_classes`` texts or numbers; empty if they are but numbered.
         meta: provenance, plain JSON.
     """
 
@@ -41,6 +42,7 @@ class FeatureTable:
     prediction: np.ndarray | None = None
     entropy: np.ndarray | None = None
     name: np.ndarray | None = None
+    classes: tuple[str | int, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
