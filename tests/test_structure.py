@@ -27,8 +27,9 @@ ROOMS = [
     {"figures"},
     {"callbacks", "loggers"},
     {"report"},
-    {"look_alikes", "subjects"},
-    {"training", "evaluation"},
+    {"look_alikes"},
+    {"evaluation"},
+    {"training", "subjects"},
     {"run"},
 ]
 COLUMN = {room: column for column, rooms in enumerate(ROOMS) for room in rooms}

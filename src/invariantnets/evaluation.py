@@ -1,99 +1,263 @@
-"""Probe whatever gives a table of features, and write down what was found."""
+"""Measure whatever gives a table of features. Nothing in here knows of Hydra or Lightning."""
 
 from __future__ import annotations
 
+import html
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
-from omegaconf import DictConfig
-from rich.console import Console
-from rich.status import Status
+import pandas as pd
 
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.norm import describe_norm, describe_recognition
+from invariantnets.errors import InvariantNetsError
 from invariantnets.features.checks import is_closed
-from invariantnets.features.io import save_table
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import draw_run
 from invariantnets.files import write_atomically
 from invariantnets.nuisance import SPLITS
-from invariantnets.probes.suite import run_probes
+from invariantnets.probes import DEFAULT, Probe, named, read_answers, run_probes
+from invariantnets.protocols import run_protocols
 from invariantnets.provenance import provenance
 from invariantnets.report import render_run
-from invariantnets.results.result import Result, to_jsonl
-from invariantnets.subjects import Subject, choose_layers
+from invariantnets.results import Result, to_jsonl
+
+__all__ = ["Evaluation", "Subject", "evaluate", "run_suite", "subject_of"]
 
 log = logging.getLogger(__name__)
+Progress = Callable[[str], None]
+Protocols = Callable[..., list[Result]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is probed.
+
+    Attributes:
+        table: layer → its table of features. Called once per layer, so that one is held at a time.
+        available: all layers.
+        embedding: the layer that is meant where none is named, and that figures are drawn of.
+        classifier: the layer that the network's own answers come from, if it gives any.
+        model, data: names of the two.
+        checksums: of the data.
+        checkpoint: where the network came from.
+        config: of the run that trained it.
+    """
+
+    table: Callable[[str], FeatureTable]
+    available: Sequence[str]
+    embedding: str
+    model: str
+    data: str
+    checksums: dict[str, str]
+    checkpoint: Path | None = None
+    classifier: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """For titles."""
+        return f"{self.model} on {self.data}"
+
+
+def choose_layers(wanted: str | Iterable[str] | None, subject: Subject) -> list[str]:
+    """``layers=``: null, ``all``, one name or a list.
+
+    Raises:
+        InvariantNetsError: a layer that does not exist.
+    """
+    if wanted == "all":
+        return list(subject.available)
+    if wanted is None:
+        return [subject.embedding]
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    for name in names:
+        if name not in subject.available:
+            known = ", ".join(subject.available)
+            raise InvariantNetsError(f"layers={name}: there is no such layer; choose from {known}, or all")
+    return names
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured. In a notebook it shows itself as its report.
+
+    Attributes:
+        results: every number.
+        table: features that the figures are drawn from.
+        layer: which of them.
+        record: where all this came from, plain JSON.
+    """
+
+    results: list[Result]
+    table: FeatureTable = field(repr=False)
+    layer: str
+    record: Mapping[str, Any] = field(repr=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a number, its columns the fields of `Result`."""
+        return pd.DataFrame([asdict(result) for result in self.results])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``results.jsonl``, ``provenance.json``, ``figures/`` and ``report.html``; returns the path of the last.
+
+        Raises:
+            InvariantNetsError: the folder cannot be written to.
+        """
+        folder = Path(folder)
+        write_atomically(folder / "results.jsonl", to_jsonl(self.results))
+        write_atomically(folder / "provenance.json", json.dumps(self.record, indent=1, ensure_ascii=False))
+        draw_run(self.results, self.table, self.layer, folder / "figures")
+        return render_run(folder)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report alone, one HTML file with all figures inside.
+
+        Raises:
+            InvariantNetsError: the file cannot be written.
+        """
+        return write_atomically(path, self._html())
+
+    def _html(self) -> str:
+        with TemporaryDirectory() as folder:
+            return self.save(folder).read_text(encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        """A page of its own inside the notebook's, so that neither's style reaches the other."""
+        page = html.escape(self._html())
+        return f'<iframe srcdoc="{page}" style="width: 100%; height: 45em; border: 0"></iframe>'
+
+
+def subject_of(table: FeatureTable, name: str = "table") -> Subject:
+    """Features that came from anywhere, as what is probed."""
+    layers = list(table.features)
+    return Subject(
+        table=lambda layer: table,
+        available=layers,
+        embedding=layers[-1],
+        model="features",
+        data=name,
+        checksums={name: table.meta.get("checksum", "")},
+    )
 
 
 def measure(
-    cfg: DictConfig, table: FeatureTable, layer: str, progress: Callable[[str], None]
+    table: FeatureTable,
+    layer: str,
+    probes: Sequence[Probe],
+    protocols: Protocols | None,
+    seed: int,
+    bootstrap: int,
+    progress: Progress,
+    answers: str | None = None,
 ) -> Iterator[list[Result]]:
     """All that can be said of a layer, part by part, so that what comes before an error is not lost.
 
     Probes need a training split. Protocols compare people, so that they are for networks that were not
-    trained on those of the test split.
+    trained on those of the test split. ``answers``: at which layer to write what the network itself says of the class.
     """
     divided = set(SPLITS) <= set(table.split)
     if divided:
-        yield run_probes(table, layer, seed=cfg.seed, **cfg.probes, progress=progress)
+        yield run_probes(table, layer, probes, seed=seed, bootstrap=bootstrap, progress=progress)
+        if answers is not None:
+            yield read_answers(table, answers, seed=seed, bootstrap=bootstrap)
     else:
         log.info("%s: no train and val rows, so nothing to fit a probe on", layer)
-    yield describe(table, layer, seed=cfg.seed)
-    if cfg.protocols is not None and not (divided and is_closed(table)):
-        yield instantiate(cfg.protocols)(table, layer, seed=cfg.seed, progress=progress)
+    yield describe(table, layer, seed=seed)
+    if protocols is not None and not (divided and is_closed(table)):
+        yield protocols(table, layer, seed=seed, progress=progress)
         progress("norm")
-        yield describe_norm(table, layer, seed=cfg.seed)
-        yield describe_recognition(table, layer, seed=cfg.seed)
+        yield describe_norm(table, layer, seed=seed)
+        yield describe_recognition(table, layer, seed=seed)
 
 
-def probe(cfg: DictConfig, subject: Subject, folder: Path) -> Path:
-    """Probe each layer in turn; after each step, the results so far are on disk.
+def evaluate(
+    subject: Subject,
+    probes: Sequence[Probe] = DEFAULT,
+    *,
+    layers: str | Iterable[str] | None = None,
+    protocols: Protocols | None = run_protocols,
+    seed: int = 0,
+    bootstrap: int = 1000,
+    prepare: Callable[[FeatureTable, str], FeatureTable] = lambda table, layer: table,
+    keep: Callable[[list[Result]], object] = lambda results: None,
+    progress: Progress = lambda step: None,
+    overrides: Sequence[str] = (),
+) -> Evaluation:
+    """Measure each layer in turn.
 
-    Returns:
-        The path of the report.
+    Args:
+        subject: what is probed.
+        probes: the readers.
+        layers: None for the embedding, ``all``, one name or a list.
+        protocols: of recognition, for people who were not trained on; None for none.
+        seed: of probes, protocols and intervals.
+        bootstrap: replicates of the 95 % intervals of probes.
+        prepare: what is done to the features of a layer before anybody reads them.
+        keep: is given all results so far after each step, so that none is lost.
+        progress: is told each step before it starts.
+        overrides: of the command line, for the record.
+
+    Raises:
+        InvariantNetsError: a layer that is not there, or a table that cannot be used; the message says why.
     """
     started = datetime.now(timezone.utc)
     results: list[Result] = []
     shown: tuple[FeatureTable, str] | None = None
-    with Console(stderr=True).status("") as status:
-        for layer in choose_layers(cfg.layers, subject):
-            status.update(f"{layer}: features")
-            table = subject.table(layer)
-            if width := table.meta.get("projected", {}).get(layer):
-                log.info("%s has %d features: probed after a random projection", layer, width)
-            if cfg.get("release"):
-                table = instantiate(cfg.release)(table, layer)
-            if cfg.save_features:
-                save_table(table, folder / "features" / layer)
-            for part in measure(cfg, table, layer, partial(_show, status, layer)):
-                results += part
-                write_atomically(folder / "results.jsonl", to_jsonl(results))
-            if shown is None or layer == subject.embedding:
-                shown = table, layer
+    for layer in choose_layers(layers, subject):
+        _tell(progress, layer, "features")
+        table = subject.table(layer)
+        if width := table.meta.get("projected", {}).get(layer):
+            log.info("%s has %d features: probed after a random projection", layer, width)
+        table = prepare(table, layer)
+        # The network's own answers are the same at every layer: they are written once, at their own.
+        answers = (subject.classifier or layer) if shown is None else None
+        told = partial(_tell, progress, layer)
+        for part in measure(table, layer, probes, protocols, seed, bootstrap, told, answers):
+            results += part
+            keep(results)
+        if shown is None or layer == subject.embedding:
+            shown = table, layer
     assert shown is not None
     record = provenance(
         name=subject.name,
         model=subject.model,
         data=subject.data,
-        seed=cfg.seed,
-        overrides=list(HydraConfig.get().overrides.task),
+        seed=seed,
+        overrides=list(overrides),
         config=subject.config,
         checksums=subject.checksums,
         checkpoint=str(subject.checkpoint) if subject.checkpoint else None,
         started=started,
         units={n.name: n.unit for n in shown[0].nuisances},
     )
-    write_atomically(folder / "provenance.json", json.dumps(record, indent=1, ensure_ascii=False))
-    draw_run(results, *shown, folder / "figures")
-    return render_run(folder)
+    return Evaluation(results, *shown, record)
 
 
-def _show(status: Status, layer: str, step: str) -> None:
-    status.update(f"{layer}: {step}")
+def _tell(progress: Progress, layer: str, step: str) -> None:
+    progress(f"{layer}: {step}")
+
+
+def run_suite(
+    table: FeatureTable, probes: Sequence[Probe | str] = DEFAULT, *, name: str = "table", **options: Any
+) -> Evaluation:
+    """Measure a table of features: what its layers know of the class and of every nuisance.
+
+    Args:
+        table: e.g. of `FeatureTable.from_arrays`.
+        probes: the readers, or names of some of `invariantnets.probes`: ``["ridge", "lda"]``.
+        name: what to call the data.
+        **options: ``layers``, ``protocols``, ``seed``, ``bootstrap``, ``progress`` and others of `evaluate`.
+
+    Raises:
+        InvariantNetsError: an unknown probe, or a table that cannot be used; the message says why.
+    """
+    readers = [named(probe) if isinstance(probe, str) else probe for probe in probes]
+    return evaluate(subject_of(table, name), readers, **options)

@@ -10,17 +10,22 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
+from invariantnets import evaluation
 from invariantnets.checkpoint import plain
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
-from invariantnets.evaluation import probe
+from invariantnets.evaluation import Subject, subject_of
+from invariantnets.features.io import load_table, save_table
+from invariantnets.features.table import FeatureTable
 from invariantnets.files import write_atomically
 from invariantnets.loggers import RunInfo, close
 from invariantnets.report import render_sweep
 from invariantnets.report.render import comparisons
+from invariantnets.results import Result, to_jsonl
 from invariantnets.results.runs import read_sweep
-from invariantnets.subjects import from_checkpoint, from_table
+from invariantnets.subjects import from_checkpoint
 from invariantnets.training import fit, resume_point
 
 log = logging.getLogger(__name__)
@@ -59,13 +64,45 @@ def evaluate(cfg: DictConfig) -> None:
         return
     folder, exit_code = Path(cfg.paths.output_dir), 1
     other = (HydraConfig.get().runtime.choices["data"], cfg.data) if cfg.get("data") else None
-    subject = from_table(Path(cfg.features)) if cfg.features else from_checkpoint(cfg, Path(cfg.ckpt_path), other)
+    if cfg.features:
+        subject = subject_of(load_table(cfg.features), Path(cfg.features).name)
+    else:
+        subject = from_checkpoint(cfg, Path(cfg.ckpt_path), other)
     logger = instantiate(cfg.logger)(RunInfo(folder, subject.name, "evaluate", config=plain(cfg)))
     try:
         print(probe(cfg, subject, folder))
         exit_code = 0
     finally:
         close([logger] if logger else [], exit_code, folder)
+
+
+def probe(cfg: DictConfig, subject: Subject, folder: Path) -> Path:
+    """Measure a subject as configured; after each step, the results so far are on disk. Returns the report's path."""
+
+    def prepare(table: FeatureTable, layer: str) -> FeatureTable:
+        if cfg.get("release"):
+            table = instantiate(cfg.release)(table, layer)
+        if cfg.save_features:
+            save_table(table, folder / "features" / layer)
+        return table
+
+    def keep(results: list[Result]) -> None:
+        write_atomically(folder / "results.jsonl", to_jsonl(results))
+
+    with Console(stderr=True).status("") as status:
+        found = evaluation.evaluate(
+            subject,
+            [instantiate(reader) for reader in cfg.probe.values() if reader],
+            layers=cfg.layers,
+            protocols=instantiate(cfg.protocols),
+            seed=cfg.seed,
+            bootstrap=cfg.probes.bootstrap,
+            prepare=prepare,
+            keep=keep,
+            progress=status.update,
+            overrides=list(HydraConfig.get().overrides.task),
+        )
+    return found.save(folder)
 
 
 def report_sweep(folder: Path) -> None:

@@ -1,9 +1,8 @@
-"""What is probed: a trained network, or features that came from anywhere."""
+"""Networks as what is probed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +13,9 @@ from omegaconf import DictConfig
 from invariantnets.checkpoint import load_model, plain
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
+from invariantnets.evaluation import Subject
 from invariantnets.features.extract import extract
-from invariantnets.features.io import load_table
 from invariantnets.features.table import FeatureTable
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is probed.
-
-    Attributes:
-        table: layer → its table of features. Called once per layer, so that one is held at a time.
-        available: all layers.
-        embedding: the layer that is meant where none is named, and that figures are drawn of.
-        model, data: names of the two.
-        checksums: of the data.
-        checkpoint: where the network came from.
-        config: of the run that trained it.
-    """
-
-    table: Callable[[str], FeatureTable]
-    available: Sequence[str]
-    embedding: str
-    model: str
-    data: str
-    checksums: dict[str, str]
-    checkpoint: Path | None = None
-    config: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """For titles."""
-        return f"{self.model} on {self.data}"
 
 
 def moved(node: Any, old: str | None, new: str) -> Any:
@@ -102,41 +72,10 @@ def from_checkpoint(
         table=table,
         available=[name for name in model.backbone.layer_names if name != "noise"],  # there is none in evaluation
         embedding=model.backbone.embedding,
+        classifier=model.backbone.classifier,
         model=config["choices"]["model"],
         data=name,
         checksums={name: images.checksum or ""},
         checkpoint=path,
         config=config,
     )
-
-
-def from_table(path: Path) -> Subject:
-    """Features that came from anywhere."""
-    table = load_table(path)
-    layers = list(table.features)
-    return Subject(
-        table=lambda layer: table,
-        available=layers,
-        embedding=layers[-1],
-        model="features",
-        data=path.name,
-        checksums={path.name: table.meta.get("checksum", "")},
-    )
-
-
-def choose_layers(wanted: str | Iterable[str] | None, subject: Subject) -> list[str]:
-    """``layers=``: null, ``all``, one name or a list.
-
-    Raises:
-        InvariantNetsError: a layer that does not exist.
-    """
-    if wanted == "all":
-        return list(subject.available)
-    if wanted is None:
-        return [subject.embedding]
-    names = [wanted] if isinstance(wanted, str) else list(wanted)
-    for name in names:
-        if name not in subject.available:
-            known = ", ".join(subject.available)
-            raise InvariantNetsError(f"layers={name}: there is no such layer; choose from {known}, or all")
-    return names

@@ -8,7 +8,7 @@ from representations import ideal
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
-from invariantnets.probes.suite import run_probes
+from invariantnets.probes import DEFAULT, run_probes
 
 
 def spoil(table: FeatureTable, how: str) -> FeatureTable:
@@ -65,5 +65,5 @@ def spoil(table: FeatureTable, how: str) -> FeatureTable:
 )
 def test_a_table_that_cannot_be_probed_is_refused_in_one_line(make_table, how, message):
     with pytest.raises(InvariantNetsError, match=message) as error:
-        run_probes(spoil(make_table(ideal), how), "ip1")
+        run_probes(spoil(make_table(ideal), how), "ip1", DEFAULT)
     assert "\n" not in str(error.value)

@@ -10,16 +10,18 @@ from sklearn.linear_model import LinearRegression
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
-from invariantnets.probes.suite import run_probes
-from invariantnets.probes.task import Problem, hold_out_people
+from invariantnets.probes import DEFAULT, Mlp, read_answers, run_probes
+from invariantnets.probes.task import Task, hold_out_people
 from invariantnets.results.result import Result
 
 HONEST = ("ridge", "ridge/per_mav_label", "knn", "mlp")
 REGRESSORS = (*HONEST, "ridge/per_label")
 
 
-def probed(table, **knobs) -> list[Result]:
-    return run_probes(table, "ip1", **{"bootstrap": 100, "mlp_epochs": 5, **knobs})
+def probed(table, *, mlp_epochs: int = 5, progress=None, **seed: int) -> list[Result]:
+    probes = [*DEFAULT[:-1], Mlp(epochs=mlp_epochs)]
+    found = run_probes(table, "ip1", probes, bootstrap=100, progress=progress, **seed)
+    return read_answers(table, "ip1", bootstrap=100, **seed) + found
 
 
 def overall(results: list[Result], metric: str, target: str, probe: str) -> Result:
@@ -75,7 +77,7 @@ def test_least_squares_that_explode_are_not_called_forgetting(make_table):
 
 def test_failed_probes_are_excluded_and_none_left_is_no_evidence(make_table, monkeypatch):
     table = make_table(mixed)
-    monkeypatch.setattr(Problem, "validation_r2", lambda *args: -0.25)
+    monkeypatch.setattr(Task, "validation_r2", lambda *args: -0.25)
     found = [r for r in probed(table, mlp_epochs=1) if r.metric == "r2"]
     assert len(found) == len(REGRESSORS) + 1 and {r.status for r in found} == {"failed"}
     strongest = overall(found, "r2", "angle", "strongest")

@@ -1,1 +1,47 @@
-"""Probes of a feature table: plain functions of the table and a seed, without a network."""
+"""Probes: what can be read from features, by whom. Each has a file; `DEFAULT` are those that are asked unless told."""
+
+import difflib
+
+from invariantnets.errors import InvariantNetsError
+from invariantnets.probes.estimator import Estimator
+from invariantnets.probes.knn import Knn
+from invariantnets.probes.lda import Lda
+from invariantnets.probes.mav import Mav
+from invariantnets.probes.mlp import Mlp
+from invariantnets.probes.probe import ClassReading, Probe, Reading
+from invariantnets.probes.ridge import Ridge
+from invariantnets.probes.suite import read_answers, run_probes
+from invariantnets.probes.task import Task
+
+__all__ = [
+    "ClassReading",
+    "DEFAULT",
+    "Estimator",
+    "Knn",
+    "Lda",
+    "Mav",
+    "Mlp",
+    "Probe",
+    "Reading",
+    "Ridge",
+    "Task",
+    "named",
+    "read_answers",
+    "run_probes",
+]
+
+DEFAULT: tuple[Probe, ...] = (Mav(), Ridge(), Ridge("label"), Ridge("mav"), Knn(), Mlp())
+
+
+def named(name: str) -> Probe:
+    """A probe as it comes, by its name in results.
+
+    Raises:
+        InvariantNetsError: none is called so.
+    """
+    known: dict[str, Probe] = {probe.name: probe for probe in (*DEFAULT, Lda())}
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]!r}" if close else f"choose from {', '.join(known)}"
+        raise InvariantNetsError(f"there is no probe {name!r}: {hint}, or give one itself, as Estimator(SVR())")
+    return known[name]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from invariantnets.probes.task import Task
 from invariantnets.statistics.moments import BLOCK_ROWS, Moments, project, project_by, reach
 from invariantnets.statistics.spaces import eigenbasis
 
@@ -17,7 +18,7 @@ Rows = tuple[np.ndarray, np.ndarray]  # (N, D) features and (N, T) targets
 
 
 @dataclass(frozen=True)
-class Ridge:
+class LinearModel:
     """A fitted regressor of T targets: ``x @ coef + intercept``, not far beyond what was seen in training.
 
     Attributes:
@@ -74,7 +75,7 @@ def _error(train: Moments, path: np.ndarray, features: np.ndarray, targets: np.n
 
 def fit_ridge(
     train: Sequence[Moments], val: Iterable[Rows], groups: Sequence[slice], penalties: Sequence[float] = LAMBDAS
-) -> list[Ridge]:
+) -> list[LinearModel]:
     """Ridge on standardised features, min ‖y - Xw‖²/n + λ‖w‖², with λ chosen by squared error on validation.
 
     One regressor for each set of rows. They share their λ: chosen for each class alone, on a tenth
@@ -96,11 +97,11 @@ def fit_ridge(
         for group, index in zip(groups, best, strict=True):
             coef[:, group] = path[index][:, group]
         intercept = moments.y_mean - moments.x_mean @ coef
-        models.append(Ridge(coef, intercept, penalty, reach(moments), prediction_bounds(moments)))
+        models.append(LinearModel(coef, intercept, penalty, reach(moments), prediction_bounds(moments)))
     return models
 
 
-def predict_by_class(models: Sequence[Ridge], features: np.ndarray, label: np.ndarray) -> np.ndarray:
+def predict_by_class(models: Sequence[LinearModel], features: np.ndarray, label: np.ndarray) -> np.ndarray:
     """Each row by the regressor of its label.
 
     Args:
@@ -114,3 +115,22 @@ def predict_by_class(models: Sequence[Ridge], features: np.ndarray, label: np.nd
     parts = zip(*((m.coef, m.limits, m.intercept, *m.bounds) for m in models), strict=True)
     coef, limits, intercept, low, high = map(np.stack, parts)
     return np.clip(project_by(features, label, coef, limits) + intercept[label], low[label], high[label])
+
+
+def fit_blind(task: Task) -> LinearModel:
+    """One regressor for all classes, of all nuisances and controls at once."""
+    columns = task.regressed
+    val = [(task.x["val"], task.y["val"][:, columns])]
+    (blind,) = fit_ridge([task.train_all.targets(columns)], val, task.groups)
+    return blind
+
+
+def fit_by_class(task: Task) -> list[LinearModel]:
+    """A regressor for each class; none where there are no moments of each."""
+    if not task.per_class:
+        return []
+    columns, label = task.regressed, task.parts["val"].label
+    x, y = task.x["val"], task.y["val"][:, columns]
+    classes = [np.flatnonzero(label == c) for c in range(len(task.train))]
+    train = [moments.targets(columns) for moments in task.train]
+    return fit_ridge(train, ((x[rows], y[rows]) for rows in classes), task.groups)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from invariantnets.probes.linear import fit_blind, fit_by_class, predict_by_class
+from invariantnets.probes.probe import ClassReading
+from invariantnets.probes.task import Task
+from invariantnets.results.words import PROBES
 from invariantnets.statistics.moments import BLOCK_ROWS, Moments, project, project_by
 
 
@@ -79,3 +85,45 @@ def classify_at(features: np.ndarray, value: np.ndarray, means: np.ndarray) -> n
     unseen = np.isnan(means).any(-1)
     cosine = project_by(features, value, _directions(np.nan_to_num(means)))
     return np.where(unseen[value], -np.inf, cosine).argmax(1)
+
+
+def class_means(task: Task) -> np.ndarray:
+    """`mean_activation_vectors` of the training rows, for `Task.once`."""
+    train = task.parts["train"]
+    return mean_activation_vectors(task.x["train"], train.label, train.num_classes)
+
+
+@dataclass(frozen=True)
+class Mav:
+    """The class of the nearest mean; and of the nearest mean at the value of a nuisance, known or estimated (figure 4).
+
+    At a value, of nuisances with few of them: known; estimated by the label-blind ridge; or, as in the chapter, by the
+    ridge of the true label.
+    """
+
+    name: ClassVar = "mav"
+    title: ClassVar = PROBES["mav"]
+    reads: ClassVar = frozenset({"label"})
+    told: ClassVar = False
+
+    def __call__(self, task: Task) -> Iterable[ClassReading]:
+        """Of closed sets."""
+        x, n_fit = task.x["test"], task.train_all.n
+        yield ClassReading(classify(x, task.once(class_means)), n_fit)
+        if not task.per_class:
+            return
+        label, blind, by_class = task.parts["test"].label, task.once(fit_blind), task.once(fit_by_class)
+        estimates = blind.predict(x), predict_by_class(by_class, x, label)
+        for target in task.every:
+            if not len(target.values):
+                continue
+            at_value, of = means_per_value(task.train, target.indicators), target.nuisance.name
+            by_blind, by_label = (encoded[:, target.true] for encoded in estimates)
+            for probe, encoded, told in (
+                (f"mav/known_{of}", task.y["test"][:, target.true], True),
+                (f"mav/estimated_{of}", by_blind, False),
+                (f"mav/estimated_{of}_true_label", by_label, True),
+            ):
+                predicted = classify_at(x, target.nearest_value(encoded), at_value)
+                note = f"nearest of {len(target.values)} training values of {of}"
+                yield ClassReading(predicted, n_fit, probe, told, note=note)

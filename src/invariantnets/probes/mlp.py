@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from invariantnets.probes.probe import Reading
+from invariantnets.probes.sample import Sample, draw_sample
+from invariantnets.probes.targets import Target
+from invariantnets.probes.task import Task
+from invariantnets.randomness import numpy_rng, torch_rng
+from invariantnets.results.words import PROBES
+
+__all__ = ["Mlp", "fit_mlp", "predict_mlp"]
 
 BATCH_ROWS = 512
 LEARNING_RATE = 0.04  # at the peak of its cycle, over the root of the width
@@ -81,3 +94,65 @@ def predict_mlp(model: nn.Module, x: np.ndarray) -> np.ndarray:
     """``(N, R)`` float32 → ``(N, K)`` float32."""
     with torch.no_grad():
         return torch.cat([model(block) for block in torch.from_numpy(x).split(8192)]).numpy()
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """A small network for each nuisance; its width, the space and the epoch are chosen on validation.
+
+    Args:
+        rows: training rows, at most, drawn by source.
+        epochs: of its one cycle of the learning rate.
+        widths: of the two hidden layers, to choose from.
+    """
+
+    rows: int = 50_000
+    epochs: int = 10
+    widths: Sequence[int] = (64, 512)
+    name: ClassVar = "mlp"
+    title: ClassVar = PROBES["mlp"]
+    reads: ClassVar = frozenset({"continuous", "circular", "categorical", "binary"})
+    told: ClassVar = False
+
+    def __call__(self, task: Task) -> Iterable[Reading]:
+        """One nuisance after the other, on the same rows."""
+        sample = draw_sample(task, self.rows, numpy_rng(task.seed, 3))
+        for target in task.targets:
+            yield self._read(task, sample, target)
+
+    def _read(self, task: Task, sample: Sample, target: Target) -> Reading:
+        scores, models = {}, {}
+        for space, width in itertools.product(range(len(sample.spaces)), self.widths):
+            models[space, width] = model, _ = self._fit(task, sample, space, width, target.true)
+            predicted = _predict(task, model, sample.x_choice[space], target.true)
+            scores[space, width] = task.validation_r2(predicted, target, sample.choice)
+        space, width = best = max(scores, key=scores.__getitem__)
+        (model, epoch), (control, _) = models[best], self._fit(task, sample, space, width, target.control)
+        x_test = sample.spaces[space].transform(task.x["test"])
+        return Reading(
+            target,
+            scores[best],
+            _predict(task, model, x_test, target.true),
+            _predict(task, control, x_test, target.control),
+            len(sample.fit),
+            {"width": width, "epoch": epoch, "epochs": self.epochs, **sample.chosen(space)},
+        )
+
+    def _fit(self, task: Task, sample: Sample, space: int, width: int, columns: slice) -> tuple[nn.Sequential, int]:
+        y_fit, y_choice = (
+            ((task.y[split][rows][:, columns] - task.mean(columns)) / _scale(task, columns)).astype(np.float32)
+            for split, rows in (("train", sample.fit), ("val", sample.choice))
+        )
+        generator = torch_rng(task.seed, 3, space, columns.start, width)
+        train, val = (sample.x_fit[space], y_fit), (sample.x_choice[space], y_choice)
+        return fit_mlp(train, val, width, generator, self.epochs)
+
+
+def _scale(task: Task, columns: slice) -> np.ndarray:
+    """Targets are standardised going in, which is undone coming out."""
+    std = np.sqrt(task.train_all.yy[columns] / task.train_all.n)
+    return np.where(std > 0, std, 1)
+
+
+def _predict(task: Task, model: nn.Module, x: np.ndarray, columns: slice) -> np.ndarray:
+    return predict_mlp(model, x) * _scale(task, columns) + task.mean(columns)

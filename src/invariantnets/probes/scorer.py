@@ -3,44 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from invariantnets.features.table import FeatureTable
+from invariantnets.probes.probe import ClassReading, Probe, Reading
 from invariantnets.probes.targets import FEW_VALUES, Target
+from invariantnets.probes.task import Task
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
+from invariantnets.results.words import PROBES
 from invariantnets.statistics.resampling import Resampling, ratio
 
+__all__ = ["Scorer", "strongest"]
 
-@dataclass(frozen=True)
-class Regression:
-    """What one probe predicts of one nuisance.
-
-    Attributes:
-        probe: its name.
-        validation_r2: R² on the validation rows: below 0 the probe has failed.
-        test: ``(N, K)`` predictions of the encoded nuisance.
-        control: ``(N, K)`` predictions of the same probe fitted on the shuffled nuisance.
-        n_fit: rows it was fitted on.
-        note: chosen hyper-parameters.
-        uses_answer: the true label was given.
-    """
-
-    probe: str
-    validation_r2: float
-    test: np.ndarray
-    control: np.ndarray
-    n_fit: int
-    note: str
-    uses_answer: bool = False
-
-    @property
-    def failed(self) -> bool:
-        """Whether it says nothing: not even the mean was matched."""
-        return not self.validation_r2 >= 0
+# The probes whose predictions are shown at each true value, as in figure 3 of Rudd et al. (2016).
+SHOWN_BY_VALUE = ("ridge", "ridge/per_label")
 
 
 class Scorer:
@@ -64,24 +43,24 @@ class Scorer:
         n, sources = len(source), self.bootstrap.sources if rows is None else len(np.unique(source))
         return Result(layer=self.layer, split="test", n=n, sources=sources, seed=self.seed, **fields)
 
-    def classification(
-        self, probe: str, predicted: np.ndarray, chance: float, n_fit: int | None, **fields: Any
+    def classes(
+        self, reading: ClassReading, probe: str, chance: float, *, told: bool = False, title: str = ""
     ) -> list[Result]:
         """Accuracy over all rows and per class (figure 4).
 
         Args:
-            probe: name of the classifier.
-            predicted: ``(N,)`` classes.
+            reading: classes that were named.
+            probe: by which probe, unless the reading says another.
             chance: accuracy without looking.
-            n_fit: rows the classifier was fitted on, None if unknown.
-            **fields: ``uses_answer`` and ``note``.
+            told: whether the probe was given part of the answer.
+            title: what the probe calls itself, where no one else knows.
         """
-        label = self.test.label
+        label, names = self.test.label, self.test.classes
         classes = np.unique(label)
         subsets = np.concatenate([np.ones((len(label), 1)), label[:, None] == classes], 1)
-        hits = subsets * (predicted == label)[:, None]
+        hits = subsets * (reading.test == label)[:, None]
         value, low, high = self.bootstrap.interval(np.concatenate([hits, subsets], 1), ratio)
-        wheres: list[Mapping[str, Any]] = [{}, *({"label": int(c)} for c in classes)]
+        wheres: list[Mapping[str, Any]] = [{}, *({"label": names[c] if names else int(c)} for c in classes)]
         return [
             self.result(
                 subsets[:, i] > 0,
@@ -91,49 +70,58 @@ class Scorer:
                 high=float(high[i]),
                 target="label",
                 about="class",
-                probe=probe,
+                probe=reading.probe or probe,
                 chance=chance,
-                n_fit=n_fit,
+                n_fit=reading.n_fit,
                 where=where,
-                **fields,
+                uses_answer=told or reading.told,
+                validation=reading.validation,
+                chosen=reading.chosen,
+                note=reading.note,
+                title=title,
             )
             for i, where in enumerate(wheres)
         ]
 
-    def regression(
-        self, target: Target, prediction: Regression, true: np.ndarray, shuffled: np.ndarray, mean: np.ndarray
-    ) -> list[Result]:
-        """R², and RMSE and MAE (continuous) or accuracy (categorical, binary).
+    def nuisance(self, task: Task, reading: Reading, probe: Probe) -> list[Result]:
+        """R², and RMSE and MAE (continuous) or accuracy (categorical, binary); and some predictions by true value.
 
         Args:
-            target: the nuisance.
-            prediction: of the probe.
-            true: ``(N, K)`` encoded nuisance.
-            shuffled: ``(N, K)`` what the control should have predicted.
-            mean: ``(K,)`` training mean: what chance predicts.
+            task: what was read.
+            reading: by the probe.
+            probe: whose name, title and honesty go into every result.
         """
-        nothing = np.broadcast_to(mean, true.shape)
-        value, low, high = self.bootstrap.interval(*self._errors(target, prediction.test, true, mean))
-        control = self._plain(target, prediction.control, shuffled, mean)
-        chance = self._plain(target, nothing, true, mean)
-        return [
+        target, y = reading.target, task.y["test"]
+        true, shuffled, mean = y[:, target.true], y[:, target.control], task.mean(target.true)
+        value, low, high = self.bootstrap.interval(*self._errors(target, reading.test, true, mean))
+        control = self._plain(target, reading.control, shuffled, mean)
+        chance = self._plain(target, np.broadcast_to(mean, true.shape), true, mean)
+        fields: dict[str, Any] = {
+            "target": target.nuisance.name,
+            "probe": probe.name,
+            "title": "" if probe.name in PROBES else probe.title,
+            "n_fit": reading.n_fit,
+            "status": "failed" if reading.failed else "ok",
+            "uses_answer": probe.told,
+        }
+        found = [
             self.result(
                 metric=metric,
                 value=float(value[i]),
                 low=float(low[i]),
                 high=float(high[i]),
-                target=target.nuisance.name,
-                probe=prediction.probe,
                 chance=chance[i],
                 control=control[i],
-                n_fit=prediction.n_fit,
-                status="failed" if prediction.failed else "ok",
-                uses_answer=prediction.uses_answer,
-                validation=prediction.validation_r2,
-                note=prediction.note,
+                validation=reading.validation,
+                chosen=reading.chosen,
+                note=reading.note,
+                **fields,
             )
             for i, metric in enumerate(_metrics(target))
         ]
+        if target.nuisance.kind == "continuous" and probe.name in SHOWN_BY_VALUE:
+            found += self._by_value(target, reading.test[:, :1], true[:, 0], fields)
+        return found
 
     def _errors(
         self, target: Target, predicted: np.ndarray, true: np.ndarray, mean: np.ndarray
@@ -159,43 +147,27 @@ class Scorer:
         quantities, statistic = self._errors(target, predicted, true, mean)
         return [float(v) for v in statistic(quantities.sum(0, keepdims=True))[0]]
 
-    def per_value(self, target: Target, prediction: Regression, column: np.ndarray) -> list[Result]:
-        """Mean and standard deviation of the predictions at each true value (figure 3).
+    def _by_value(
+        self, target: Target, predicted: np.ndarray, true: np.ndarray, fields: Mapping[str, Any]
+    ) -> list[Result]:
+        """Mean and standard deviation of the predictions at each true value (figure 3), of nuisances with few of them.
 
-        Both are taken within each label and then averaged over labels, as the chapter does.
-
-        Args:
-            target: a continuous nuisance.
-            prediction: of the probe.
-            column: ``(N,)`` true values; nothing is reported beyond ``FEW_VALUES`` distinct ones.
+        Both are taken within each label and then averaged over labels, as in Rudd et al. (2016).
         """
-        values = np.unique(column)
+        values = np.unique(true)
         if len(values) > FEW_VALUES:
             return []
-        name, results = target.nuisance.name, []
-        predicted, is_label = prediction.test[:, :1], self.test.label[:, None] == np.unique(self.test.label)
+        results, is_label = [], self.test.label[:, None] == np.unique(self.test.label)
         for at in values:
-            rows = column == at
+            rows = true == at
             cell = (is_label & rows[:, None]).astype(np.float64)
             quantities = np.concatenate([cell, cell * predicted, cell * predicted**2], 1)
             numbers = self.bootstrap.interval(quantities, _mean_and_std)
             for i, metric in enumerate(("predicted_mean", "predicted_std")):
                 value, low, high = (float(part[i]) for part in numbers)
+                where, note = {target.nuisance.name: float(at)}, "within each label, averaged over labels"
                 results.append(
-                    self.result(
-                        rows,
-                        metric=metric,
-                        value=value,
-                        low=low,
-                        high=high,
-                        target=name,
-                        probe=prediction.probe,
-                        n_fit=prediction.n_fit,
-                        where={name: float(at)},
-                        status="failed" if prediction.failed else "ok",
-                        uses_answer=prediction.uses_answer,
-                        note="within each label, averaged over labels",
-                    )
+                    self.result(rows, metric=metric, value=value, low=low, high=high, where=where, note=note, **fields)
                 )
         return results
 
@@ -213,27 +185,26 @@ def _mean_and_std(sums: np.ndarray) -> np.ndarray:
     return np.stack([mean.sum(1), std.sum(1)], 1) / present.sum(1, keepdims=True)
 
 
-def strongest(scorer: Scorer, target: Target, scored: list[tuple[Regression, Result]]) -> Result:
+def strongest(scorer: Scorer, target: Target, found: list[Result]) -> Result:
     """The one number of a layer: test R² of the honest probe that is best on validation.
 
     Args:
         scorer: of the test rows.
         target: the nuisance.
-        scored: each probe with its R² result.
+        found: R² of each probe.
     """
-    honest = [pair for pair in scored if not pair[0].uses_answer and not pair[0].failed]
+    honest = [r for r in found if not r.uses_answer and r.status == "ok"]
     fields: dict[str, Any] = {"metric": "r2", "target": target.nuisance.name, "probe": "strongest", "chance": 0.0}
     if not honest:
         return scorer.result(value=float("nan"), status="failed", note="every honest probe failed", **fields)
-    prediction, best = max(honest, key=lambda pair: pair[0].validation_r2)
+    best = max(honest, key=lambda r: r.validation or 0.0)
     return scorer.result(
         value=best.value,
         low=best.low,
         high=best.high,
         control=best.control,
         n_fit=best.n_fit,
-        validation=prediction.validation_r2,
-        chosen={"probe": prediction.probe, **best.chosen},
-        title=best.title,
+        validation=best.validation,
+        chosen={"probe": best.probe, **best.chosen},
         **fields,
     )

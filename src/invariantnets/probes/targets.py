@@ -12,7 +12,7 @@ from invariantnets.nuisance import Nuisance
 FEW_VALUES = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Target:
     """One nuisance and its columns of the design matrix.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,34 +17,59 @@ from invariantnets.probes.targets import Target, design, plan_targets, r2
 from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.moments import Moments, class_moments
 
+__all__ = ["Task", "hold_out_people", "prepare"]
+
 log = logging.getLogger(__name__)
 # Numbers in the second moments of all classes of a split, 2 GB: beyond it there is no regressor per class.
 PER_CLASS = 2**28
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Problem:
+class Task:
     """Features, targets and their moments.
 
     Attributes:
         x: split → ``(N, D)`` features.
         y: split → ``(N, T)`` encoded, shuffled and indicator targets.
         parts: split → the table's rows.
-        targets: the columns of ``y``.
+        every: all nuisances, and their columns of ``y``.
+        targets: those to read.
+        label: whether the class is to be read.
         closed: the classes of test are those of train; else they are others, as in open-set recognition.
-        train: moments of the training rows of each class, or of all where `per_class` is not.
-        train_all: moments of all training rows.
         seed: of every random step.
     """
 
     x: dict[str, np.ndarray]
     y: dict[str, np.ndarray]
     parts: dict[str, FeatureTable]
+    every: list[Target]
     targets: list[Target]
+    label: bool
     closed: bool
-    train: list[Moments]
-    train_all: Moments
     seed: int
+    _known: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
+
+    def asked_for(self, kinds: frozenset[str]) -> Task:
+        """The same with what is of some kinds as targets; what was computed once is shared."""
+        targets = [target for target in self.every if target.nuisance.kind in kinds]
+        return replace(self, targets=targets, label=self.closed and "label" in kinds)
+
+    def once(self, compute: Callable[[Task], T]) -> T:
+        """What several probes need, computed for the first of them. It must not depend on what is asked for."""
+        if compute not in self._known:
+            self._known[compute] = compute(self)
+        return self._known[compute]  # type: ignore[return-value]  # what compute gave
+
+    @property
+    def train(self) -> list[Moments]:
+        """Moments of the training rows of each class, or of all where `per_class` is not."""
+        return self.once(_train)
+
+    @property
+    def train_all(self) -> Moments:
+        """Moments of all training rows."""
+        return self.once(_train_all)
 
     @property
     def per_class(self) -> bool:
@@ -52,12 +79,12 @@ class Problem:
     @property
     def regressed(self) -> slice:
         """All true and control columns."""
-        return slice(0, max((t.control.stop for t in self.targets), default=0))
+        return slice(0, max((t.control.stop for t in self.every), default=0))
 
     @property
     def groups(self) -> list[slice]:
         """Columns that share a penalty: true and control of each nuisance in turn."""
-        return [group for t in self.targets for group in (t.true, t.control)]
+        return [group for t in self.every for group in (t.true, t.control)]
 
     def mean(self, columns: slice) -> np.ndarray:
         """Training mean of some targets: what chance predicts."""
@@ -66,6 +93,19 @@ class Problem:
     def validation_r2(self, predicted: np.ndarray, target: Target, rows: slice | np.ndarray = slice(None)) -> float:
         """R² of predictions of a nuisance on (some) validation rows."""
         return r2(predicted, self.y["val"][rows][:, target.true], self.mean(target.true))
+
+
+def _train(task: Task) -> list[Moments]:
+    width, table = task.x["train"].shape[1], task.parts["train"]
+    per_class = task.closed and table.num_classes * width**2 <= PER_CLASS
+    if task.closed and not per_class:
+        log.info("%d classes of %d features: no regressor of their own, only one for all", table.num_classes, width)
+    label = table.label if per_class else np.zeros_like(table.label)
+    return class_moments(task.x["train"], task.y["train"], label, label.max() + 1)
+
+
+def _train_all(task: Task) -> Moments:
+    return sum(task.train[1:], task.train[0])
 
 
 def hold_out_people(table: FeatureTable, rng: np.random.Generator) -> FeatureTable:
@@ -84,7 +124,7 @@ def hold_out_people(table: FeatureTable, rng: np.random.Generator) -> FeatureTab
     return replace(table, split=np.where(known, np.where(held, "val", "train"), "test"))
 
 
-def prepare(table: FeatureTable, layer: str, seed: int) -> Problem:
+def prepare(table: FeatureTable, layer: str, seed: int) -> Task:
     """Encode the targets and read the features of train once.
 
     Args:
@@ -100,17 +140,10 @@ def prepare(table: FeatureTable, layer: str, seed: int) -> Problem:
     rng = numpy_rng(seed, 0)
     x = {split: part.features[layer] for split, part in parts.items()}
     y = {split: design(targets, part.nuisance, len(part), rng) for split, part in parts.items()}
-    closed = is_closed(table)
-    width = next(iter(x.values())).shape[1]
-    per_class = closed and table.num_classes * width**2 <= PER_CLASS
-    if closed and not per_class:
-        log.info("%d classes of %d features: no regressor of their own, only one for all", table.num_classes, width)
-    label = parts["train"].label if per_class else np.zeros_like(parts["train"].label)
-    train = class_moments(x["train"], y["train"], label, label.max() + 1)
-    train_all = sum(train[1:], train[0])
-    if not train_all.live.any():
+    task = Task(x, y, parts, targets, targets, label=False, closed=is_closed(table), seed=seed)
+    if not task.train_all.live.any():
         raise InvariantNetsError(
-            f"layer {layer!r}: all {len(train_all.x_mean)} features are constant on split 'train', so no probe can be "
-            "fitted; the network has collapsed or the features were saved wrongly"
+            f"layer {layer!r}: all {len(task.train_all.x_mean)} features are constant on split 'train', so no probe "
+            "can be fitted; the network has collapsed or the features were saved wrongly"
         )
-    return Problem(x, y, parts, targets, closed, train, train_all, seed)
+    return task
