@@ -11,8 +11,8 @@ import pandas as pd
 
 from invariantnets.data.banked import Stream
 from invariantnets.data.batch import DataSpec
-from invariantnets.data.division import held_out
 from invariantnets.data.faces import FaceFiles, Faces
+from invariantnets.division import held_out
 from invariantnets.errors import InvariantNetsError
 from invariantnets.nuisance import Nuisance
 from invariantnets.randomness import numpy_rng

@@ -12,8 +12,8 @@ from PIL import Image
 
 from invariantnets.data.banked import Stream
 from invariantnets.data.batch import DataSpec
-from invariantnets.data.division import Division, divide
 from invariantnets.data.faces import FaceFiles, Faces
+from invariantnets.division import Division, divide
 from invariantnets.errors import InvariantNetsError
 from invariantnets.nuisance import SPLITS, infer_nuisance
 

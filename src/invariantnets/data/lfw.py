@@ -10,9 +10,9 @@ import numpy as np
 
 from invariantnets.data.banked import Stream
 from invariantnets.data.batch import DataSpec
-from invariantnets.data.division import held_out
 from invariantnets.data.faces import FaceFiles, Faces
 from invariantnets.data.lfw_lists import read_people
+from invariantnets.division import held_out
 from invariantnets.errors import InvariantNetsError
 from invariantnets.randomness import numpy_rng
 

@@ -6,10 +6,8 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,12 +17,11 @@ from safetensors.numpy import save_file
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.files import write_atomically
-from invariantnets.nuisance import SPLITS, Nuisance, infer_nuisance
+from invariantnets.nuisance import Nuisance
 
 # What readers raise on a damaged file.
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError)
 OPTIONAL = ("prediction", "entropy", "name")
-KNOWN = ("label", "split", "source", *OPTIONAL)
 
 
 def save_table(table: FeatureTable, folder: Path) -> Path:
@@ -37,6 +34,7 @@ def save_table(table: FeatureTable, folder: Path) -> Path:
     pd.DataFrame(columns).to_parquet(folder / "rows.parquet")
     header = {
         "num_classes": table.num_classes,
+        "classes": table.classes,
         "nuisances": [asdict(n) for n in table.nuisances],
         "meta": dict(table.meta),
     }
@@ -71,7 +69,7 @@ def load_table(path: str | Path) -> FeatureTable:
         if isinstance(error, InvariantNetsError):
             raise
         raise InvariantNetsError(f"features={path}: cannot be read ({' '.join(str(error).split())})") from None
-    return make_table(features, columns, owner=str(path), meta={"checksum": _checksum(path)})
+    return FeatureTable.from_columns(features, columns, owner=str(path), meta={"checksum": _checksum(path)})
 
 
 def _checksum(path: Path) -> str:
@@ -99,6 +97,7 @@ def _load_folder(folder: Path) -> FeatureTable:
         prediction=rows["prediction"].to_numpy() if "prediction" in rows else None,
         entropy=rows["entropy"].to_numpy() if "entropy" in rows else None,
         name=rows["name"].to_numpy().astype(str) if "name" in rows else None,
+        classes=tuple(header.get("classes", ())),
         meta=header["meta"],
     )
 
@@ -140,88 +139,3 @@ def _frame(path: Path) -> pd.DataFrame:
 
 def _columns(frame: pd.DataFrame) -> dict[str, np.ndarray]:
     return {str(name): frame[name].to_numpy() for name in frame}
-
-
-def make_table(
-    features: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray], *, owner: str, meta: dict[str, Any]
-) -> FeatureTable:
-    """Check features and columns, and put them together.
-
-    Args:
-        features: layer → ``(N, D)``.
-        columns: ``label`` and ``split``, perhaps ``source``, ``prediction``, ``entropy`` and ``name``; all
-            others are nuisances.
-        owner: what to call the table in messages.
-        meta: provenance.
-
-    Raises:
-        InvariantNetsError: a column missing, of another length or with missing values, no matrix of
-            features, an unknown split, an entropy that is no number, or a name that is given twice.
-    """
-    if not features:
-        raise InvariantNetsError(f"{owner}: no features: a 2-D array, columns f0, f1, … or a column of lists")
-    for name in ("label", "split"):
-        if name not in columns:
-            raise InvariantNetsError(f"{owner}: has no column {name!r}; it has {', '.join([*columns, *features])}")
-    for name, values in columns.items():
-        if values.ndim != 1 or pd.isna(values).any():
-            raise InvariantNetsError(
-                f"{owner}: column {name!r} has missing values or is no plain column; fill or drop it"
-            )
-    for name, values in features.items():
-        if values.ndim != 2 or values.dtype.kind not in "fiub":
-            raise InvariantNetsError(
-                f"{owner}: features {name!r} are {values.dtype} of shape {values.shape}; numbers (N, D) are needed"
-            )
-    rows = len(columns["label"])
-    for name, values in {**columns, **features}.items():
-        if len(values) != rows:
-            raise InvariantNetsError(f"{owner}: {name!r} has {len(values)} rows, 'label' has {rows}")
-    split = columns["split"].astype("U5")
-    if unknown := set(columns["split"].astype(str).tolist()) - set(SPLITS):
-        raise InvariantNetsError(f"{owner}: split {sorted(unknown)[0]!r} is unknown; use {', '.join(SPLITS)}")
-    classes, label = np.unique(columns["label"], return_inverse=True)
-    prediction = columns.get("prediction")
-    if prediction is not None:
-        # A prediction of a class that no row has cannot be right: one number past the last stands for it.
-        prediction = np.where(np.isin(prediction, classes), np.searchsorted(classes, prediction), len(classes))
-    entropy = columns.get("entropy")
-    if entropy is not None and entropy.dtype.kind not in "fiu":
-        raise InvariantNetsError(f"{owner}: column 'entropy' holds {entropy.dtype}, not numbers; rename or drop it")
-    names = _names(columns["name"], owner) if "name" in columns else None
-    order = np.argsort([SPLITS.index(s) for s in split], kind="stable")  # each split together: then it is a view
-    nuisances, nuisance = [], {}
-    for column in columns:
-        if column not in KNOWN:
-            kind, values = infer_nuisance(column, columns[column])
-            nuisances.append(kind)
-            nuisance[column] = values[order]
-    source = np.unique(columns["source"], return_inverse=True)[1] if "source" in columns else np.arange(rows)
-    together = bool((order == np.arange(rows)).all())
-    return FeatureTable(
-        features={name: _float32(x) if together else _float32(x)[order] for name, x in features.items()},
-        label=label[order],
-        split=split[order],
-        source=source[order],
-        nuisance=nuisance,
-        nuisances=tuple(nuisances),
-        num_classes=len(classes),
-        prediction=None if prediction is None else prediction[order],
-        entropy=None if entropy is None else _float32(entropy)[order],
-        name=None if names is None else names[order],
-        meta=meta,
-    )
-
-
-def _float32(x: np.ndarray) -> np.ndarray:
-    return np.asarray(x, np.float32)  # no copy of what is float32 already
-
-
-def _names(values: np.ndarray, owner: str) -> np.ndarray:
-    names, counts = np.unique(text := values.astype(str), return_counts=True)
-    if counts.max(initial=1) > 1:
-        raise InvariantNetsError(
-            f"{owner}: column 'name' has {str(names[counts.argmax()])!r} {counts.max()} times; it must name each image "
-            "once (call it otherwise if it is a nuisance)"
-        )
-    return text

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from invariantnets.data.division import divide, held_out
+from invariantnets.division import divide, held_out
 from invariantnets.errors import InvariantNetsError
 
 RNG = np.random.default_rng(0)
