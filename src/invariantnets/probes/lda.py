@@ -27,11 +27,11 @@ class Lda:
     (Ledoit & Wolf 2004), s chosen on validation. Agrees with scikit-learn's ``lsqr`` solver at the same s.
 
     Args:
-        shrinkage: s to choose from, above 0, at most 1.
+        shrinkage: s to choose from, above 0, at most 1. The least are for what is a thousandth of the signal.
         bins: groups of a target of many values.
     """
 
-    shrinkage: Sequence[float] = (1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0)
+    shrinkage: Sequence[float] = (1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 0.1, 0.3, 1.0)
     bins: int = 16
     name: ClassVar = "lda"
     title: ClassVar = "linear discriminant analysis"
