@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,11 @@ def test_imports_point_left_and_files_are_short(path: Path) -> None:
 def test_arrows_are_found_wherever_they_hide() -> None:
     source = "from invariantnets import run\ndef f():\n    import invariantnets.report.page\n    import numpy\n"
     assert imported_rooms(source) == {"run", "report"}
+
+
+@pytest.mark.parametrize("room", sorted(path for path in PACKAGE.iterdir() if path.is_dir() and path.name[0] != "_"))
+def test_every_room_names_its_public_things(room: Path) -> None:
+    if room.name == "__pycache__":
+        return
+    public = importlib.import_module(f"invariantnets.{room.name}")
+    assert public.__all__ and all(hasattr(public, name) for name in public.__all__)

@@ -1,0 +1,32 @@
+"""The Python of the docs runs, block after block, and gives the numbers that the text says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from programs import ROOT, environment
+
+
+def test_the_notebook_example(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 3
+    shown = """
+frame = results.to_frame()
+(best,) = frame[(frame.target == "ink") & (frame.probe == "strongest")].itertuples()
+assert best.chosen["probe"] == "ridge" and best.about == "nuisance"
+print(f"R² of {best.value:.2f} (n = {best.n} test rows, 95 % interval {best.low:.2f} to {best.high:.2f}")
+page = results._repr_html_()
+assert page.startswith("<iframe") and page.count("data:image/") >= 5
+assert set(run_suite(table, probes=[SparseLine()]).to_frame().probe) >= {"lasso", "strongest"}
+"""
+    (tmp_path / "example.py").write_text("\n".join([*blocks, shown]), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "example.py"], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() in " ".join(text.split())
+    assert "data:image/" in (tmp_path / "report.html").read_text(encoding="utf-8")
