@@ -134,3 +134,15 @@ def fit_by_class(task: Task) -> list[LinearModel]:
     classes = [np.flatnonzero(label == c) for c in range(len(task.train))]
     train = [moments.targets(columns) for moments in task.train]
     return fit_ridge(train, ((x[rows], y[rows]) for rows in classes), task.groups)
+
+
+def read_blind(task: Task) -> dict[str, np.ndarray]:
+    """Split → ``(N, T)`` predictions of the one regressor, on validation and test rows."""
+    blind = task.once(fit_blind)
+    return {split: blind.predict(task.x[split]) for split in ("val", "test")}
+
+
+def read_by_label(task: Task) -> dict[str, np.ndarray]:
+    """The same by the regressor of the true class of each row."""
+    models = task.once(fit_by_class)
+    return {s: predict_by_class(models, task.x[s], task.parts[s].label) for s in ("val", "test")}

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from invariantnets.probes.linear import fit_blind, fit_by_class, predict_by_class
+from invariantnets.probes.linear import read_blind, read_by_label
 from invariantnets.probes.probe import ClassReading
 from invariantnets.probes.task import Task
 from invariantnets.results.words import PROBES
@@ -112,8 +112,7 @@ class Mav:
         yield ClassReading(classify(x, task.once(class_means)), n_fit)
         if not task.per_class:
             return
-        label, blind, by_class = task.parts["test"].label, task.once(fit_blind), task.once(fit_by_class)
-        estimates = blind.predict(x), predict_by_class(by_class, x, label)
+        estimates = [task.once(read)["test"] for read in (read_blind, read_by_label)]
         for target in task.every:
             if not len(target.values):
                 continue

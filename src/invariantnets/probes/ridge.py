@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from invariantnets.probes.linear import fit_blind, fit_by_class, predict_by_class
+from invariantnets.probes.linear import fit_blind, fit_by_class, predict_by_class, read_blind, read_by_label
 from invariantnets.probes.mav import class_means, classify
 from invariantnets.probes.probe import Reading
 from invariantnets.probes.task import Task
@@ -48,14 +48,10 @@ class Ridge:
 
     def __call__(self, task: Task) -> Iterable[Reading]:
         """All nuisances and controls from the same moments."""
-        blind, by_class = task.once(fit_blind), task.once(fit_by_class) if self.by else []
-        if self.by and not by_class:
+        if self.by and not task.per_class:
             return
-        predicted = {}
-        for split in ("val", "test"):
-            x = task.x[split]
-            predicted[split] = predict_by_class(by_class, x, self._label(task, split)) if self.by else blind.predict(x)
-        penalty = by_class[0].penalty if self.by else blind.penalty
+        predicted = task.once({None: read_blind, "label": read_by_label, "mav": _read_by_mav}[self.by])
+        penalty = task.once(fit_by_class)[0].penalty if self.by else task.once(fit_blind).penalty
         for target in task.targets:
             yield Reading(
                 target,
@@ -66,10 +62,10 @@ class Ridge:
                 {"lambda": _written(penalty[2 * task.every.index(target)])},  # true and control in turn: Task.groups
             )
 
-    def _label(self, task: Task, split: str) -> np.ndarray:
-        if self.by == "label":
-            return task.parts[split].label
-        return classify(task.x[split], task.once(class_means))
+
+def _read_by_mav(task: Task) -> dict[str, np.ndarray]:
+    models, means = task.once(fit_by_class), task.once(class_means)
+    return {s: predict_by_class(models, task.x[s], classify(task.x[s], means)) for s in ("val", "test")}
 
 
 def _written(penalty: float) -> float | str:
