@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "invariantnets"
 ROOMS = [
-    {"errors", "randomness"},
+    {"errors", "randomness", "overrides"},
     {"files", "provenance", "cli", "nuisance", "division"},
     {"data"},
     {"backbones"},

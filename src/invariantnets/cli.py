@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from invariantnets.errors import InvariantNetsError
+from invariantnets.overrides import spelt_out
 
 READABLE = (HydraException, OmegaConfBaseException)
 ONE_LINE = "INVARIANTNETS_ONE_LINE_ERRORS"
@@ -24,6 +25,7 @@ def run_main(main: Callable[[], object]) -> None:
 
     ``HYDRA_FULL_ERROR=1`` gives the whole trace instead.
     """
+    sys.argv[1:] = spelt_out(sys.argv[1:])
     if os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0") and ONE_LINE not in os.environ:
         main()
         return

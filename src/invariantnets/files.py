@@ -31,6 +31,11 @@ def _write(path: Path, content: str | bytes) -> Path:
     return path
 
 
+def slug(name: str) -> str:
+    """A file name of any name: of a layer, a nuisance, a probe."""
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file beside ``path`` that takes its place when the block ends well, and vanishes otherwise.

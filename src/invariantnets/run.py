@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import Subject, subject_of
 from invariantnets.features.io import load_table, save_table
 from invariantnets.features.table import FeatureTable
-from invariantnets.files import write_atomically
+from invariantnets.files import slug, write_atomically
 from invariantnets.loggers import RunInfo, close
+from invariantnets.release import released
 from invariantnets.report import render_sweep
 from invariantnets.report.render import comparisons
 from invariantnets.results import Result, to_jsonl
@@ -81,7 +83,10 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path) -> Path:
 
     def prepare(table: FeatureTable, layer: str) -> FeatureTable:
         if cfg.get("release"):
-            table = instantiate(cfg.release)(table, layer)
+            named = replace(table, meta={**table.meta, "data": subject.name, "checksums": subject.checksums})
+            release = instantiate(cfg.release).fit(named, layer)  # one out of a file stays as it is
+            release.save(folder / "release" / f"{slug(layer)}.safetensors")
+            table = released(table, release)
         if cfg.save_features:
             save_table(table, folder / "features" / layer)
         return table

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ from sklearn.linear_model import LinearRegression
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
-from invariantnets.probes.suite import run_probes
-from invariantnets.release import leace, quantise
+from invariantnets.probes import Mav, Ridge, read_answers, run_probes
+from invariantnets.release import Leace, Quantise, released
+from invariantnets.release.quantise import best_levels
 
 ANGLES = np.array([-30.0, 0.0, 30.0])
 
@@ -36,6 +38,14 @@ def make_table(sources: int = 300, seed: int = 0) -> FeatureTable:
         prediction=label,
         entropy=np.zeros(len(label), np.float32),
     )
+
+
+def leace(table: FeatureTable, layer: str, nuisances: tuple[str, ...] | None = None) -> FeatureTable:
+    return released(table, Leace(nuisances).fit(table, layer))
+
+
+def quantise(table: FeatureTable, layer: str, levels: int = 2) -> FeatureTable:
+    return released(table, Quantise(levels).fit(table, layer))
 
 
 def targets(table: FeatureTable, *names: str) -> np.ndarray:
@@ -80,10 +90,10 @@ def test_leace_leaves_the_class_and_what_it_was_not_told() -> None:
     results = {
         name: {
             (r.target, r.probe): r.value
-            for r in run_probes(t, "ip1", bootstrap=20, mlp_epochs=2)
+            for r in (*run_probes(t, "ip1", [Mav(), Ridge()], bootstrap=20), *read_answers(t, "ip1", bootstrap=20))
             if r.metric in ("accuracy", "r2") and not r.where
         }
-        for name, t in (("before", table), ("after", leace(table, "ip1", ["angle"])))
+        for name, t in (("before", table), ("after", leace(table, "ip1", ("angle",))))
     }
     assert results["before"]["angle", "ridge"] > 0.5 and results["after"]["angle", "ridge"] < 0.02
     for kept in (("label", "mav"), ("light", "ridge")):
@@ -106,11 +116,49 @@ def test_each_feature_has_the_levels_of_k_means(levels: int) -> None:
     x, found = table.features["ip1"], quantise(table, "ip1", levels).features["ip1"]
     train = x[table.split == "train"]
     for column in range(10):
-        start = np.linspace(train[:, column].min(), train[:, column].max(), levels)[:, None]
+        start = best_levels(train[:, column], levels)[:, None]  # where scikit-learn's has nothing to improve
         kmeans = KMeans(levels, init=start, n_init=1, tol=0).fit(train[:, column : column + 1])
         expected = kmeans.cluster_centers_[kmeans.predict(x[:, column : column + 1]), 0]
         np.testing.assert_allclose(found[:, column], expected, rtol=1e-4, atol=1e-4)
     assert (found[:, 10] == 1).all()  # the dead one
+
+
+def squared_error(values: np.ndarray, levels: np.ndarray) -> float:
+    return float(((values[:, None] - levels) ** 2).min(1).sum())
+
+
+RNG = np.random.default_rng(0)
+FEATURES = {
+    "normal": RNG.normal(size=2000),
+    "uniform": RNG.uniform(size=2000),
+    "skewed": np.append(RNG.normal(size=300), 40),
+    "relu": np.maximum(RNG.normal(size=2000) - 1.3, 0),
+    "rarely on": np.maximum(RNG.normal(size=2000) - 2.3, 0),
+    "far from 0": RNG.normal(size=2000) + 1e7,
+}
+
+
+@pytest.mark.parametrize("levels", [2, 3, 4, 8])
+@pytest.mark.parametrize("name", FEATURES)
+def test_fifty_starts_are_hardly_better(name: str, levels: int) -> None:
+    values = FEATURES[name]
+    best = KMeans(levels, n_init=50, random_state=0).fit(values[:, None]).cluster_centers_[:, 0]
+    assert squared_error(values, best_levels(values, levels)) <= squared_error(values, best) * 1.01
+
+
+@pytest.mark.parametrize("levels", [2, 3, 4])
+def test_levels_are_the_best_of_all_partitions(levels: int) -> None:
+    """A partition of least squares is one of neighbours: of twelve values, all of them are tried."""
+    values = np.sort(np.random.default_rng(levels).lognormal(sigma=2, size=12))
+    cuts = itertools.combinations(range(1, 12), levels - 1)
+    least = min(sum(((part - part.mean()) ** 2).sum() for part in np.split(values, cut)) for cut in cuts)
+    assert squared_error(values, best_levels(values, levels)) == pytest.approx(least)
+
+
+def test_fewer_values_than_levels_are_kept_as_they_are() -> None:
+    for values in (np.ones(5), np.array([3.0, 3.0, 5.0]), np.array([-1.5, 2.0, -1.5, 7.0])):
+        np.testing.assert_allclose(np.unique(best_levels(values, 4)), np.unique(values))
+        assert len(best_levels(values, 4)) == 4
 
 
 def test_the_record_says_what_was_done() -> None:
@@ -124,7 +172,7 @@ def test_the_record_says_what_was_done() -> None:
 def test_what_cannot_be_released() -> None:
     table = make_table()
     with pytest.raises(InvariantNetsError, match="there is no 'yaw'; choose from angle, light"):
-        leace(table, "ip1", ["yaw"])
+        leace(table, "ip1", ("yaw",))
     with pytest.raises(InvariantNetsError, match="the table has no nuisance to erase"):
         leace(replace(table, nuisances=()), "ip1")
     with pytest.raises(InvariantNetsError, match=r"release\.levels=1: there must be two"):

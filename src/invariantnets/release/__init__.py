@@ -1,6 +1,7 @@
-"""What is done to features after training, before anybody sees them: fitted on the training rows alone."""
+"""What is done to features after training, before anybody sees them: fitted once, kept, applied to others."""
 
-from invariantnets.release.leace import leace
-from invariantnets.release.quantise import quantise
+from invariantnets.release.leace import Leace
+from invariantnets.release.quantise import Quantise
+from invariantnets.release.release import Release, released
 
-__all__ = ["leace", "quantise"]
+__all__ = ["Leace", "Quantise", "Release", "released"]

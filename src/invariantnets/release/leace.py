@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from invariantnets.errors import InvariantNetsError
+from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
-from invariantnets.release.released import released
+from invariantnets.release.release import Release
 from invariantnets.statistics.moments import Moments, moments, project
 from invariantnets.statistics.spaces import eigenbasis
 
@@ -37,28 +39,49 @@ def eraser(train: Moments) -> tuple[np.ndarray, np.ndarray]:
     return read, read.T @ train.xx / train.n
 
 
-def leace(table: FeatureTable, layer: str, nuisances: Sequence[str] | None = None) -> FeatureTable:
-    """Erase nuisances from a layer. It must be told them, on the training rows; applied to all rows.
+def erase(x: np.ndarray, mean: np.ndarray, read: np.ndarray, write: np.ndarray) -> np.ndarray:
+    """``x - (x - mean) @ read @ write``.
 
     Args:
-        table: with rows of split train.
-        layer: of the table.
-        nuisances: names; all if None.
-
-    Raises:
-        InvariantNetsError: a nuisance that the table lacks, or no training row.
+        x: ``(N, D)`` features.
+        mean: ``(D,)`` of the training rows.
+        read: ``(D, K)``, the first factor of `eraser`.
+        write: ``(K, D)``, the second.
     """
-    known = {nuisance.name: nuisance for nuisance in table.nuisances}
-    names = list(known if nuisances is None else nuisances)
-    for name in names:
-        if name not in known:
-            raise InvariantNetsError(f"release.nuisances: there is no {name!r}; choose from {', '.join(known)}")
-    if not names:
-        raise InvariantNetsError("release=leace: the table has no nuisance to erase")
-    part = table.part("train")
-    targets = np.concatenate([known[name].encode(part.nuisance[name]) for name in names], 1)
-    train = moments(part.features[layer], targets)
-    read, write = eraser(train)
-    x = table.features[layer]
-    erased = x - (project(x, read) - train.x_mean @ read) @ write
-    return released(table, layer, erased, f"leace of {', '.join(names)}")
+    return x - (project(x, read) - mean @ read) @ write
+
+
+@dataclass(frozen=True)
+class Leace:
+    """Erase nuisances, which must be known on the training rows, and on no other.
+
+    Attributes:
+        nuisances: names; all if None.
+    """
+
+    nuisances: Sequence[str] | None = None
+
+    def fit(self, table: FeatureTable, layer: str) -> Release:
+        """Fit on the training rows.
+
+        Args:
+            table: with rows of split train.
+            layer: of the table.
+
+        Raises:
+            InvariantNetsError: a nuisance that the table lacks, no training row, or features that cannot be used.
+        """
+        known = {nuisance.name: nuisance for nuisance in table.nuisances}
+        names = list(known if self.nuisances is None else self.nuisances)
+        for name in names:
+            if name not in known:
+                raise InvariantNetsError(f"release.nuisances: there is no {name!r}; choose from {', '.join(known)}")
+        if not names:
+            raise InvariantNetsError("release=leace: the table has no nuisance to erase")
+        part = table.part("train")
+        check_layer(part, layer)
+        targets = np.concatenate([known[name].encode(part.nuisance[name]) for name in names], 1)
+        train = moments(part.features[layer], targets)
+        read, write = eraser(train)
+        tensors = {"mean": train.x_mean, "read": read, "write": write}
+        return Release(erase, tensors, layer, len(read), f"leace of {', '.join(names)}", len(part), table.meta)
