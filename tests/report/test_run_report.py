@@ -63,7 +63,7 @@ def test_self_contained(make_run):
     assert all(link.startswith("data:image/") for link in page.links)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     assert not re.search(r"@import|url\(", html)
-    assert page.tags.count("img") == 3
+    assert page.tags.count("img") == 4
 
 
 def test_every_row_can_be_judged(make_run):

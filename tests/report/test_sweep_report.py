@@ -110,8 +110,8 @@ def test_figures_are_listed_and_bytes_repeat(make_job, tmp_path):
     listed = json.loads((tmp_path / "s" / "figures" / "figures.json").read_text(encoding="utf-8"))
     assert [e["file"] for e in listed] == [
         "trade_off_angle.svg",
-        "prediction_angle_ridge_per_label.svg",
         "prediction_angle_ridge.svg",
+        "prediction_angle_ridge_per_label.svg",
         "class_error.svg",
     ]
     assert render_sweep(tmp_path / "s").read_bytes() == first

@@ -1,5 +1,101 @@
-"""Figures of a run and of a sweep, from results (and, for the heat maps, a feature table)."""
+"""Figures of a run and of a sweep, from results (and, for the heat maps, a feature table).
 
-from invariantnets.figures.draw import draw_run, draw_sweep
+A figure is one file: a function ``draw`` from a `Scene` to what it could draw of it, with its condition, title, caption
+and file name inside. A new one has its file here and its place in `RUN` or `SWEEP`, which are in the order in which
+reports show them.
+"""
 
-__all__ = ["draw_run", "draw_sweep"]
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from invariantnets.features.table import FeatureTable
+from invariantnets.figures import (
+    class_error,
+    depth,
+    heat_maps,
+    layers,
+    norm,
+    pareto,
+    prediction,
+    protocols,
+    readable,
+    scree,
+    selectivity,
+    trade_off,
+    widths,
+)
+from invariantnets.figures.drawing import Drawn, Scene, draw_figures
+from invariantnets.results.result import Result
+from invariantnets.results.select import Runs, at_layer
+
+__all__ = ["RUN", "SWEEP", "Drawn", "Scene", "draw_run", "draw_sweep"]
+
+# What leaks, then recognition, then description.
+RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
+    readable.draw,
+    selectivity.draw,
+    prediction.draw,
+    depth.draw,
+    class_error.draw,
+    protocols.draw,
+    scree.draw,
+    heat_maps.draw,
+    norm.draw,
+)
+SWEEP: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
+    widths.draw,
+    pareto.draw,
+    trade_off.draw,
+    layers.draw,
+    prediction.draw,
+    class_error.draw,
+    protocols.draw,
+)
+
+
+def draw_run(results: Sequence[Result], table: FeatureTable | None, layer: str, folder: Path) -> None:
+    """Write the figures of one run and their list, ``figures.json``.
+
+    Everything but the heat maps comes from the results alone, and a figure without results is left out.
+
+    Args:
+        results: of the run, of one layer or of many.
+        table: for the heat maps and the units; None leaves the maps out.
+        layer: the layer to speak of.
+        folder: where ``*.svg``, ``*.png`` and ``figures.json`` go.
+
+    Raises:
+        InvariantNetsError: the folder cannot be written to.
+    """
+    units = {} if table is None else {n.name: n.unit for n in table.nuisances}
+    scene = Scene({"": [at_layer(results, layer)]}, {"": [results]}, units, layer, table)
+    draw_figures(RUN, scene, folder, layer=layer)
+
+
+def draw_sweep(
+    groups: Mapping[str, Runs],
+    folder: Path,
+    units: Mapping[str, str] | None = None,
+    data: Mapping[str, str] | None = None,
+    widths: Mapping[str, Mapping[str, int]] | None = None,
+    depths: Mapping[str, Runs] | None = None,
+    methods: Collection[str] = (),
+) -> None:
+    """Write the figures that lay the groups of a sweep over each other, and ``figures.json``.
+
+    Args:
+        groups: name → the results of each of its runs, each of one layer (`select.at_layer`).
+        folder: where the files go.
+        units: nuisance → unit.
+        data: group → its data: groups on other data share no gallery, hence no curve of a protocol.
+        widths: name of a network and its data → group → width of its features.
+        depths: group → the results of each of its runs, of all layers.
+        methods: groups that are methods to compare by what they cost, each a point of its own.
+
+    Raises:
+        InvariantNetsError: the folder cannot be written to.
+    """
+    scene = Scene(groups, depths or {}, units or {}, data=data or {}, widths=widths or {}, methods=methods)
+    draw_figures(SWEEP, scene, folder)

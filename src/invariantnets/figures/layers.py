@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from matplotlib.figure import Figure
 
-from invariantnets.figures.curves import curves
+from invariantnets.figures.drawing import Drawn, Scene, slug
 from invariantnets.figures.pareto import family
-from invariantnets.figures.style import GREY, WIDTH, legend_above, styled
+from invariantnets.figures.style import GREY, WIDTH, curves, legend_above
 from invariantnets.results.select import CLASS_ACCURACY, Runs, Spread, over_runs
 
-CAPTION = (
+__all__ = ["by_layer", "draw", "layered", "layers_figure"]
+
+_CAPTION = (
     "From the image to the output: how much of the {target} the strongest honest probe reads at each layer, and below "
     "it {accuracy}. A method forgets where its line falls; a line that is interrupted has a layer where every probe "
     "failed, which says nothing about invariance. {shown} of {count}: of each family the one that keeps least at its "
     "last layer. Whiskers: {whiskers}."
 )
 Curve = dict[str, Spread]
+
+
+def draw(scene: Scene) -> Iterator[Drawn]:
+    """Of each nuisance, the groups of each data set that were probed at two layers or more."""
+    for target in scene.chosen:
+        for data, part in scene.by_data(scene.depths).items():
+            if figure := layers_figure(part, target, scene.accuracy):
+                wording = {"target": target, "accuracy": scene.accuracy[0], "whiskers": scene.whiskers}
+                shown = {"shown": len(layered(part, target)), "count": len(part)}
+                caption = _CAPTION.format(**wording, **shown) + scene.fewer
+                drawn = Drawn(f"layers_{slug(target)}.svg", figure, f"Where the {target} goes", caption, "leaks")
+                yield scene.of_data(drawn, data)
 
 
 def by_layer(runs: Runs, metric: str, target: str, probe: str) -> Curve:
@@ -50,7 +64,6 @@ def layered(groups: Mapping[str, Runs], target: str) -> list[str]:
     return [name for _, name in least.values()]
 
 
-@styled()
 def layers_figure(
     groups: Mapping[str, Runs], target: str, accuracy: tuple[str, str, str, str] = CLASS_ACCURACY
 ) -> Figure | None:
@@ -76,12 +89,12 @@ def layers_figure(
     left, known = figure.subplots(2, sharex=True)
     for axes, part, scale in ((left, parts[0], 1), (known, parts[1], 100)):
         placed = {name: {order.index(at): s for at, s in curve.items()} for name, curve in part.items()}
-        curves(axes, placed, scale, beside=lambda x, step: x + 0.05 * step)
+        curves(axes, placed, scale)
     left.axhline(0, color=GREY, linestyle="--", linewidth=1)
     left.set_ylim(top=1.02)
     left.set_ylabel(f"R² of {target}")
     known.set_ylabel(f"{accuracy[0]} (%)")
     known.set_xticks(range(len(order)), order, rotation=30 if len(order) > 6 else 0)
     known.set_xlabel("layer, from the image to the output")
-    legend_above(figure, left, columns=1 if max(map(len, shown)) > 24 else 2)
+    legend_above(figure, left)
     return figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,21 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from invariantnets.figures.plots import colour, whiskers
-from invariantnets.figures.style import GREY, PALETTE, WIDTH, legend_above, styled
+from invariantnets.figures.drawing import Drawn, Scene, slug
+from invariantnets.figures.style import GREY, PALETTE, WIDTH, colour, legend_above, whiskers
 from invariantnets.results.select import CLASS_ACCURACY, Runs, Spread, over_runs
+
+__all__ = ["AIM", "CHAPTER", "CHAPTERS_DATA", "draw", "family", "frontier", "pareto_figure", "points"]
 
 CHAPTERS_DATA = "rotated_mnist"
 # Of that data: at most this R² at no less than this accuracy is what is aimed at; Rudd et al. (2016), section 4,
 # reached this accuracy by MAV (μ-LeNet).
 AIM = (0.02, 0.992)
 CHAPTER = 0.9718
-CAPTION = (
+_CAPTION = (
     "A numbered point a method, one colour a family: {accuracy} against how much of the {target} the strongest honest "
-    "probe still reads. Better is up and left; the grey line joins those that no other beats in both. Means, whiskers: "
+    "probe still reads: of the probes that are not told the answer, the best on validation rows, so that as much "
+    "is left, or more. Better is up and left; the grey line joins those that no other beats in both. Means, whiskers: "
     "{whiskers}. At the right, without a place on the axis: methods where every probe failed, which says nothing about "
     "invariance; hollow: the probes of some seeds failed and are not in the mean. Triangles stand for what lies below "
     "the edge, the legend says where. Mind the axes: near 0 and near 100 % they are stretched."
@@ -37,10 +40,21 @@ _SHAPES = "osD"
 _LEAST_ERROR = 0.05
 # Methods with more than so many times the least error of all would press the others together.
 _SHOWN = 4
-# Characters of two columns of the legend that go beside each other.
-_LEGEND_WIDTH = 70
 
 Point = tuple[Spread, Spread]
+
+
+def draw(scene: Scene) -> Iterator[Drawn]:
+    """Of each nuisance, the methods of each data set."""
+    methods = {name: runs for name, runs in scene.groups.items() if name in scene.methods}
+    for target in scene.chosen:
+        for data, part in scene.by_data(methods).items():
+            chapter = CHAPTERS_DATA in ([data] if data else scene.data.values())
+            if figure := pareto_figure(part, target, scene.accuracy, chapter):
+                wording = {"target": target, "accuracy": scene.accuracy[0], "whiskers": scene.whiskers}
+                caption = _CAPTION.format(**wording) + scene.fewer
+                title = f"What forgetting the {target} costs"
+                yield scene.of_data(Drawn(f"pareto_{slug(target)}.svg", figure, title, caption, "leaks"), data)
 
 
 def family(method: str) -> str:
@@ -80,7 +94,6 @@ def frontier(placed: Mapping[str, Point]) -> list[str]:
     return kept
 
 
-@styled()
 def pareto_figure(
     groups: Mapping[str, Runs],
     target: str,
@@ -139,16 +152,8 @@ def pareto_figure(
         panel.set_xlabel("probes\nfailed")
     axes.set_xlabel(f"R² of {target} left (strongest honest probe; chance 0)")
     axes.set_ylabel(f"{accuracy[0]} (%)")
-    _legend(figure, axes)
+    legend_above(figure, axes, small=True)
     return figure
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    """In two columns, small, where they have room."""
-    lengths = [len(text) for text in axes.get_legend_handles_labels()[1]]
-    half = -(-len(lengths) // 2)
-    together = max(lengths[:half]) + max(lengths[half:], default=0)
-    legend_above(figure, axes, columns=1 if together > _LEGEND_WIDTH else 2, small=True)
 
 
 def _mark(axes: Axes) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,7 +13,10 @@ from scipy.spatial.distance import squareform
 
 from invariantnets.bootstrapping.selection import Selection
 from invariantnets.errors import InvariantNetsError
-from invariantnets.figures.style import GREY, PALETTE, WIDTH, new_axes, save_figures, styled
+from invariantnets.figures.drawing import Drawn, draw_figures
+from invariantnets.figures.style import GREY, PALETTE, WIDTH, new_axes
+
+__all__ = ["Chosen", "draw", "draw_selection", "random_similarity", "shown_identities"]
 
 # Of a sheet: seeds, and of each so many nearest before the middle one and the last.
 SEEDS, NEAREST = 8, 5
@@ -54,6 +58,28 @@ def random_similarity(normals: np.ndarray, rng: np.random.Generator, pairs: int 
     return np.einsum("ij,ij->i", a, b)[length > 0] / length[length > 0]
 
 
+class Chosen(NamedTuple):
+    """What there is to draw: a selection, the faces of `shown_identities`, and cosines of random pairs."""
+
+    selection: Selection
+    faces: np.ndarray
+    chance: np.ndarray
+
+
+def draw(chosen: Chosen) -> Iterator[Drawn]:
+    """The sheet and the similarities; what seeds have in common, where there are two or more."""
+    selection, faces, chance = chosen
+    seeds = len(selection.seed)
+    sheet = _SHEET.format(shown=min(SEEDS, seeds), seeds=f"{seeds:,}")
+    figure = sheet_figure(selection, faces)
+    yield Drawn("selection_sheet.png", figure, "Seeds and look-alikes", sheet, "description")
+    figure = similarity_figure(selection, chance)
+    yield Drawn("selection_similarity.svg", figure, "How alike they are", _SIMILARITY, "description")
+    if seeds > 1:
+        figure = overlap_figure(selection)
+        yield Drawn("selection_overlap.png", figure, "What seeds have in common", _OVERLAP, "description")
+
+
 def draw_selection(selection: Selection, faces: np.ndarray, chance: np.ndarray, folder: Path) -> None:
     """Write a sheet of look-alikes, histograms of similarity, the overlap of the seeds, and ``figures.json``.
 
@@ -69,23 +95,9 @@ def draw_selection(selection: Selection, faces: np.ndarray, chance: np.ndarray, 
     shown = shown_identities(selection)
     if len(faces) != len(shown):
         raise InvariantNetsError(f"faces: {len(faces)} pictures for {len(shown)} identities; give shown_identities'")
-    seeds = len(selection.seed)
-    caption = _SHEET.format(shown=min(SEEDS, seeds), seeds=f"{seeds:,}")
-    figures: list[tuple[str, Figure, dict[str, str]]] = [
-        ("selection_sheet.png", sheet_figure(selection, faces), {"title": "Seeds and look-alikes", "caption": caption}),
-        (
-            "selection_similarity.svg",
-            similarity_figure(selection, chance),
-            {"title": "How alike they are", "caption": _SIMILARITY},
-        ),
-    ]
-    if seeds > 1:
-        entry = {"title": "What seeds have in common", "caption": _OVERLAP}
-        figures.append(("selection_overlap.png", overlap_figure(selection), entry))
-    save_figures(figures, folder)
+    draw_figures([draw], Chosen(selection, faces, chance), folder)
 
 
-@styled()
 def sheet_figure(selection: Selection, faces: np.ndarray) -> Figure:
     """A row a seed: its face and those of some of its look-alikes, with their cosine."""
     shown, rows = shown_identities(selection), _sheet_rows(selection)
@@ -107,7 +119,6 @@ def sheet_figure(selection: Selection, faces: np.ndarray) -> Figure:
     return figure
 
 
-@styled()
 def similarity_figure(selection: Selection, chance: np.ndarray) -> Figure:
     """Densities of the cosine: random pairs, everyone selected, and the nearest of each seed."""
     other = selection.identity != selection.seed[:, None]
@@ -129,7 +140,6 @@ def similarity_figure(selection: Selection, chance: np.ndarray) -> Figure:
     return figure
 
 
-@styled()
 def overlap_figure(selection: Selection) -> Figure:
     """``(S, S)`` shares of identities that two seeds have in common, similar seeds beside each other."""
     share = selection.overlap() / selection.identity.shape[1]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invariantnets.files import write_atomically
+from invariantnets.results.select import Spread
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 # Okabe & Ito's colours, told apart by colour-blind readers too; markers and line styles say the same a second time.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "-.", ":")
 GREY = "#8A8A8A"
 GREYS = ("#6E6E6E", "#A0A0A0", "#C8C8C8")
 # About the width of a phone, so that 9 pt stays 9 pt there.
@@ -57,16 +57,32 @@ def new_axes(height: float = 3.4, width: float = WIDTH) -> tuple[Figure, Axes]:
 
 
 def legend_above(figure: Figure, axes: Axes, columns: int = 2, small: bool = False) -> None:
-    """Put the legend over the axes, where it hides no data; a long one makes the figure higher, not the axes lower."""
+    """Put the legend over the axes, where it hides no data; a long one makes the figure higher, not the axes lower.
+
+    Args:
+        figure: to which it belongs.
+        axes: whose series it names.
+        columns: as many of them as fit beside each other.
+        small: for very long ones.
+    """
     handles, labels = axes.get_legend_handles_labels()
+    if not handles:
+        return
     look: dict[str, Any] = {"handlelength": 1.6, "columnspacing": 1.2}
+    room, handle = 64, 7  # characters of a line, and those that a handle and a gap take
     if small:
         look = {"handlelength": 0.9, "columnspacing": 0.7, "handletextpad": 0.4, "borderaxespad": 0.2, "fontsize": 7}
-    if handles:
-        rows = -(-len(handles) // columns)
-        row = _LEGEND_ROW * (7 / 8 if small else 1)
-        figure.set_figheight(figure.get_figheight() + row * max(rows - 3, 0))
-        figure.legend(handles, labels, loc="outside upper left", ncols=columns, **look)
+        room, handle = 78, 4
+
+    def width(columns: int) -> int:
+        parts = np.array_split([len(label) + handle for label in labels], columns)
+        return sum(int(max(part, default=0)) for part in parts)
+
+    columns = next(c for c in range(columns, 0, -1) if c == 1 or width(c) <= room)
+    rows = -(-len(handles) // columns)
+    row = _LEGEND_ROW * (7 / 8 if small else 1)
+    figure.set_figheight(figure.get_figheight() + row * max(rows - 3, 0))
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, **look)
 
 
 @styled()
@@ -83,17 +99,49 @@ def render(figure: Figure, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def save_figures(figures: Sequence[tuple[str, Figure, Mapping[str, str]]], folder: Path) -> None:
-    """Write figures and, last, ``figures.json`` which lists them.
+def colour(i: int) -> str:
+    """Of the i-th series."""
+    return PALETTE[i % len(PALETTE)]
+
+
+def marker(i: int) -> str:
+    """Of the i-th series."""
+    # One place on at each turn of the colours, so that no two of the first 49 look alike.
+    return MARKERS[(i + i // len(PALETTE)) % len(MARKERS)]
+
+
+def whiskers(value: float, low: float | None, high: float | None) -> tuple[float, float]:
+    """Lengths of an error bar; a percentile interval may, rarely, leave its estimate outside."""
+    return (0.0 if low is None else max(value - low, 0.0), 0.0 if high is None else max(high - value, 0.0))
+
+
+def clipped(name: object, length: int = 12) -> str:
+    """A name of a class or person, no longer than there is room for."""
+    text = str(name)
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def curves(axes: Axes, series: Mapping[str, Mapping[int, Spread]], scale: float) -> None:
+    """Draw a line with thin whiskers for each series, every point where it was measured.
 
     Args:
-        figures: file name, figure, and its ``title``, ``caption`` and whatever else the list should hold.
-        folder: where the files go.
-
-    Raises:
-        InvariantNetsError: the folder cannot be written to.
+        axes: where.
+        series: name in the legend → place on the axis → its measurement. One without runs interrupts the line.
+        scale: of what was measured.
     """
-    for file, figure, _ in figures:
-        write_atomically(folder / file, render(figure, Path(file).suffix[1:]))
-    entries = [{"file": file, **entry} for file, _, entry in figures]
-    write_atomically(folder / "figures.json", (json.dumps(entries, indent=1, ensure_ascii=False) + "\n").encode())
+    for i, (name, curve) in enumerate(series.items()):
+        if not curve:
+            continue
+        bars = scale * np.array([whiskers(s.mean, s.low, s.high) for s in curve.values()]).T
+        axes.errorbar(
+            list(curve),
+            [scale * s.mean for s in curve.values()],
+            bars,
+            color=colour(i),
+            linestyle=LINES[i % len(LINES)],
+            marker=marker(i),
+            markersize=4,
+            linewidth=1.2,
+            elinewidth=0.7,
+            label=name,
+        )

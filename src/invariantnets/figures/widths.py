@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from invariantnets.figures.curves import curves
-from invariantnets.figures.plots import colour
-from invariantnets.figures.style import GREY, WIDTH, styled
+from invariantnets.figures.drawing import Drawn, Scene, slug
+from invariantnets.figures.style import GREY, WIDTH, colour, curves
 from invariantnets.results.select import IDENTITY, RECOGNITION, Runs, Spread, nuisances, over_runs, read_best, select
 
-CAPTION = (
-    "How well the people of the test rows are recognised, by cosine, and, where nuisances were probed, how much of "
+__all__ = ["draw", "shown_nuisances", "width_figure"]
+
+_CAPTION = (
+    "How well the people of the test rows are recognised, by cosine (DIR at 1 % FAR: the share that is found first and "
+    "above a threshold that one stranger in a hundred passes), and, where nuisances were probed, how much of "
     "them the strongest honest probe still reads. A width is good where the first curves are high and the second low. "
     "Dotted: chance of the curve of that colour; dashed: R² of guessing. A probe that failed has no point. "
     "Whiskers: {whiskers}."
@@ -25,6 +27,14 @@ _NUISANCES = ("yaw", "light_azimuth", "smile")
 _MOST = 5
 # Rank 10 goes with rank 1 and would only hide it.
 _RECOGNITION = [row for row in RECOGNITION if row[1] != "rank10"]
+
+
+def draw(scene: Scene) -> Iterator[Drawn]:
+    """Of each network and data set in several widths."""
+    for network, widths in scene.widths.items():
+        if figure := width_figure({width: scene.groups[name] for name, width in widths.items()}):
+            title, caption = f"Width of the bottleneck: {network}", _CAPTION.format(whiskers=scene.whiskers)
+            yield Drawn(f"width_{slug(network)}.svg", figure, title, caption, "leaks")
 
 
 def shown_nuisances(widths: Mapping[int, Runs]) -> list[str]:
@@ -38,7 +48,6 @@ def shown_nuisances(widths: Mapping[int, Runs]) -> list[str]:
     return [*first, *(t for t in read_best(widths.values()) if t not in first)][:_MOST]
 
 
-@styled()
 def width_figure(widths: Mapping[int, Runs]) -> Figure | None:
     """Recognition, and the R² of nuisances below it, against the width on a logarithmic axis.
 
@@ -57,7 +66,7 @@ def width_figure(widths: Mapping[int, Runs]) -> Figure | None:
     panels = figure.subplots(len(parts), sharex=True, squeeze=False)[:, 0]
     for axes, part in zip(panels, parts, strict=True):
         scale = 100 if part is recognition else 1
-        curves(axes, part, scale, beside=lambda x, step: x * 2 ** (0.08 * step))
+        curves(axes, part, scale)
         # Over its own panel, where it can hide no data.
         axes.legend(
             loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, columnspacing=1, handlelength=1.6

@@ -1,0 +1,73 @@
+"""Of the groups of a sweep, how well the class is known against what is left of a nuisance, a point a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from invariantnets.figures.drawing import Drawn, Scene, slug
+from invariantnets.figures.style import colour, legend_above, marker, new_axes, whiskers
+from invariantnets.results.select import Runs, failed, select
+
+__all__ = ["draw"]
+
+_CAPTION = (
+    "One point a run, one colour a group: {accuracy} against how much of the {target} is left. {what} R² of the "
+    "strongest honest probe: of those that are not told the answer, the best on validation rows; a better reader may "
+    "find more. Better is up and left. Bars: 95 % bootstrap intervals of the run; the scatter within a colour is the "
+    "seed. Runs whose probes all failed are not shown."
+)
+_WHAT = {
+    "mav": "MAV: an image belongs to the class whose mean activation vector is nearest.",
+    "closed_set/cosine": "Rank 1: the share of images whose person is found first in a gallery.",
+}
+
+
+def draw(scene: Scene) -> Iterator[Drawn]:
+    """Of each nuisance, the groups that are not methods: those are in `pareto`."""
+    groups = {name: runs for name, runs in scene.groups.items() if name not in scene.methods}
+    for target in scene.chosen:
+        if figure := _figure(groups, target, scene.accuracy):
+            name, *_, probe = scene.accuracy
+            caption = _CAPTION.format(accuracy=name, target=target, what=_WHAT[probe]) + scene.fewer
+            title = f"{name[0].upper()}{name[1:]} against {target} left"
+            yield Drawn(f"trade_off_{slug(target)}.svg", figure, title, caption, "leaks")
+
+
+def _figure(groups: Mapping[str, Runs], target: str, accuracy: tuple[str, str, str, str]) -> Figure | None:
+    """A run whose every probe failed has no place on the axis of R² and is left out."""
+    figure, axes = new_axes(3.8)
+    drawn = []
+    for i, (name, runs) in enumerate(groups.items()):
+        points = []
+        for results in runs:
+            leak, high = select(results, "r2", target, "strongest"), select(results, *accuracy[1:])
+            if leak and high and not failed(leak[0]) and not failed(high[0]):
+                points.append((leak[0], high[0]))
+        if not points:
+            continue
+        drawn.append(name)
+        axes.errorbar(
+            [leak.value for leak, _ in points],
+            [100 * high.value for _, high in points],
+            xerr=np.array([whiskers(r.value, r.low, r.high) for r, _ in points]).T,
+            yerr=100 * np.array([whiskers(r.value, r.low, r.high) for _, r in points]).T,
+            fmt=marker(i),
+            color=colour(i),
+            markersize=5,
+            elinewidth=0.6,
+            label=name,
+        )
+    if not drawn:
+        return None
+    axes.set_xlabel(f"R² of {target} left (strongest honest probe; chance 0)")
+    axes.set_ylabel(f"{accuracy[0]} (%)")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    note: dict[str, Any] = {"xycoords": "axes fraction", "ha": "left", "va": "top", "color": "#555555", "fontsize": 8}
+    axes.annotate("better: up and to the left", (0.02, 0.98), **note)
+    legend_above(figure, axes)
+    return figure

@@ -1,0 +1,153 @@
+"""The lists of figures: each draws what it has results for, in the order of reports, into files that are listed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import matplotlib
+import pytest
+
+from invariantnets.errors import InvariantNetsError
+from invariantnets.figures import RUN, SWEEP, Scene, draw_run, draw_sweep
+from invariantnets.figures.drawing import About
+
+OF_RUN = {
+    "readable": ["readable.svg"],
+    "selectivity": ["selectivity.svg"],
+    "prediction": ["prediction_angle.svg"],
+    "depth": ["depth_angle.svg"],
+    "class_error": ["class_error.svg"],
+    "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
+    "scree": ["scree.svg"],
+    "heat_maps": ["heat_map.png", "blocks.png"],
+    "norm": ["norm_entropy.svg", "norm_rank.svg", "norm_correlation.svg"],
+}
+OF_SWEEP = {
+    "widths": ["width_net_on_lfw.svg"],
+    "pareto": ["pareto_angle.svg", "pareto_yaw.svg"],
+    "trade_off": ["trade_off_angle.svg", "trade_off_yaw.svg"],
+    "layers": ["layers_angle.svg"],
+    "prediction": ["prediction_angle_ridge.svg", "prediction_angle_ridge_per_label.svg"],
+    "class_error": ["class_error.svg"],
+    "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
+}
+
+
+def name(draw) -> str:
+    return draw.__module__.rpartition(".")[2]
+
+
+@pytest.fixture
+def full_run(make_results, make_face_results, measured, table) -> Scene:
+    here = make_results(layer="F7") + make_face_results(leaks={"yaw": 0.4})
+    here += [r for r in measured() if r.target == "norm"]
+    return Scene({"": [here]}, {"": [make_results(layer="conv1") + here]}, layer="F7", table=table(layer="F7"))
+
+
+@pytest.fixture
+def full_sweep(make_results, make_face_results) -> Scene:
+    def run(r2: float):
+        return make_results(r2, layer="F7") + make_face_results(r2, {"yaw": r2})
+
+    groups = {n: [run(0.1 * i)] for i, n in enumerate(("a", "b", "c", "d"), 1)}
+    depths = {n: [make_results(layer="conv1") + run for run in runs] for n, runs in groups.items()}
+    return Scene(groups, depths, widths={"net on lfw": {"a": 8, "b": 16}}, methods={"a", "b"})
+
+
+@pytest.mark.parametrize("draw", RUN, ids=name)
+def test_of_a_run_each_draws_its_results_and_nothing_without(draw, full_run, drawn, run_scene):
+    found = drawn(draw, full_run)
+    assert [d.file for d in found] == OF_RUN[name(draw)]
+    assert all(d.title and d.caption.endswith(".") and "{" not in d.caption for d in found)
+    assert drawn(draw, run_scene([])) == []
+
+
+@pytest.mark.parametrize("draw", SWEEP, ids=name)
+def test_of_a_sweep_each_draws_its_results_and_nothing_without(draw, full_sweep, drawn):
+    found = drawn(draw, full_sweep)
+    assert [d.file for d in found] == OF_SWEEP[name(draw)]
+    assert all(d.title and d.caption.endswith(".") and "{" not in d.caption for d in found)
+    assert drawn(draw, Scene({"a": [[]]}, {"a": [[]]})) == []
+
+
+def test_no_figure_is_in_no_list():
+    files = {path.stem for path in Path(__file__).parents[2].glob("src/invariantnets/figures/*.py")}
+    assert files - {"__init__", "drawing", "style", "overlaid", "selection"} == {name(d) for d in (*RUN, *SWEEP)}
+
+
+@pytest.mark.parametrize("figures, scene", [(RUN, "full_run"), (SWEEP, "full_sweep")])
+def test_what_leaks_comes_first_then_recognition_then_description(figures, scene, drawn, request):
+    about = [d.about for draw in figures for d in drawn(draw, request.getfixturevalue(scene))]
+    assert about == sorted(about, key=get_args(About).index)
+
+
+def listed(folder: Path) -> list[dict[str, str]]:
+    return json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+
+
+def test_run_lists_just_what_it_wrote(make_results, table, tmp_path):
+    draw_run(make_results() + make_results(0.99, layer="conv1"), table(), "ip1", tmp_path)
+    entries = listed(tmp_path)
+    assert {e["file"] for e in entries} | {"figures.json"} == {p.name for p in tmp_path.iterdir()}
+    assert [e["file"] for e in entries] == [
+        "selectivity.svg",
+        "prediction_angle.svg",
+        "depth_angle.svg",
+        "class_error.svg",
+        "scree.svg",
+        "heat_map.png",
+        "blocks.png",
+    ]
+    assert all(set(e) == {"file", "title", "caption", "about", "layer"} and e["layer"] == "ip1" for e in entries)
+
+
+def test_without_table_only_results_are_drawn(make_results, tmp_path):
+    draw_run(make_results(), None, "ip1", tmp_path)
+    files = ["selectivity.svg", "prediction_angle.svg", "class_error.svg", "scree.svg"]
+    assert [e["file"] for e in listed(tmp_path)] == files
+
+
+def test_table_without_nuisance(table, tmp_path):
+    draw_run([], table(nuisances=False), "ip1", tmp_path)
+    assert [e["file"] for e in listed(tmp_path)] == ["heat_map.png", "blocks.png"]
+
+
+def test_same_input_same_bytes(make_results, table, tmp_path):
+    for part in "ab":
+        draw_run(make_results() + make_results(layer="conv1"), table(), "ip1", tmp_path / part)
+        draw_sweep({"x": [make_results()], "y": [make_results(0.5)]}, tmp_path / part / "sweep")
+    files = [p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file()]
+    assert len(files) > 8
+    assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
+
+
+def test_settings_of_matplotlib_are_left_alone(make_results, tmp_path):
+    before = dict(matplotlib.rcParams)
+    draw_run(make_results(), None, "ip1", tmp_path)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_hostile_nuisance_name_stays_in_the_folder(make_results, tmp_path):
+    results = [replace(r, target="../x") if r.target == "angle" and not r.where else r for r in make_results()]
+    draw_sweep({"a": [results]}, tmp_path / "figures")
+    assert [p.name for p in tmp_path.iterdir()] == ["figures"]
+
+
+def test_unwritable_folder_is_one_line(make_results, tmp_path):
+    (tmp_path / "figures").write_text("a file where the folder should be")
+    with pytest.raises(InvariantNetsError, match="figures"):
+        draw_run(make_results(), None, "ip1", tmp_path / "figures")
+
+
+def test_the_figure_of_the_documentation_draws(full_run, drawn):
+    text = (Path(__file__).parents[2] / "docs" / "figures.md").read_text(encoding="utf-8")
+    names: dict = {}
+    exec(text.partition("```python\n")[2].partition("```")[0], names)
+    errors = [replace(r, metric="mae") for r in full_run.run if r.metric == "rmse" and not r.where]
+    scene = replace(full_run, groups={"": [[*full_run.run, *errors]]})
+    found = drawn(names["draw"], scene)
+    assert [d.file for d in found] == ["error_angle.svg", "error_yaw.svg"]
+    assert len(found[0].figure.axes[0].patches) == 3  # ridge, per label and MLP
