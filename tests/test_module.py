@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from invariantnets.backbones import lenet
 from invariantnets.constraints import Adversary, Centre, Hsic, MeanActivation, Pair, PairBatch, Softmax, SupCon
@@ -189,9 +190,13 @@ def test_the_loss_is_the_weighted_sum_of_the_terms() -> None:
 
 
 def logged(model: InvariantNet, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
-    """What the module logs from now on."""
+    """What the module has logged of the batches so far."""
     found: dict[str, Tensor] = {}
-    monkeypatch.setattr(model, "log_dict", lambda metrics, **kwargs: found.update(metrics))
+
+    def log_dict(metrics: dict[str, Metric], **kwargs: object) -> None:
+        found.update({name: metric.compute() for name, metric in metrics.items()})
+
+    monkeypatch.setattr(model, "log_dict", log_dict)
     return found
 
 
@@ -204,6 +209,28 @@ def test_validation_returns_the_embedding_and_logs_every_term(monkeypatch: pytes
     assert set(metrics) == {"val/softmax", "val/loss", "val/accuracy"}
     correct = model.layers(batch.image, ["ip2"])["ip2"].argmax(-1) == batch.label[:, None]
     assert metrics["val/accuracy"] == correct.float().mean()
+
+
+def test_validation_averages_over_images_and_keeps_what_is_not_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, value = make(), {}
+    metrics = logged(model, monkeypatch)
+    monkeypatch.setattr(model, "terms", lambda layers, batch: {"softmax": value["now"], "loss": 2 * value["now"]})
+    for now, images in ((1.0, 5), (4.0, 1)):
+        value["now"] = torch.tensor(now)
+        model.validation_step(Batch(*(x[:images] for x in vars(make_batch()).values() if torch.is_tensor(x))), 0)
+    assert metrics["val/softmax"].item() == 1.5 and metrics["val/loss"].item() == 3.0
+    value["now"] = torch.tensor(torch.nan)
+    model.validation_step(make_batch(), 0)
+    assert metrics["val/loss"].isnan()
+
+
+def test_a_validation_leaves_nothing_in_the_weights() -> None:
+    """Checkpoints hold what is trained: the metrics of a validation are no part of them."""
+    model = make()
+    model.log_dict = lambda metrics, **kwargs: None
+    before = list(model.state_dict())
+    model.validation_step(make_batch(), 0)
+    assert list(model.state_dict()) == before == [f"backbone.{name}" for name in model.backbone.state_dict()]
 
 
 def test_a_network_that_does_not_classify_logs_no_accuracy(monkeypatch: pytest.MonkeyPatch) -> None:
