@@ -85,6 +85,34 @@ def test_the_adversary_descends_and_the_network_ascends(ramp: int, step: int, st
         torch.testing.assert_close(parameter.grad, towards if away is None else towards - strength * away)
 
 
+@pytest.mark.parametrize("nuisance", [Nuisance("angle"), Nuisance("light", "binary", categories=("dark", "bright"))])
+def test_an_adversary_that_reads_nothing_is_no_more_pushed(nuisance: Nuisance) -> None:
+    """Worse than chance is no merit: else a network gains without end by making its features grow."""
+    for beyond in (False, True):
+        outputs = len(nuisance.encode(torch.zeros(1).numpy())[0])
+        torch.manual_seed(1)
+        adversary = Adversary("ip1", 20, nuisance.name, outputs, hidden=8, beyond_chance=beyond)
+        model, batch = make(constraints={"adversary": adversary}), make_batch()
+        model.connect(DataSpec((1, 28, 28), 10, (nuisance,)), 2)
+        batch.nuisance[nuisance.name] = (torch.arange(10.0) % 2).view(5, 2)
+        assert adversary.nothing_read == pytest.approx(1.0 if outputs == 1 else 0.6931, abs=1e-4)
+        learner = torch.optim.Adam(adversary.parameters(), lr=0.05)
+        for _ in range(50):
+            learner.zero_grad()
+            model.terms(model.layers(batch.image, ["ip1"]), batch, 0)["loss"].backward()
+            learner.step()
+        for reads, pushed in ((True, True), (False, beyond)):
+            if not reads:  # it says the opposite, and is sure of it
+                with torch.no_grad():
+                    adversary.head[-1].weight.mul_(-1e3)
+            model.zero_grad()
+            loss = model.terms(model.layers(batch.image, ["ip1"]), batch, 0)["loss"]
+            assert (loss < adversary.nothing_read) == reads
+            loss.backward()
+            assert any(bool(p.grad.any()) for p in model.backbone.layers["ip1"].parameters()) == pushed
+            assert adversary.head[-1].weight.grad.any()  # it learns, however it reads
+
+
 def test_training_follows_the_ramp_and_validation_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = make(constraints={"centre": Centre("ip1", weight=2.0, ramp=8)}), make_batch()
     value = model.constraints["centre"](model.layers(batch.image, ["ip1"]), batch).item()
