@@ -103,7 +103,7 @@ class InvariantNet(pl.LightningModule):
         # NHWC is what CPU and GPU convolutions and max-pooling are fastest in.
         self.backbone = backbone.to(memory_format=torch.channels_last)
         self.constraints = nn.ModuleDict(kept)
-        # NaN stands for NaN, for a diverged term must show. (By default it is left out, and by "disable" the weights are.)
+        # NaN stands for NaN: a diverged term must show. (By default it is left out; by "disable" the weights are.)
         self.val_terms = nn.ModuleDict({name: MeanMetric(nan_strategy=math.nan) for name in (*kept, "loss")})
         scores = [c.num_classes for c in kept.values() if isinstance(c, Softmax)]
         # Its checks would wait for a GPU at every batch.
