@@ -250,6 +250,15 @@ def test_every_method_of_the_comparison_has_the_same_budget_and_its_own_name() -
     assert found["adversary_0.3"][0] == "adversary 0.3" and found["supcon_noise_0.5"][0] == "supcon+noise σ=0.5"
 
 
+def test_the_adversary_of_the_comparison_is_the_papers_and_the_door_is_the_one_that_trains() -> None:
+    """The recipe is as it was measured, and as checkpoints without the entry were trained."""
+    method = composed("experiment=forget", "method=adversary").model.constraints.adversary
+    assert (method.weight, method.ramp, method.lr_multiplier, method.beyond_chance) == (1.0, 300, 1.0, True)
+    assert not composed("+constraint=adversary").model.constraints.adversary.beyond_chance
+    del method.beyond_chance
+    assert instantiate(method, embedding_dim=500, layer="ip1", nuisance="angle").beyond_chance
+
+
 def test_the_long_comparison_is_the_same_but_for_its_budget() -> None:
     params = compose("train", overrides=["experiment=forget_long"], return_hydra_config=True).hydra.sweeper.params
     assert list(params) == ["method", "seed"] and params.seed == "1,2,3,4,5"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,8 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 from invariantnets import loggers
 from invariantnets.loggers import RunInfo
-from invariantnets.results.result import Result, to_jsonl
+from invariantnets.results.result import Result, read_jsonl, to_jsonl
+from programs import SMALL, run
 from wandb_file import items, read_records
 
 CONF = Path(__file__).parents[1] / "conf" / "logger"
@@ -112,7 +114,14 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("outcome")
     (folder / "figures").mkdir()
     Image.new("RGB", (4, 3)).save(folder / "figures" / "heat_map.png")
-    (folder / "figures" / "scree.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    svg = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 4 3'><path d='M0 0L4 3'/></svg>"
+    (folder / "figures" / "scree.svg").write_text(f"<?xml version='1.0'?>\n<!DOCTYPE svg PUBLIC 'x' 'y'>\n{svg}\n")
+    (folder / "figures" / "of_another_evaluation.png").write_bytes(b"no picture of this one")
+    listed = [
+        {"file": "heat_map.png", "title": "Features by sample", "caption": "Each column one sample."},
+        {"file": "scree.svg", "title": "Scree", "caption": "Values < 1 & their ranks."},
+    ]
+    (folder / "figures" / "figures.json").write_text(json.dumps(listed))
     (folder / "report.html").write_text("<!doctype html><title>Report</title>")
     (folder / "provenance.json").write_text("{}")
     results = [
@@ -129,7 +138,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(tmp_path: Path, outcome: Path) -> list[Record]:
     """The run file of one offline training run, closed after a failure."""
     trainer = fit(make("wandb", run_info(tmp_path, group="rudd2016", id="abc123")))
-    loggers.close(trainer.loggers, exit_code=1, folder=outcome)
+    loggers.send(trainer.loggers, outcome)
+    loggers.close(trainer.loggers, exit_code=1)
     return records(tmp_path)
 
 
@@ -165,6 +175,7 @@ def test_wandb_gets_figures_report_table_and_summary(finished: list[Record]) -> 
         "report": "html-file",
         "results": "table-file",
     }
+    assert {key.split("/")[1] for key in logged if key.startswith("figures/")} == {"heat_map", "scree"}
     assert logged["results/nrows"] == 4
     final = merged([items(row.update) for row in of_type(finished, "summary")])
     assert final["test/angle/ridge/r2/ip1"] == 0.75
@@ -211,13 +222,45 @@ def test_wandb_online_without_a_server_goes_on_offline(
     assert of_type(rows, "exit")[0].exit_code == 0
 
 
-def test_wandb_run_is_finished_even_if_its_results_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "results.jsonl").write_text("no result\n")
-    logger = make("wandb", run_info(tmp_path))
-    with pytest.raises(ValueError, match="line 1"):
-        loggers.close([logger], exit_code=1, folder=tmp_path)
-    assert wandb.run is None
-    assert of_type(records(tmp_path), "exit")[0].exit_code == 1
+def test_wandb_pictures_can_be_looked_at(finished: list[Record], tmp_path: Path) -> None:
+    """The files that the panels show: an image, and a page with the drawing in it."""
+    logged = merged([items(row.item) for row in of_type(finished, "history")])
+    (files,) = tmp_path.glob("wandb/offline-run-*/files")
+    image, page = (files / logged[f"figures/{name}/path"] for name in ("heat_map", "scree"))
+    with Image.open(image) as picture:
+        assert picture.size == (4, 3)
+    assert logged["figures/heat_map/caption"] == "Features by sample. Each column one sample."
+    text = page.read_text(encoding="utf-8")
+    assert page.suffix == ".html" and text.startswith("<!doctype html>") and "<path d='M0 0L4 3'/></svg>" in text
+    assert "<b>Scree.</b> Values &lt; 1 &amp; their ranks." in text and "DOCTYPE svg" not in text
+
+
+def test_what_is_sent_is_what_the_evaluation_of_this_run_wrote(tmp_path: Path) -> None:
+    """A run that fails before it has measured anything, in a folder of older results; then the same run, resumed."""
+    folder, home = tmp_path / "run", {"HOME": str(tmp_path), "WANDB_SILENT": "true"}
+    (folder / "figures").mkdir(parents=True)
+    (folder / "results.jsonl").write_text(to_jsonl([result(value=0.123)]))
+    (folder / "report.html").write_text("old")
+    (folder / "figures" / "figures.json").write_text('[{"file": "old.png", "title": "Old", "caption": ""}]')
+    Image.new("RGB", (4, 3)).save(folder / "figures" / "old.png")
+    line = (*SMALL, "model=lenet", "logger=wandb", f"hydra.run.dir={folder}")
+    run("train.py", *line, "layers=ip7", cwd=tmp_path, code=2, **home)
+    run("train.py", *line, "trainer.max_epochs=3", "ckpt_path=last", cwd=tmp_path, **home)
+    failed, resumed = (list(read_records(path)) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")))
+    history = [merged([items(row.item) for row in of_type(rows, "history")]) for rows in (failed, resumed)]
+    summaries = [merged([items(row.update) for row in of_type(rows, "summary")]) for rows in (failed, resumed)]
+    for rows in (failed, resumed):
+        assert of_type(rows, "run")[0].run_id == of_type(failed, "run")[0].run_id
+    assert of_type(failed, "exit")[0].exit_code == 1 and of_type(resumed, "exit")[0].exit_code == 0
+    assert "val/loss" in history[0] and not any(key.startswith(("figures", "report", "results")) for key in history[0])
+    assert not any(key.startswith("test/") for key in summaries[0])
+    assert all(row.type != "report" for row in of_type(failed, "artifact"))
+    assert [row.type for row in of_type(resumed, "artifact")].count("report") == 1
+    measured = loggers.summary(read_jsonl(folder / "results.jsonl"))
+    assert measured.items() <= summaries[1].items() and "test/label/mav/accuracy/ip1" in measured
+    drawn = {f"figures/{Path(f['file']).stem}/_type" for f in json.loads((folder / "figures/figures.json").read_text())}
+    found = {key for key in history[1] if key.startswith("figures/") and key.endswith("/_type")}
+    assert found == drawn and "figures/old/_type" not in found
 
 
 def test_csv_keeps_the_metrics_of_before_a_resume(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from invariantnets.backbones import lenet
 from invariantnets.constraints import Adversary, Centre, Hsic, MeanActivation, Pair, PairBatch, Softmax, SupCon
@@ -82,6 +83,34 @@ def test_the_adversary_descends_and_the_network_ascends(ramp: int, step: int, st
     for parameter, towards, away in zip(network, wanted, unwanted, strict=True):
         assert away is None or away.any()
         torch.testing.assert_close(parameter.grad, towards if away is None else towards - strength * away)
+
+
+@pytest.mark.parametrize("nuisance", [Nuisance("angle"), Nuisance("light", "binary", categories=("dark", "bright"))])
+def test_an_adversary_that_reads_nothing_is_no_more_pushed(nuisance: Nuisance) -> None:
+    """Worse than chance is no merit: else a network gains without end by making its features grow."""
+    for beyond in (False, True):
+        outputs = len(nuisance.encode(torch.zeros(1).numpy())[0])
+        torch.manual_seed(1)
+        adversary = Adversary("ip1", 20, nuisance.name, outputs, hidden=8, beyond_chance=beyond)
+        model, batch = make(constraints={"adversary": adversary}), make_batch()
+        model.connect(DataSpec((1, 28, 28), 10, (nuisance,)), 2)
+        batch.nuisance[nuisance.name] = (torch.arange(10.0) % 2).view(5, 2)
+        assert adversary.nothing_read == pytest.approx(1.0 if outputs == 1 else 0.6931, abs=1e-4)
+        learner = torch.optim.Adam(adversary.parameters(), lr=0.05)
+        for _ in range(50):
+            learner.zero_grad()
+            model.terms(model.layers(batch.image, ["ip1"]), batch, 0)["loss"].backward()
+            learner.step()
+        for reads, pushed in ((True, True), (False, beyond)):
+            if not reads:  # it says the opposite, and is sure of it
+                with torch.no_grad():
+                    adversary.head[-1].weight.mul_(-1e3)
+            model.zero_grad()
+            loss = model.terms(model.layers(batch.image, ["ip1"]), batch, 0)["loss"]
+            assert (loss < adversary.nothing_read) == reads
+            loss.backward()
+            assert any(bool(p.grad.any()) for p in model.backbone.layers["ip1"].parameters()) == pushed
+            assert adversary.head[-1].weight.grad.any()  # it learns, however it reads
 
 
 def test_training_follows_the_ramp_and_validation_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,9 +218,13 @@ def test_the_loss_is_the_weighted_sum_of_the_terms() -> None:
 
 
 def logged(model: InvariantNet, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
-    """What the module logs from now on."""
+    """What the module has logged of the batches so far."""
     found: dict[str, Tensor] = {}
-    monkeypatch.setattr(model, "log_dict", lambda metrics, **kwargs: found.update(metrics))
+
+    def log_dict(metrics: dict[str, Metric], **kwargs: object) -> None:
+        found.update({name: metric.compute() for name, metric in metrics.items()})
+
+    monkeypatch.setattr(model, "log_dict", log_dict)
     return found
 
 
@@ -204,6 +237,28 @@ def test_validation_returns_the_embedding_and_logs_every_term(monkeypatch: pytes
     assert set(metrics) == {"val/softmax", "val/loss", "val/accuracy"}
     correct = model.layers(batch.image, ["ip2"])["ip2"].argmax(-1) == batch.label[:, None]
     assert metrics["val/accuracy"] == correct.float().mean()
+
+
+def test_validation_averages_over_images_and_keeps_what_is_not_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, value = make(), {}
+    metrics = logged(model, monkeypatch)
+    monkeypatch.setattr(model, "terms", lambda layers, batch: {"softmax": value["now"], "loss": 2 * value["now"]})
+    for now, images in ((1.0, 5), (4.0, 1)):
+        value["now"] = torch.tensor(now)
+        model.validation_step(Batch(*(x[:images] for x in vars(make_batch()).values() if torch.is_tensor(x))), 0)
+    assert metrics["val/softmax"].item() == 1.5 and metrics["val/loss"].item() == 3.0
+    value["now"] = torch.tensor(torch.nan)
+    model.validation_step(make_batch(), 0)
+    assert metrics["val/loss"].isnan()
+
+
+def test_a_validation_leaves_nothing_in_the_weights() -> None:
+    """Checkpoints hold what is trained: the metrics of a validation are no part of them."""
+    model = make()
+    model.log_dict = lambda metrics, **kwargs: None
+    before = list(model.state_dict())
+    model.validation_step(make_batch(), 0)
+    assert list(model.state_dict()) == before == [f"backbone.{name}" for name in model.backbone.state_dict()]
 
 
 def test_a_network_that_does_not_classify_logs_no_accuracy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ Each ``conf/logger/*.yaml`` names one of the ``*_logger`` functions and its sett
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import math
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
     import wandb
 
 log = logging.getLogger(__name__)
+
+__all__ = [
+    "RunInfo",
+    "close",
+    "csv_logger",
+    "no_logger",
+    "send",
+    "summary",
+    "tensorboard_logger",
+    "wandb_logger",
+]
 
 # Glob → keyword arguments of wandb's define_metric. The two x-axes are hidden, or W&B would plot
 # them against themselves; with `best` as summary, the table of runs can be sorted by what a run reached.
@@ -130,8 +142,8 @@ def _start_wandb(run: RunInfo, project: str, offline: bool, timeout: float) -> w
 
 
 @rank_zero_only
-def close(loggers: Iterable[Logger], exit_code: int, folder: Path | None = None) -> None:
-    """Give each logger what the run left behind, and say how it ended. Belongs in a ``finally``.
+def close(loggers: Iterable[Logger], exit_code: int) -> None:
+    """Say how the run ended. Belongs in a ``finally``.
 
     Without this a failed job of a sweep is shown as finished, and the next job of the same process
     goes on logging into it.
@@ -139,45 +151,64 @@ def close(loggers: Iterable[Logger], exit_code: int, folder: Path | None = None)
     Args:
         loggers: the trainer's loggers.
         exit_code: 0 if the run succeeded.
-        folder: where ``results.jsonl``, ``report.html``, ``provenance.json`` and ``figures/`` lie, as
-            far as they exist; None to send none of them.
     """
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            try:
-                if folder is not None:
-                    _log_outcome(logger.experiment, folder)
-            finally:
-                logger.experiment.finish(exit_code=exit_code)
+            logger.experiment.finish(exit_code=exit_code)
         else:
             logger.finalize("success" if exit_code == 0 else "failed")
 
 
-def _log_outcome(run: wandb.Run, folder: Path) -> None:
-    """Figures and report to look at, results as a table and as numbers to sort by, files as one artifact."""
+@rank_zero_only
+def send(loggers: Iterable[Logger], folder: Path) -> None:
+    """Give Weights & Biases what an evaluation has just written, and so never what an older run left in the folder.
+
+    Figures and report to look at, results as a table and as numbers to sort by, files as one artifact.
+
+    Args:
+        loggers: those of the run; the others show numbers only.
+        folder: where ``results.jsonl``, ``report.html``, ``provenance.json`` and ``figures/`` lie.
+    """
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            _send(logger.experiment, folder)
+
+
+def _send(run: wandb.Run, folder: Path) -> None:
     import wandb
 
-    media: dict[str, Any] = {}
-    for path in sorted((folder / "figures").glob("*.png")):
-        media[f"figures/{path.stem}"] = wandb.Image(str(path))
-    for path in sorted((folder / "figures").glob("*.svg")):  # to W&B no image, but a page that it shows
-        media[f"figures/{path.stem}"] = wandb.Html(str(path), inject=False)
-    if (folder / "report.html").is_file():
-        media["report"] = wandb.Html(str(folder / "report.html"), inject=False)
-    if (folder / "results.jsonl").is_file():
-        results = read_jsonl(folder / "results.jsonl")
-        rows = [{**asdict(result), "where": json.dumps(result.where)} for result in results]
-        if rows:
-            media["results"] = wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])
-        run.summary.update(summary(results))
-    if media:
-        run.log(media)
-    kept = [path for name in ("report.html", "results.jsonl", "provenance.json") if (path := folder / name).is_file()]
-    if kept:
-        artifact = wandb.Artifact(f"report-{run.id}", type="report")
-        for path in kept:
-            artifact.add_file(str(path))
-        run.log_artifact(artifact)
+    media: dict[str, Any] = {"report": wandb.Html(str(folder / "report.html"), inject=False)}
+    for figure in json.loads((folder / "figures" / "figures.json").read_text(encoding="utf-8")):
+        path = folder / "figures" / figure["file"]
+        if path.suffix == ".svg":  # no image to W&B, which shows pages as well
+            picture: Any = wandb.Html(_page(path, figure), inject=False, data_is_not_path=True)
+        else:
+            picture = wandb.Image(str(path), caption=f"{figure['title']}. {figure['caption']}")
+        media[f"figures/{path.stem}"] = picture
+    results = read_jsonl(folder / "results.jsonl")
+    rows = [
+        {name: json.dumps(value) if isinstance(value, Mapping) else value for name, value in asdict(result).items()}
+        for result in results
+    ]
+    media["results"] = wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])
+    run.log(media)
+    run.summary.update(summary(results))
+    artifact = wandb.Artifact(f"report-{run.id}", type="report")
+    for name in ("report.html", "results.jsonl", "provenance.json"):
+        artifact.add_file(str(folder / name))
+    run.log_artifact(artifact)
+
+
+def _page(path: Path, figure: Mapping[str, str]) -> str:
+    """A drawing as a page that needs nothing else, as wide as the panel, its caption below."""
+    drawing = path.read_text(encoding="utf-8")
+    title, caption = html.escape(figure["title"]), html.escape(figure["caption"])
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        "<style>body{margin:8px;background:#fff;color:#222;font:13px/1.4 sans-serif}figure{margin:0}"
+        "svg{display:block;width:100%;height:auto;max-height:85vh}</style>"
+        f"<figure>{drawing[drawing.index('<svg') :]}<figcaption><b>{title}.</b> {caption}</figcaption></figure></html>"
+    )
 
 
 def summary(results: Iterable[Result]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,12 +12,16 @@ from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
 
 from invariantnets.backbones import Backbone
 from invariantnets.constraints import Constraint, Softmax
 from invariantnets.data import Batch, DataSpec
 from invariantnets.errors import InvariantNetsError
 from invariantnets.randomness import torch_rng
+
+__all__ = ["InvariantNet", "inverse_decay", "logs_step", "one_cycle"]
 
 
 def inverse_decay(optimizer: Optimizer, gamma: float = 1e-4, power: float = 0.75) -> LRScheduler:
@@ -47,6 +52,9 @@ def logs_step(trainer: pl.Trainer, step: int) -> bool:
 
 class InvariantNet(pl.LightningModule):
     """Train a backbone to minimise the weighted sum of its constraints.
+
+    Validation logs each term and their sum, averaged over the images, and the accuracy of the class scores: over
+    all images, whatever the batches and the number of processes.
 
     Args:
         backbone: the network.
@@ -95,6 +103,11 @@ class InvariantNet(pl.LightningModule):
         # NHWC is what CPU and GPU convolutions and max-pooling are fastest in.
         self.backbone = backbone.to(memory_format=torch.channels_last)
         self.constraints = nn.ModuleDict(kept)
+        # NaN stands for NaN: a diverged term must show. (By default it is left out; by "disable" the weights are.)
+        self.val_terms = nn.ModuleDict({name: MeanMetric(nan_strategy=math.nan) for name in (*kept, "loss")})
+        scores = [c.num_classes for c in kept.values() if isinstance(c, Softmax)]
+        # Its checks would wait for a GPU at every batch.
+        self.val_accuracy = MulticlassAccuracy(scores[0], average="micro", validate_args=False) if scores else None
         self.optimizer, self.scheduler, self.bias_lr_multiplier = optimizer, scheduler, bias_lr_multiplier
         self.teacher, self.init_from, self.init_layers, self.seed = teacher, init_from, tuple(init_layers), seed
         self.config: dict[str, Any] | None = None
@@ -115,7 +128,7 @@ class InvariantNet(pl.LightningModule):
     @property
     def classifies(self) -> bool:
         """Whether the class scores are trained (they are not in μ-LeNet)."""
-        return any(isinstance(constraint, Softmax) for constraint in self.constraints.values())
+        return self.val_accuracy is not None
 
     def connect(self, spec: DataSpec, views: int, identities: Sequence[str] | None = None) -> None:
         """Take note of the data that the network will see.
@@ -194,11 +207,14 @@ class InvariantNet(pl.LightningModule):
         """Returns the embedding, for callbacks that look at it."""
         names = dict.fromkeys([*self._needed, self.backbone.embedding])
         layers = self.layers(batch.image, names)
-        metrics = {f"val/{k}": v for k, v in self.terms(layers, batch).items()}
-        if self.classifies:
-            correct = layers[self.backbone.classifier].argmax(-1) == batch.label[:, None]
-            metrics["val/accuracy"] = correct.float().mean()
-        self.log_dict(metrics, batch_size=len(batch.label), sync_dist=True, prog_bar=True)
+        metrics: dict[str, Any] = {f"val/{name}": metric for name, metric in self.val_terms.items()}
+        for name, value in self.terms(layers, batch).items():
+            metrics[f"val/{name}"].update(value, len(batch.label))
+        if self.val_accuracy is not None:
+            found = layers[self.backbone.classifier].argmax(-1)
+            self.val_accuracy.update(found, batch.label[:, None].expand_as(found))
+            metrics["val/accuracy"] = self.val_accuracy
+        self.log_dict(metrics, batch_size=len(batch.label), prog_bar=True)
         return {"embedding": layers[self.backbone.embedding].flatten(2)}
 
     def configure_optimizers(self) -> Any:

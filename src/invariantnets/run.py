@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
 from invariantnets import evaluation
@@ -21,7 +23,7 @@ from invariantnets.evaluation import Subject, subject_of
 from invariantnets.features.io import load_table, save_table
 from invariantnets.features.table import FeatureTable
 from invariantnets.files import slug, write_atomically
-from invariantnets.loggers import RunInfo, close
+from invariantnets.loggers import RunInfo, close, send
 from invariantnets.release import released
 from invariantnets.report import render_sweep
 from invariantnets.report.render import comparisons
@@ -37,8 +39,9 @@ def train(cfg: DictConfig) -> None:
     """Train, then probe the best checkpoint, on ``transfer`` data too. Prints what to open."""
     folder, resume = resume_point(cfg)
 
-    def evaluate_best(checkpoint: Path, folder: Path, data: BankedImages) -> None:
+    def evaluate_best(checkpoint: Path, folder: Path, data: BankedImages, loggers: Sequence[Logger]) -> None:
         print(probe(cfg, from_checkpoint(cfg, checkpoint, data=data), folder))
+        send(loggers, folder)
         if cfg.get("transfer"):
             name, other, protocols = (cfg.transfer[key] for key in ("name", "data", "protocols"))
             elsewhere = OmegaConf.create({**cfg, "protocols": protocols})
@@ -71,11 +74,13 @@ def evaluate(cfg: DictConfig) -> None:
     else:
         subject = from_checkpoint(cfg, Path(cfg.ckpt_path), other)
     logger = instantiate(cfg.logger)(RunInfo(folder, subject.name, "evaluate", config=plain(cfg)))
+    loggers = [logger] if logger else []
     try:
         print(probe(cfg, subject, folder))
+        send(loggers, folder)
         exit_code = 0
     finally:
-        close([logger] if logger else [], exit_code, folder)
+        close(loggers, exit_code)
 
 
 def probe(cfg: DictConfig, subject: Subject, folder: Path) -> Path:
@@ -88,7 +93,7 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path) -> Path:
             release.save(folder / "release" / f"{slug(layer)}.safetensors")
             table = released(table, release)
         if cfg.save_features:
-            save_table(table, folder / "features" / layer)
+            save_table(table, folder / "features" / slug(layer))
         return table
 
     def keep(results: list[Result]) -> None:

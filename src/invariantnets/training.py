@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
 from invariantnets.checkpoint import load_checkpoint, load_model, plain
@@ -60,7 +61,10 @@ def resume_point(cfg: DictConfig) -> tuple[Path, Path | None]:
 
 
 def fit(
-    cfg: DictConfig, folder: Path, resume: Path | None, after: Callable[[Path, Path, BankedImages], None] | None = None
+    cfg: DictConfig,
+    folder: Path,
+    resume: Path | None,
+    after: Callable[[Path, Path, BankedImages, Sequence[Logger]], None] | None = None,
 ) -> Path:
     """Train one network in ``folder``.
 
@@ -68,8 +72,8 @@ def fit(
         cfg: the whole configuration.
         folder: where checkpoints and logs go.
         resume: the checkpoint to continue from.
-        after: called with the best checkpoint, the folder and the data, in the first process only, while
-            the loggers are still open.
+        after: called with the best checkpoint, the folder, the data and the loggers, which are still open, in the
+            first process only.
 
     Returns:
         The best checkpoint.
@@ -120,10 +124,10 @@ def fit(
         trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
         best = folder / "checkpoints" / "best.ckpt"
         if trainer.is_global_zero and after is not None:
-            after(best, folder, data)
+            after(best, folder, data, loggers)
         exit_code = 0
     finally:
-        close(loggers, exit_code, folder)
+        close(loggers, exit_code)
     return best
 
 

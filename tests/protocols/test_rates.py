@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 from sklearn.metrics import roc_auc_score, roc_curve
+from torchmetrics.classification import BinaryAUROC, BinaryEER, BinaryROC
 
 from invariantnets.protocols.rates import FARS, auc, eer, roc, shares_above, tar_at, thresholds_at
 
@@ -24,6 +26,38 @@ def test_agrees_with_scikit_learn(kind: str) -> None:
     assert far == pytest.approx(fpr) and tar == pytest.approx(tpr)
     assert auc(far, tar) == pytest.approx(roc_auc_score(same, scores))
     assert eer(far, tar) == pytest.approx(brentq(lambda x: 1 - x - interp1d(fpr, tpr)(x), 0, 1), abs=1e-6)
+
+
+@pytest.mark.parametrize("batches", [1, 3, 7])
+@pytest.mark.parametrize("kind", ["smooth", "ties"])
+def test_agrees_with_torchmetrics_told_that_scores_are_no_logits(kind: str, batches: int) -> None:
+    scores, same = scored(kind)
+    curve, area, error = (measure(normalization=None) for measure in (BinaryROC, BinaryAUROC, BinaryEER))
+    for part in np.array_split(np.arange(len(scores)), batches):
+        for measure in (curve, area, error):
+            measure.update(torch.from_numpy(scores[part]), torch.from_numpy(same[part].astype(np.int64)))
+    far, tar = roc(scores, same)
+    fpr, tpr, thresholds = curve.compute()
+    assert far == pytest.approx(fpr.numpy()) and tar == pytest.approx(tpr.numpy())
+    assert np.array_equal(thresholds[1:].numpy(), np.unique(scores)[::-1])
+    assert auc(far, tar) == pytest.approx(area.compute().item(), abs=1e-6)
+    # Its equal error rate is that of the threshold where both are nearest; ours lies between two thresholds.
+    step = max(np.diff(far).max(), np.diff(tar).max())
+    assert eer(far, tar) == pytest.approx(error.compute().item(), abs=step)
+
+
+def test_torchmetrics_takes_raw_scores_for_logits_batch_by_batch() -> None:
+    """Why curves are ours: a sigmoid is put over those batches that happen to leave [0, 1], and over no others."""
+    same = np.tile([False, True], 4)
+    scores = np.array([0.1, 0.52, 0.2, 0.55, 0.0, 1.2, 0.3, 1.1], np.float32)  # the second half is not all in [0, 1]
+    area = {}
+    for batches in (1, 2):
+        measure = BinaryAUROC()
+        for part in np.array_split(np.arange(8), batches):
+            measure.update(torch.from_numpy(scores[part]), torch.from_numpy(same[part].astype(np.int64)))
+        area[batches] = float(measure.compute())
+    assert auc(*roc(scores, same)) == area[1] == 1.0
+    assert area[2] == pytest.approx(14 / 16)  # 0.3 became 0.574
 
 
 @pytest.mark.parametrize("kind", ["smooth", "ties"])

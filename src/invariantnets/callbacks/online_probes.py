@@ -2,14 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
+from invariantnets.data import Batch
 from invariantnets.module import InvariantNet
+from invariantnets.nuisance import Nuisance
 from invariantnets.probes.online import quick_probes
 from invariantnets.randomness import numpy_rng
+
+__all__ = ["OnlineProbes", "OnlineScores"]
+
+
+class OnlineScores(Metric):
+    """Scores of the cheap probes on one validation, the same for any batching and any number of processes.
+
+    The rows of all processes come together, in the order of the split, before anything is fitted to them.
+
+    Args:
+        nuisances: what is probed.
+        num_classes: number of classes.
+        max_images: images used, the first ones of the split (0: all).
+        epoch: divides the images, see `quick_probes`.
+    """
+
+    full_state_update = False
+
+    def __init__(self, nuisances: Sequence[Nuisance], num_classes: int, max_images: int = 0, epoch: int = 0):
+        super().__init__()
+        self.nuisances, self.num_classes, self.max_images, self.epoch = nuisances, num_classes, max_images, epoch
+        self.seen = 0
+        self.features: list[Tensor]  # (rows, D)
+        self.rows: list[Tensor]  # (rows, 3): index, source, label
+        self.values: list[Tensor]  # (rows, nuisances)
+        for name in ("features", "rows", "values"):
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    def update(self, embedding: Tensor, batch: Batch) -> None:
+        """Keep ``(B, V, D)`` features, unless this process alone has enough images."""
+        if self.max_images and self.seen >= self.max_images:
+            return
+        self.seen += len(batch.label)
+        label = batch.label[:, None].expand_as(batch.index)
+        self.features.append(embedding.flatten(0, 1).float())
+        self.rows.append(torch.stack([batch.index, batch.source, label], -1).flatten(0, 1))
+        values = [batch.nuisance[n.name].flatten() for n in self.nuisances]
+        self.values.append(torch.stack(values, 1) if values else embedding.new_empty(batch.index.numel(), 0))
+
+    def compute(self) -> dict[str, float]:
+        """See `quick_probes`; nothing if a feature is not finite."""
+        features, rows, values = (dim_zero_cat(x).cpu().numpy() for x in (self.features, self.rows, self.values))
+        order = np.argsort(rows[:, 0])
+        if self.max_images:
+            order = order[np.isin(rows[order, 1], np.unique(rows[:, 1])[: self.max_images])]
+        features, (_, source, label), values = features[order], rows[order].T, values[order].T
+        if not np.isfinite(features).all():
+            return {}
+        nuisance = {n.name: column for n, column in zip(self.nuisances, values, strict=True)}
+        rng = numpy_rng(0, self.epoch)
+        return quick_probes(features, label, nuisance, self.nuisances, source, self.num_classes, rng)
 
 
 class OnlineProbes(pl.Callback):
@@ -25,14 +83,16 @@ class OnlineProbes(pl.Callback):
 
     def __init__(self, every_n_epochs: int = 5, max_images: int = 1000):
         self.every_n_epochs, self.max_images = every_n_epochs, max_images
-        self._rows: list[dict[str, np.ndarray]] = []
-
-    def _wanted(self, trainer: pl.Trainer) -> bool:
-        return not trainer.sanity_checking and (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        self._scores: OnlineScores | None = None
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget the features of the validation before."""
-        self._rows = []
+        """Begin anew, if it is time."""
+        self._scores = None
+        if not trainer.sanity_checking and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
+            assert isinstance(pl_module, InvariantNet) and pl_module.spec is not None
+            spec = pl_module.spec
+            self._scores = OnlineScores(spec.nuisances, spec.num_classes, self.max_images, trainer.current_epoch)
+            self._scores.to(pl_module.device)
 
     def on_validation_batch_end(
         self,
@@ -43,38 +103,13 @@ class OnlineProbes(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the features of the batch, unless there are enough."""
-        seen = sum(len(np.unique(row["source"])) for row in self._rows)
-        if not self._wanted(trainer) or (self.max_images and seen >= self.max_images):
-            return
-        views = batch.index.shape[1]
-        row = {
-            "features": outputs["embedding"].flatten(0, 1).float(),
-            "label": batch.label.repeat_interleave(views),
-            "source": batch.source.flatten(),
-            **{f"nuisance/{name}": values.flatten() for name, values in batch.nuisance.items()},
-        }
-        self._rows.append({name: values.cpu().numpy() for name, values in row.items()})
+        """Keep the features of the batch."""
+        if self._scores is not None:
+            self._scores.update(outputs["embedding"], batch)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Probe what was kept, and log it."""
-        if not self._wanted(trainer):
-            return
-        rows = {name: np.concatenate([row[name] for row in self._rows]) for name in self._rows[0]}
-        if not np.isfinite(rows["features"]).all():
-            return  # a diverged run: CollapseAlarm, which looks after this, says so in better words
-        assert isinstance(pl_module, InvariantNet) and pl_module.spec is not None
-        spec = pl_module.spec
-        found = quick_probes(
-            rows["features"],
-            rows["label"],
-            {n.name: rows[f"nuisance/{n.name}"] for n in spec.nuisances},
-            spec.nuisances,
-            rows["source"],
-            spec.num_classes,
-            numpy_rng(0, trainer.current_epoch),
-        )
-        pl_module.log_dict(
-            {f"online/{name}": value for name, value in found.items()}, sync_dist=True, rank_zero_only=False
-        )
-        self._rows = []
+        """Probe what was kept, and log it; a run that diverged is left to CollapseAlarm, which has better words."""
+        if self._scores is not None:
+            found = {f"online/{name}": value for name, value in self._scores.compute().items()}
+            pl_module.log_dict(found, sync_dist=True)  # all processes have found the same, and Lightning is content
+            self._scores = None

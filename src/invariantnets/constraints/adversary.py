@@ -21,7 +21,7 @@ class _ScaleGradient(torch.autograd.Function):
     """The identity, whose gradient is multiplied by a factor."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, factor: float | Tensor) -> Tensor:
         ctx.factor = factor
         return x.view_as(x)
 
@@ -30,8 +30,11 @@ class _ScaleGradient(torch.autograd.Function):
         return ctx.factor * grad, None
 
 
-def scale_gradient(x: Tensor, factor: float) -> Tensor:
-    """``x``, with its gradient multiplied by ``factor``: -1 reverses it (Ganin et al. 2016, section 4.2)."""
+def scale_gradient(x: Tensor, factor: float | Tensor) -> Tensor:
+    """``x``, with its gradient multiplied by ``factor``: -1 reverses it (Ganin et al. 2016, section 4.2).
+
+    A tensor may be filled in until the gradient is asked for.
+    """
     scaled: Tensor = _ScaleGradient.apply(x, factor)
     return scaled
 
@@ -49,6 +52,10 @@ class Adversary(NuisanceConstraint):
     the weighted amount by which that loss is below chance: an adversary that reads well is a fault of
     the features, and one that reads worse than chance is no merit.
 
+    That holds for the gradient too unless ``beyond_chance``: a squared error has no upper bound, and a
+    network that gains by raising it further makes its features grow without end. In a batch in which the
+    adversary reads nothing there is nothing more to gain.
+
     It is told the nuisance. Linear in the batch.
 
     Args:
@@ -60,6 +67,8 @@ class Adversary(NuisanceConstraint):
         lr_multiplier: learning rate of the adversary relative to the network's.
         weight: of the reversed gradient.
         ramp: steps over which the weight rises from 0.
+        beyond_chance: whether the network is rewarded for an adversary that reads worse than chance, as a gradient
+            that is reversed and nothing else does (Ganin et al. 2016).
 
     Raises:
         InvariantNetsError: a layer of another width; from `connect`, a nuisance of other columns.
@@ -75,9 +84,11 @@ class Adversary(NuisanceConstraint):
         lr_multiplier: float = 1.0,
         weight: float = 1.0,
         ramp: int = 0,
+        beyond_chance: bool = True,  # what checkpoints without the entry were trained with
     ):
         super().__init__([layer], nuisance, weight=weight, ramp=ramp)
         self.embedding_dim, self.outputs, self.lr_multiplier = embedding_dim, outputs, lr_multiplier
+        self.beyond_chance = beyond_chance
         self.head = nn.Sequential(nn.Linear(embedding_dim, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
         self.mean: Tensor
         self.scale: Tensor
@@ -100,6 +111,11 @@ class Adversary(NuisanceConstraint):
         """Whether the nuisance is a category."""
         return self.described().kind in ("categorical", "binary")
 
+    @property
+    def nothing_read(self) -> float:
+        """The loss of an adversary that reads nothing."""
+        return math.log(self.outputs) if self.classifies else 1.0
+
     @torch.no_grad()
     def prepare(self, teacher: Backbone | None, batches: Callable[[], Iterable[Batch]]) -> None:
         """Mean and spread of a numerical nuisance: one pass over the training images."""
@@ -119,12 +135,13 @@ class Adversary(NuisanceConstraint):
         if self.training:
             loss: Tensor = self({layer: scale_gradient(layers[layer], weight)}, batch)
             return loss
-        chance = math.log(self.outputs) if self.classifies else 1.0
-        return weight * (chance - self(layers, batch)).relu()
+        return weight * (self.nothing_read - self(layers, batch)).relu()
 
     def forward(self, layers: dict[str, Tensor], batch: Batch) -> Tensor:
         """Scalar: the adversary's loss. ``layers[layer]``, ``(B, V, …)``, gets its gradient reversed."""
-        x = as_rows(scale_gradient(layers[self.layers[0]], -1.0))
+        layer = layers[self.layers[0]]
+        reversal = layer.new_full((), -1.0)
+        x = as_rows(scale_gradient(layer, reversal))
         if x.shape[1] != self.embedding_dim:
             raise InvariantNetsError(
                 f"Adversary: {self.layers[0]} is {x.shape[1]} wide: set "
@@ -132,6 +149,10 @@ class Adversary(NuisanceConstraint):
             )
         read = self.head(x).to(x.dtype)
         if self.classifies:
-            return F.cross_entropy(read, self.values(batch).long())
-        wanted = (self.encoded(batch) - self.mean) / self.scale
-        return (read - wanted).square().sum(1).mean()
+            loss = F.cross_entropy(read, self.values(batch).long())
+        else:
+            wanted = (self.encoded(batch) - self.mean) / self.scale
+            loss = (read - wanted).square().sum(1).mean()
+        if not self.beyond_chance:
+            reversal.masked_fill_(loss.detach() >= self.nothing_read, 0.0)
+        return loss

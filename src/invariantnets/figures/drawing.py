@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures.style import render, styled
-from invariantnets.files import write_atomically
+from invariantnets.files import slug, write_atomically
 from invariantnets.results.result import Result
 from invariantnets.results.select import CLASS_ACCURACY, PEOPLE_ACCURACY, Runs, nuisances, select, with_figures
 
@@ -139,8 +139,3 @@ def draw_figures(
             write_atomically(folder / file, render(figure, Path(file).suffix[1:]))
             entries.append({"file": file, **dict(zip(("title", "caption", "about"), words, strict=True)), **more})
     write_atomically(folder / "figures.json", (json.dumps(entries, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def slug(name: str) -> str:
-    """A file name of a nuisance's or probe's name, whatever it holds."""
-    return "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
