@@ -27,7 +27,8 @@ function measure(frame) {
   page.querySelectorAll("details").forEach(d => d.open = true);
   if (page.documentElement.scrollWidth > width) found.push("page " + page.documentElement.scrollWidth);
   for (const e of page.querySelectorAll("body *")) {
-    const box = e.getBoundingClientRect(), how = view.getComputedStyle(e), name = e.tagName + " " + e.textContent.trim();
+    const box = e.getBoundingClientRect(), how = view.getComputedStyle(e);
+    const name = e.tagName + " " + e.textContent.trim();
     if (box.right > width + 1) found.push("over the page: " + name.slice(0, 40));
     if (/auto|scroll|hidden/.test(how.overflowX) && e.scrollWidth > e.clientWidth) found.push("scrolls: " + name);
     if (/^T[DH]$/.test(e.tagName) && how.display != "none" && e.scrollWidth > e.clientWidth + 1)
@@ -80,7 +81,12 @@ def sweep_of_methods(make_run, make_results, make_face_results, sweep: Path) -> 
     for i in range(25):
         method = f"a_method_of_number_{i}_strength_{i}"
         make_run(
-            f"s/{i}", r2=0.9 - 0.02 * i, extra=(f"method={method}",), config={"method": method}, draw=False, failed=i == 3
+            f"s/{i}",
+            r2=0.9 - 0.02 * i,
+            extra=(f"method={method}",),
+            config={"method": method},
+            draw=False,
+            failed=i == 3,
         )
     return render_sweep(sweep)
 
