@@ -57,6 +57,13 @@ def test_people_of_different_data_are_not_compared(make_face_results):
     assert [s.partition(",")[0] for s in said] == ["On faces", "On lfw"]
 
 
+def test_classes_of_different_data_are_not_compared(make_results):
+    groups = {"a": [make_results(mav=0.9)], "b": [make_results(mav=0.8)]}
+    said = sweep_sentences(groups, {"a": "digits", "b": "letters"})
+    assert said[-2].startswith("On digits, the class is best recognised by a")
+    assert said[-1].startswith("On letters, the class is best recognised by b")
+
+
 @pytest.mark.parametrize("many", [True, False])
 def test_tables_and_columns(make_run, make_face_results, tmp_path, many):
     leaks = MANY if many else dict(list(MANY.items())[:4])

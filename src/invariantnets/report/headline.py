@@ -81,7 +81,7 @@ def sweep_sentences(groups: Mapping[str, Runs], data: Mapping[str, str]) -> list
 
     Args:
         groups: name → results of each run, of one layer.
-        data: group → its data: people of different data are not compared.
+        data: group → its data: neither classes nor people of different data are compared.
     """
     every = [results for runs in groups.values() for results in runs]
     targets = list(dict.fromkeys(t for results in every for t in nuisances(results)))
@@ -91,11 +91,12 @@ def sweep_sentences(groups: Mapping[str, Runs], data: Mapping[str, str]) -> list
         said.append(f"Of {len(targets)} nuisances, {and_(best_read) or 'none'} can be read best.")
         targets = best_read
     said += [sentence for target in targets for sentence in _least_and_most(groups, target)]
-    if known := _ranked(groups, "accuracy", LABEL, "mav"):
-        name, best = known[-1]
-        said.append(f"The class is best recognised by {name}: {summary(best, 'accuracy')} by {_MAV}.")
     for where in dict.fromkeys(data.values()):
         of_data = {name: runs for name, runs in groups.items() if data[name] == where}
+        if known := _ranked(of_data, "accuracy", LABEL, "mav"):
+            name, best = known[-1]
+            the = f"On {where}, the" if len(set(data.values())) > 1 else "The"
+            said.append(f"{the} class is best recognised by {name}: {summary(best, 'accuracy')} by {_MAV}.")
         if known := _ranked(of_data, "rank1", IDENTITY, "closed_set/cosine"):
             name, best = known[-1]
             rank1 = summary(best, "rank1")
