@@ -1,13 +1,25 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from invariantnets.figures import draw_run
 from invariantnets.results.result import Result, to_jsonl
+
+
+@pytest.fixture
+def plain() -> Callable[[str], str]:
+    """The text of a page, as it is read: without tags, every space a plain one."""
+
+    def text(html: str) -> str:
+        return re.sub(r"\s+", " ", unescape(re.sub(r"<style>.*?</style>|<[^>]*>", "", html, flags=re.S)))
+
+    return text
 
 
 @pytest.fixture

@@ -57,6 +57,13 @@ def test_people_of_different_data_are_not_compared(make_face_results):
     assert [s.partition(",")[0] for s in said] == ["On faces", "On lfw"]
 
 
+def test_classes_of_different_data_are_not_compared(make_results):
+    groups = {"a": [make_results(mav=0.9)], "b": [make_results(mav=0.8)]}
+    said = sweep_sentences(groups, {"a": "digits", "b": "letters"})
+    assert said[-2].startswith("On digits, the class is best recognised by a")
+    assert said[-1].startswith("On letters, the class is best recognised by b")
+
+
 @pytest.mark.parametrize("many", [True, False])
 def test_tables_and_columns(make_run, make_face_results, tmp_path, many):
     leaks = MANY if many else dict(list(MANY.items())[:4])
@@ -69,8 +76,10 @@ def test_tables_and_columns(make_run, make_face_results, tmp_path, many):
     listed = json.loads((folder / "figures" / "figures.json").read_text(encoding="utf-8"))
     assert sum(entry["file"] == "readable.svg" for entry in listed) == 1
     html = render_sweep(tmp_path / "s").read_text(encoding="utf-8")
-    assert html.count(", strongest honest probe</th>") == len(leaks)
-    assert html.count(", linear</th>") == (0 if many else 3)
+    assert html.count(">R², strongest honest probe</th>") == len(leaks)
+    assert html.count(">R², linear</th>") == sum(value is not None for value in leaks.values())
+    assert ("<summary>How well the yaw can be read: R² 0.68</summary>" in html) is many
+    assert ("<h3>How well the yaw can be read</h3>" in html) is not many
     trade_offs = sorted(p.stem for p in (tmp_path / "s" / "figures").glob("trade_off_*"))
     assert trade_offs == [
         f"trade_off_{name}" for name in (("blur", "hat", "pitch", "yaw") if many else ("pitch", "roll", "yaw"))

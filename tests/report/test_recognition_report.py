@@ -36,8 +36,10 @@ def make_faces_run(make_run: Callable[..., Path]) -> Callable[..., Path]:
     return make
 
 
-def test_people_and_norm_have_their_tables_and_are_no_nuisance(make_faces_run: Callable[..., Path]) -> None:
-    html = render_run(make_faces_run("run")).read_text(encoding="utf-8")
+def test_people_and_norm_have_their_tables_and_are_no_nuisance(
+    make_faces_run: Callable[..., Path], plain: Callable[[str], str]
+) -> None:
+    html = plain(render_run(make_faces_run("run")).read_text(encoding="utf-8"))
     assert "How well people are recognised" in html and "What the length of the features tells" in html
     assert "How well the identity can be read" not in html and "How well the norm can be read" not in html
     assert "No nuisance was probed at ip1" in html

@@ -46,11 +46,11 @@ def test_checkpoints_looked_at_later_are_named_after_their_runs(make_job, tmp_pa
     ]
 
 
-def test_table_has_mean_and_deviation_over_seeds(make_job, tmp_path):
+def test_table_has_mean_and_deviation_over_seeds(make_job, tmp_path, plain):
     make_job("s/0", seed=1, r2=0.80, mav=0.94)
     make_job("s/1", seed=2, r2=0.90, mav=0.96)
     make_job("s/2", model="pair_lenet", r2=0.5)
-    html = text_of(tmp_path / "s")
+    html = plain(text_of(tmp_path / "s"))
     assert "95.0 ± 1.4 %" in html
     assert "0.85 ± 0.07" in html
     assert "95.0 % [94.0, 96.0]" in html
@@ -58,11 +58,11 @@ def test_table_has_mean_and_deviation_over_seeds(make_job, tmp_path):
     assert "and most from lenet (R² 0.850 ± 0.071, n = 2 seeds)" in html
 
 
-def test_a_failed_probe_is_named_not_averaged(make_job, tmp_path):
+def test_a_failed_probe_is_named_not_averaged(make_job, tmp_path, plain):
     make_job("s/0", seed=1, r2=0.8)
     make_job("s/1", seed=2, failed=True)
     make_job("s/2", model="mu_lenet", failed=True)
-    html = text_of(tmp_path / "s")
+    html = plain(text_of(tmp_path / "s"))
     assert "0.80 (1 of 2 failed)" in html
     assert "No probe of the angle succeeded for mu_lenet; this is not evidence of invariance" in html
 
@@ -96,6 +96,13 @@ def test_links_are_relative_and_nothing_else_is_loaded(make_job, tmp_path):
 def test_every_run_missing_is_still_a_report(tmp_path):
     (tmp_path / "s" / "0" / ".hydra").mkdir(parents=True)
     assert "the job failed or was not evaluated" in text_of(tmp_path / "s")
+
+
+def test_a_sweep_names_its_data(make_job, tmp_path):
+    make_job("s/0")
+    assert "<h1>Sweep of 1 group on rotated_mnist</h1>" in text_of(tmp_path / "s")
+    make_job("s/1", data="digits")
+    assert "<h1>Sweep of 2 groups on rotated_mnist and digits</h1>" in text_of(tmp_path / "s")
 
 
 def test_empty_folder_is_refused(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from invariantnets.results.format import count, summary, value_and_interval
+from invariantnets.results.format import count, summary, written
 from invariantnets.results.result import Result
 from invariantnets.results.select import (
     FEW_NUISANCES,
@@ -20,7 +20,7 @@ from invariantnets.results.select import (
     read_best,
     select,
 )
-from invariantnets.results.words import NONE, number, probe_name
+from invariantnets.results.words import NONE, probe_name
 
 _MAV = "mean activation vectors (MAV)"
 # Of more than a few nuisances, so many are named.
@@ -50,7 +50,7 @@ def sentences(results: Sequence[Result], layer: str, units: Mapping[str, str]) -
     if len(targets) > FEW_NUISANCES:
         found = _leaks(results, targets, layer)
     else:
-        found = [_leak(results, target, layer, units.get(target, "")) for target in targets]
+        found = [text for target in targets for text in _leak(results, target, layer, units.get(target, ""))]
     found = found or [f"No nuisance was probed at {layer}: nothing here speaks of invariance."]
     return found + _classes(results) + _people(results)
 
@@ -81,21 +81,22 @@ def sweep_sentences(groups: Mapping[str, Runs], data: Mapping[str, str]) -> list
 
     Args:
         groups: name → results of each run, of one layer.
-        data: group → its data: people of different data are not compared.
+        data: group → its data: neither classes nor people of different data are compared.
     """
     every = [results for runs in groups.values() for results in runs]
     targets = list(dict.fromkeys(t for results in every for t in nuisances(results)))
     said = []
     if len(targets) > FEW_NUISANCES:
         best_read = read_best(groups.values(), _NAMED)
-        said.append(f"Of {len(targets)} nuisances, {_and(best_read) or 'none'} can be read best.")
+        said.append(f"Of {len(targets)} nuisances, {and_(best_read) or 'none'} can be read best.")
         targets = best_read
     said += [sentence for target in targets for sentence in _least_and_most(groups, target)]
-    if known := _ranked(groups, "accuracy", LABEL, "mav"):
-        name, best = known[-1]
-        said.append(f"The class is best recognised by {name}: {summary(best, 'accuracy')} by {_MAV}.")
     for where in dict.fromkeys(data.values()):
         of_data = {name: runs for name, runs in groups.items() if data[name] == where}
+        if known := _ranked(of_data, "accuracy", LABEL, "mav"):
+            name, best = known[-1]
+            the = f"On {where}, the" if len(set(data.values())) > 1 else "The"
+            said.append(f"{the} class is best recognised by {name}: {summary(best, 'accuracy')} by {_MAV}.")
         if known := _ranked(of_data, "rank1", IDENTITY, "closed_set/cosine"):
             name, best = known[-1]
             rank1 = summary(best, "rank1")
@@ -125,53 +126,64 @@ def _least_and_most(groups: Mapping[str, Runs], target: str) -> list[str]:
 
 
 def _fact(r: Result, name: str, unit: str) -> Fact:
-    against = f"chance {number(r.chance, r.metric, unit)}; n = {count(r.n)}"
+    text = written(r, unit)
+    against = f"chance {text.chance}; n = {count(r.n)}"
     if failed(r):
         return Fact("failed", name, f"no evidence of invariance; {against}")
-    value, bounds = value_and_interval(r, unit)
-    return Fact(value, name, f"{bounds}, {against}")
+    return Fact(text.value, name, against if text.interval == NONE else f"{text.interval}, {against}")
 
 
-def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> str:
+def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> list[str]:
     strongest = next(iter(select(results, "r2", target, "strongest")), None)
-    if strongest is None or failed(strongest):
-        return f"From {layer}, no probe of the {target} succeeded; this is not evidence of invariance."
+    if strongest is None:
+        return []  # nobody looked for it in this way
+    if failed(strongest):
+        return [f"From {layer}, no probe of the {target} succeeded; this is not evidence of invariance."]
     name = str(strongest.chosen.get("probe", "strongest"))
-    known = "" if name == "strongest" else f" ({probe_name(name, strongest.title)})"
-    control = f", shuffled control {number(strongest.control, 'r2')}" if strongest.control is not None else ""
-    chance = number(0.0 if strongest.chance is None else strongest.chance, "r2", bare=True).replace("0.00", "0")
+    known = "" if name == "strongest" else f" ({choice(strongest, results)})"
+    shown = written(strongest)
+    control = f", shuffled control {shown.control}" if strongest.control is not None else ""
     text = (
-        f"From {layer}, the strongest honest probe{known} reads the {target} with R² "
-        f"{_bounded(strongest)} (chance {chance}{control}; {_rows(strongest, results)})"
+        f"From {layer}, the strongest honest probe{known} reads the {target} with R² {_bounded(strongest)} "
+        f"(chance {shown.chance if strongest.chance else 0}{control}; {sized(strongest, results)})"
     )
     for metric, what in (("rmse", "typical error (RMSE)"), ("accuracy", "accuracy")):
         for r in select(results, metric, target, name):
-            guess = f" where guessing gives {number(r.chance, metric, unit)}" if r.chance is not None else ""
-            text += f"; {what} {number(r.value, metric, unit)}{guess}"
+            shown = written(r, unit)
+            guess = f" where guessing gives {shown.chance}" if r.chance is not None else ""
+            text += f"; {what} {shown.value}{guess}"
     if strongest.low is not None and strongest.low <= (strongest.chance or 0):
         text += ". The interval holds chance: these probes found nothing, which does not prove that nothing is there"
-    return text + "."
+    return [f"{text}."]
+
+
+def choice(strongest: Result, results: Sequence[Result]) -> str:
+    """The name of the probe that is the strongest, as it calls itself."""
+    probe = str(strongest.chosen.get("probe", "strongest"))
+    return probe_name(probe, next((r.title for r in results if r.probe == probe), ""))
 
 
 def _leaks(results: Sequence[Result], targets: Sequence[str], layer: str) -> list[str]:
     """Of many nuisances: how many can be read, which best, and what the others do not show."""
     sound = {t: r for t in targets for r in select(results, "r2", t, "strongest") if not failed(r)}
-    lost = [target for target in targets if target not in sound]
+    looked = [t for t in targets if select(results, "r2", t, "strongest")]
+    lost = [target for target in looked if target not in sound]
     unsure = [t for t, r in sound.items() if (r.value if r.low is None else r.low) <= (r.chance or 0)]
     read = [t for t in read_best([[results]]) if t not in unsure]
-    text = f"From {layer}, {len(read)} of {len(targets)} nuisances can be read better than chance (R² 0)"
+    text = f"From {layer}, {len(read)} of {len(looked)} nuisances can be read better than chance (R² 0)"
     if read:
-        text += f", best {_and([f'{t} (R² {_bounded(sound[t])})' for t in read[:_NAMED]])}"
-        text += f", by the strongest honest probe of each; {_rows(sound[read[0]], results)}"
+        text += f", best {and_([f'{t} (R² {_bounded(sound[t])})' for t in read[:_NAMED]])}"
+        text += f", by the strongest honest probe of each; {sized(sound[read[0]], results)}"
     said = [f"{text}."]
     if unsure:
-        said.append(f"The interval of {_and(unsure)} holds chance, which does not prove that nothing is there.")
+        said.append(f"The interval of {and_(unsure)} holds chance, which does not prove that nothing is there.")
     if lost:
-        said.append(f"No probe of {_and(lost)} succeeded; this is not evidence of invariance.")
+        said.append(f"No probe of {and_(lost)} succeeded; this is not evidence of invariance.")
     return said
 
 
-def _and(names: Sequence[str]) -> str:
+def and_(names: Sequence[str]) -> str:
+    """Names as a list in a sentence."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
@@ -180,7 +192,7 @@ def _classes(results: Sequence[Result]) -> list[str]:
     if not rows:
         return []
     parts = [f"{_bounded(r)} by {'its softmax' if r.probe == 'softmax' else _MAV}" for r in rows]
-    against = f"chance {number(rows[0].chance, 'accuracy')}; {_rows(rows[0], results)}"
+    against = f"chance {written(rows[0]).chance}; {sized(rows[0], results)}"
     return [f"The class is recognised with {' and '.join(parts)} ({against})."]
 
 
@@ -196,11 +208,11 @@ def _people(results: Sequence[Result]) -> list[str]:
 
 
 def _bounded(r: Result) -> str:
-    value, bounds = value_and_interval(r)
-    return value + ("" if bounds == NONE else f" {bounds}")
+    text = written(r)
+    return text.value + ("" if text.interval == NONE else f" {text.interval}")
 
 
-def _rows(r: Result, results: Sequence[Result]) -> str:
+def sized(r: Result, results: Sequence[Result]) -> str:
     """Rows, and what is independent among them: people, where nothing is said of a class, since none was trained on."""
-    sources = "images" if any(other.target == LABEL for other in results) else "people"
+    sources = "images" if any(other.about == "class" for other in results) else "people"
     return f"n = {count(r.n)} rows of {count(r.sources)} {sources}"

@@ -4,40 +4,31 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from invariantnets.bootstrapping.selection import HEADER
 from invariantnets.errors import InvariantNetsError
 from invariantnets.figures import draw_sweep
 from invariantnets.files import write_atomically
-from invariantnets.report.headline import facts, sentences, sweep_sentences
+from invariantnets.report.headline import and_, facts, sentences, sweep_sentences
 from invariantnets.report.papers import forgetting
 from invariantnets.report.papers import rudd2016 as chapter
 from invariantnets.report.papers import taigman2015_look_alikes as bootstrapping
 from invariantnets.report.papers import taigman2015_widths as bottleneck
 from invariantnets.report.papers.comparison import Comparison
-from invariantnets.results.format import chance, count, span, summary, value_and_interval
+from invariantnets.report.sections import Section, Table, beside, result_tables, run_sections, sweep_sections
+from invariantnets.report.terms import Glossary
+from invariantnets.results.format import count
 from invariantnets.results.result import Result
 from invariantnets.results.runs import Group, Run, Sweep, read_json, read_run, read_sweep
-from invariantnets.results.select import (
-    FEATURES,
-    FEW_NUISANCES,
-    IDENTITY,
-    LABEL,
-    NORM,
-    RECOGNITION,
-    Runs,
-    failed,
-    nuisances,
-    over_runs,
-    select,
-)
-from invariantnets.results.words import METRICS, NONE, interval, metric_name, number, probe_name
+from invariantnets.results.words import NONE, metric_name
 
 _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 # Each gives a table where the sweep holds what its publication measured.
@@ -57,17 +48,19 @@ def render_run(folder: Path) -> Path:
         InvariantNetsError: one of these is missing or unreadable, or the folder cannot be written to.
     """
     run = read_run(folder)
-    here, rest = run.here, [r for r in run.results if r.layer != run.layer and not r.where and r.probe != "softmax"]
-    provenance = run.provenance
+    provenance, said = run.provenance, sentences(run.here, run.layer, run.units)
+    figures = _embedded(folder / "figures", run.figures)
+    numbers, terms = facts(run.here, run.units), Glossary()
     html = _template("run.html.j2").render(
         title=str(provenance.get("name") or folder.name),
-        headline=sentences(here, run.layer, run.units),
-        facts=facts(here, run.units),
-        tables=_tables(here, run.units),
-        rest=[_result_row(r, run.units) for r in rest],
+        headline=said,
+        facts=numbers,
+        terms=terms.new([*said, *(text for f in numbers for text in (f.name, f.detail))]),
+        sections=_explained(run_sections(run.here, run.units, figures), terms),
+        others=_other_layers(run),
         layer=run.layer,
-        figures=_embedded(folder / "figures", run.figures),
-        selection=_selection(folder / "bootstrap"),
+        drawn=bool(figures),
+        selection=_selection(folder / "bootstrap", len(figures)),
         details=_details(provenance, {r.seed for r in run.results}),
         versions=provenance.get("versions") or {},
         checksums=provenance.get("data_checksum") or {},
@@ -98,18 +91,19 @@ def render_sweep(folder: Path) -> Path:
     depths = {g.name: [r.results for r in g.runs] for g in sweep.groups}
     methods = forgetting.methods(sweep.groups)
     draw_sweep(groups, folder / "figures", units, data, bottleneck.widths(sweep.groups), depths, methods)
-    figures = json.loads((folder / "figures" / "figures.json").read_text(encoding="utf-8"))
-    header, rows, guesses = _sweep_table(sweep.groups, units)
+    figures = _embedded(folder / "figures", read_json(folder / "figures" / "figures.json", list))
+    said, terms = sweep_sentences(groups, data), Glossary()
+    tables = [(c, beside(c.title, c.header, c.rows)) for c in comparisons(sweep)]
+    size = f"{len(groups)} group{'s' * (len(groups) != 1)}"
     html = _template("sweep.html.j2").render(
-        title=f"Sweep of {len(sweep.groups)} groups",
-        headline=sweep_sentences(groups, data),
-        sweep=sweep,
-        header=header,
-        rows=rows,
-        chance=guesses,
-        figures=_embedded(folder / "figures", figures),
+        title=f"Sweep of {size} on {and_(list(dict.fromkeys(data.values())))}" if data else "Sweep without a run",
+        headline=said,
+        size=size,
+        terms=terms.new(said),
+        sections=_explained(sweep_sections(sweep.groups, units, figures), terms),
+        comparisons=[(table, c.note, terms.new([*table.texts(), c.note])) for c, table in tables],
+        missing=sweep.missing,
         runs=[_run_link(g, r, folder) for g in sweep.groups for r in g.runs],
-        comparisons=comparisons(sweep),
     )
     return _write(folder, html)
 
@@ -119,7 +113,12 @@ def comparisons(sweep: Sweep) -> list[Comparison]:
     return [table for compare in _COMPARISONS if (table := compare(sweep.groups)) is not None]
 
 
-def _selection(folder: Path) -> dict[str, Any] | None:
+def _explained(sections: Sequence[Section], terms: Glossary) -> list[tuple[Section, list[tuple[str, str]]]]:
+    """Each part of a report with the terms that it is the first to use."""
+    return [(section, terms.new(section.texts())) for section in sections]
+
+
+def _selection(folder: Path, drawn: int) -> dict[str, Any] | None:
     """What a run was trained on, where it was selected: a sentence, and the figures of `draw_selection`."""
     header, listed = folder / HEADER, folder / "figures.json"
     if not (header.is_file() and listed.is_file()):
@@ -129,96 +128,22 @@ def _selection(folder: Path) -> dict[str, Any] | None:
         f"{count(seeds)} people of the pool, drawn at random, selected the {count(k)} each whose hyperplanes are "
         f"nearest, themselves included: {count(people)} people in all; {count(seeds * k)} if none were selected twice."
     )
-    return {"sentence": sentence, "figures": _embedded(folder, read_json(listed, list))}
+    figures = _embedded(folder, read_json(listed, list))
+    return {"sentence": sentence, "figures": [{**f, "number": i} for i, f in enumerate(figures, drawn + 1)]}
 
 
-def _tables(results: Sequence[Result], units: Mapping[str, str]) -> list[dict[str, Any]]:
-    """A table for the class, one for each nuisance (by metric, the strongest probe first), one for the features.
-
-    Many nuisances are folded away, each under what its strongest probe reads.
-    """
-
-    def rows(target: str) -> list[Result]:
-        found = [r for r in results if r.target == target and not r.where]
-        order = {m: i for i, m in enumerate(METRICS)}
-        return sorted(found, key=lambda r: (order.get(r.metric, len(order)), r.probe != "strongest"))
-
-    targets = nuisances(results)
-    many = len(targets) > FEW_NUISANCES
-    titles = {LABEL: "How well the class is recognised"}
-    titles[IDENTITY] = "How well people are recognised"
-    titles |= {t: f"How well the {t} can be read{_read(results, t) if many else ''}" for t in targets}
-    titles[FEATURES] = "What the features look like"
-    titles[NORM] = "What the length of the features tells"
-    tables = [
-        {"title": title, "rows": [_result_row(r, units) for r in rows(t)], "folded": many and t in targets}
-        for t, title in titles.items()
-    ]
-    return [t for t in tables if t["rows"]]
+def _other_layers(run: Run) -> list[Table]:
+    """A table for every layer that the report does not speak of."""
+    layers = dict.fromkeys(r.layer for r in run.results if r.layer != run.layer and r.probe != "softmax")
+    tables = []
+    for layer in layers:
+        found = [r for r in run.results if r.layer == layer and r.probe != "softmax"]
+        tables += result_tables(f"At {layer}", found, run.units, run.results, apart=_subject)
+    return tables
 
 
-def _result_row(r: Result, units: Mapping[str, str]) -> dict[str, object]:
-    """A `Result` as a row of a table: everything a reader needs to judge it."""
-    unit = units.get(r.target, "")
-    value, bounds = value_and_interval(r, unit)
-    described = r.probe == "description"  # a property of the features: its name says all
-    return {
-        "layer": r.layer,
-        "probe": metric_name(r.metric) if described else probe_name(r.probe, r.title),
-        "metric": "" if described else metric_name(r.metric),
-        "value": value,
-        "interval": bounds,
-        "chance": number(r.chance, r.metric, unit),
-        "control": number(r.control, r.metric, unit),
-        "n": count(r.n),
-        "sources": count(r.sources),
-        "n_fit": count(r.n_fit),
-        "split": r.split,
-        "seed": r.seed,
-        "failed": failed(r),
-        "uses_answer": r.uses_answer,
-        "note": r.note,
-    }
-
-
-def _read(results: Sequence[Result], target: str) -> str:
-    """What the strongest honest probe reads, to stand behind a title."""
-    texts = (
-        "failed" if failed(r) else f"R² {number(r.value, r.metric)} {interval(r.low, r.high, r.metric)}"
-        for r in select(results, "r2", target, "strongest")
-    )
-    return "".join(f": {text}" for text in texts)
-
-
-def _sweep_table(
-    groups: Sequence[Group], units: Mapping[str, str]
-) -> tuple[list[str], list[tuple[Group, list[str], str]], list[str]]:
-    """Column heads; per group its cells and its number of test rows; and what chance gives in each column."""
-    every: Runs = [r.here for g in groups for r in g.runs]
-    targets = list(dict.fromkeys(t for results in every for t in nuisances(results)))
-    columns = [("softmax", "accuracy", LABEL, "softmax"), ("MAV", "accuracy", LABEL, "mav")]
-    columns += [(name, metric, IDENTITY, probe) for name, metric, probe in RECOGNITION]
-    for t in targets:
-        if len(targets) <= FEW_NUISANCES:
-            columns += [
-                (probe_name(f"mav/estimated_{t}"), "accuracy", LABEL, f"mav/estimated_{t}"),
-                (f"RMSE of {t}, linear per true label (uses the answer)", "rmse", t, "ridge/per_label"),
-                (f"R² of {t}, linear", "r2", t, "ridge"),
-            ]
-        columns.append((f"R² of {t}, strongest honest probe", "r2", t, "strongest"))
-    columns = [c for c in columns if any(select(results, *c[1:]) for results in every)]
-    rows = []
-    for group in groups:
-        runs = [r.here for r in group.runs]
-        cells = [
-            summary(over_runs(runs, metric, target, probe).get(None), metric, units.get(target, ""))
-            for _, metric, target, probe in columns
-        ]
-        apart = (FEATURES, IDENTITY, NORM)  # counted in pairs, or not in test rows
-        sizes = [r.n for results in runs for r in results if r.target not in apart and not r.where]
-        rows.append((group, cells, span(sizes)))
-    guesses = [chance(every, metric, of, probe, units.get(of, "")) for _, metric, of, probe in columns]
-    return [c[0] for c in columns], rows, guesses
+def _subject(r: Result) -> str:
+    return "the features" if r.about == "features" else f"{r.target}: {metric_name(r.metric)}"
 
 
 def _run_link(group: Group, run: Run, folder: Path) -> dict[str, str]:
@@ -258,6 +183,7 @@ def _embedded(folder: Path, entries: Sequence[Mapping[str, str]]) -> list[dict[s
             {
                 "title": str(entry.get("title", file.stem)),
                 "caption": str(entry.get("caption", "")),
+                "about": str(entry.get("about", "")),
                 "source": f"data:{_MIME[file.suffix]};base64,{data}",
             }
         )
@@ -269,7 +195,23 @@ def _template(name: str) -> Template:
     templates = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    templates.filters |= {"pieces": _pieces, "whole": _whole}
     return templates.get_template(name)
+
+
+def _whole(sentence: str) -> str:
+    """A sentence whose lines break neither between a number and its per cent nor inside an interval."""
+    return re.sub(r"(?<=\d) (?=%)|(?<=[\d%],) (?=[−\d.]+\])", "\N{NO-BREAK SPACE}", sentence)
+
+
+def _pieces(cell: str) -> Markup:
+    """A cell whose value, interval and remark may each have a line, while no number is ever broken."""
+    parts = re.split(r" (?=[\[(])", cell)
+    unbroken = [bool(re.match(r"[−+\d\[]", part)) for part in parts]
+    texts = (
+        f'<span class="{"n" if whole else "t"}">{escape(p)}</span>' for p, whole in zip(parts, unbroken, strict=True)
+    )
+    return Markup(" ".join(texts))
 
 
 def _write(folder: Path, html: str) -> Path:

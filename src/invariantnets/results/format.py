@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from invariantnets.results.result import Result
 from invariantnets.results.select import Runs, Spread, select
 from invariantnets.results.words import NONE, interval, number, places_for
 
-__all__ = ["chance", "count", "span", "summary", "value_and_interval"]
+__all__ = ["Written", "chance", "count", "span", "summary", "written"]
 
 
-def value_and_interval(r: Result, unit: str = "") -> tuple[str, str]:
-    """The value of a result and its interval, with as many decimals as the interval lets it carry."""
+class Written(NamedTuple):
+    """A result as text, its numbers with as many decimals as the interval lets the value carry."""
+
+    value: str
+    interval: str
+    chance: str
+    control: str
+
+
+def written(r: Result, unit: str = "") -> Written:
+    """A result beside what guessing gives, in digits that can be compared.
+
+    Args:
+        r: the result.
+        unit: of its nuisance.
+    """
     half = None if r.low is None or r.high is None else (r.high - r.low) / 2
     places = places_for(r.metric, half, abs(r.value))
-    return number(r.value, r.metric, unit, places=places), interval(r.low, r.high, r.metric, places)
+    return Written(
+        number(r.value, r.metric, unit, places=places),
+        interval(r.low, r.high, r.metric, places),
+        _guess(r.chance, r.metric, unit, places),
+        number(r.control, r.metric, unit, places=places),
+    )
+
+
+def _guess(value: float | None, metric: str, unit: str, places: int | None = None) -> str:
+    """What guessing gives: a small chance is not shown as none."""
+    if value and math.isfinite(value):
+        found = (places, places_for(metric, None, abs(value)), places_for(metric, abs(value)))
+        places = max((p for p in found if p is not None), default=None)
+    return number(value, metric, unit, places=places)
 
 
 def summary(spread: Spread | None, metric: str, unit: str = "", places: int | None = None) -> str:
@@ -39,7 +68,7 @@ def summary(spread: Spread | None, metric: str, unit: str = "", places: int | No
 def chance(runs: Runs, metric: str, target: str, probe: str, unit: str = "") -> str:
     """What guessing gives of one measurement: one value, or the lowest and the highest of several."""
     values = [r.chance for results in runs for r in select(results, metric, target, probe) if r.chance is not None]
-    texts = list(dict.fromkeys(number(v, metric, unit) for v in sorted(values)))
+    texts = list(dict.fromkeys(_guess(v, metric, unit) for v in sorted(values)))
     return " to ".join(texts[:1] + texts[1:][-1:]) or NONE
 
 

@@ -107,20 +107,27 @@ def _metric(metric: str) -> Metric:
     return METRICS.get(metric, Metric(metric, "fraction"))
 
 
-def places_for(metric: str, half: float | None, unit: float = 1.0) -> int:
+def places_for(metric: str, half: float | None, size: float = 1.0) -> int | None:
     """Decimals that a number carries: to the first digit of the half-width of its interval, or of its s.d.
 
     Args:
         metric: whose own decimals are the least, and which says whether per cent are shown.
         half: half the width, as in `Result.value`; None or 0 where it is not known.
-        unit: without a half-width, what else the number should be told from: its own size.
+        size: of the number itself: an error of unknown interval carries two digits.
+
+    Returns:
+        None for three significant digits: a ``plain`` number of unknown interval.
     """
     _, form, least = _metric(metric)
-    size = half if half and math.isfinite(half) else (unit / 10 if form == "unit" and unit else None)
-    if not size:
+    known = half is not None and math.isfinite(half) and half > 0
+    if form == "plain" and not known:
+        return None
+    reach = half if known else size / 10 if form == "unit" else 0.0
+    if not reach or not math.isfinite(reach):
         return least
-    size *= 100 if form == "percent" else 1
-    return min(max(least, math.ceil(-math.log10(size) - 1e-9)), least + _MORE_PLACES)
+    reach *= 100 if form == "percent" else 1
+    least = 0 if form == "plain" else least
+    return min(max(least, math.ceil(-math.log10(reach) - 1e-9)), least + _MORE_PLACES)
 
 
 def number(value: float | None, metric: str, unit: str = "", bare: bool = False, places: int | None = None) -> str:
@@ -143,7 +150,7 @@ def number(value: float | None, metric: str, unit: str = "", bare: bool = False,
     elif form == "unit":
         text, suffix = f"{value:.{places}f}", f" {unit}" if unit not in ("", "°") else unit
     elif form == "plain":
-        text = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        text = f"{value:,.{places or 0}f}" if places is not None or abs(value) >= 1000 else f"{value:.3g}"
     else:
         text = f"{value:.{places}f}"
     if text.startswith("-"):
@@ -153,7 +160,7 @@ def number(value: float | None, metric: str, unit: str = "", bare: bool = False,
 
 def interval(low: float | None, high: float | None, metric: str, places: int | None = None) -> str:
     """``[0.92, 0.94]``, or ``–`` where no interval is defined."""
-    if low is None or high is None:
+    if low is None or high is None or not math.isfinite(high - low):
         return NONE
     places = places_for(metric, (high - low) / 2) if places is None else places
     bounds = (number(v, metric, bare=True, places=places) for v in (low, high))
