@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import alternate, cpu_seconds
-from invariantnets.backbones import Backbone, lenet
+from invariantnets.backbones import LayeredBackbone, lenet
 from invariantnets.constraints import (
     Adversary,
     Bottleneck,
@@ -59,7 +59,7 @@ def make_batch(samples: int) -> Batch:
     return Batch(image, label, index, index // VIEWS, {"angle": angle})
 
 
-def network() -> Backbone:
+def network() -> LayeredBackbone:
     """LeNet with the noise that `Bottleneck` asks for."""
     return lenet(embedding_noise=0.5, learned_noise=True)
 

@@ -56,7 +56,7 @@ def evaluate() -> dict[str, dict[str, float]]:
         model.connect(data.spec, cfg.views)
         instantiate(cfg.trainer, logger=False).fit(model, datamodule=data)
         stage("features")
-        table = extract(model, data, [LAYER])
+        table = extract(model.backbone, data, [LAYER], classifies=True)
         results = run_probes(table, LAYER, **cfg.probes, progress=stage)
         stage("description")
         results += describe(table, LAYER)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from benchmarks.timing import alternate, cpu_seconds, ratio
 from benchmarks.training import StepTimer, configuration
-from invariantnets.backbones import Backbone, LocallyConnected2d, deepface
+from invariantnets.backbones import LayeredBackbone, LocallyConnected2d, deepface
 from invariantnets.data import BankedImages, renderer
 from invariantnets.loggers import RunInfo
 from invariantnets.module import InvariantNet
@@ -49,7 +49,7 @@ def one_image(rounds: int = 9) -> dict[str, float]:
         layer[0] = Popular(layer[0])
     image = torch.randint(256, (1, 3, 152, 152), dtype=torch.uint8)
 
-    def features(network: Backbone) -> Callable[[], float]:
+    def features(network: LayeredBackbone) -> Callable[[], float]:
         return lambda: cpu_seconds(lambda: network.features(image, ["F7"]))
 
     with torch.inference_mode():

@@ -51,6 +51,7 @@ def resolved(node: DictConfig) -> dict[str, Any]:
 
 
 GROUPS = [
+    "backbone",
     "callbacks",
     "constraint",
     "data",
@@ -85,8 +86,9 @@ def test_every_choice_composes_and_resolves(group: str, name: str) -> None:
         "scheduler": [f"scheduler@model.scheduler={name}"],
         "method": ["model=lenet_forget", f"method={name}"],
     }
-    found = resolved(composed(*place.get(group, [f"{group}={name}"])))
-    for part in (found["model"], found.get("recipes", {})):
+    program = "evaluate" if group == "backbone" else "train"
+    found = resolved(composed(*place.get(group, [f"{group}={name}"]), program=program))
+    for part in (found.get("model", {}), found.get("recipes", {})):
         check_targets(part, name)  # else checkpoints of it could not be loaded
 
 

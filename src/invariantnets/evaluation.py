@@ -49,6 +49,7 @@ class Subject:
         checksums: of the data.
         checkpoint: where the network came from.
         config: of the run that trained it.
+        unlisted: asks the network for a layer that is not among ``available``; raises if it has none of that name.
     """
 
     table: Callable[[str], FeatureTable]
@@ -60,6 +61,7 @@ class Subject:
     checkpoint: Path | None = None
     classifier: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
+    unlisted: Callable[[str], object] | None = None
 
     @property
     def name(self) -> str:
@@ -79,7 +81,9 @@ def choose_layers(wanted: str | Iterable[str] | None, subject: Subject) -> list[
         return [subject.embedding]
     names = [wanted] if isinstance(wanted, str) else list(wanted)
     for name in names:
-        if name not in subject.available:
+        if name not in subject.available and subject.unlisted is not None:
+            subject.unlisted(name)
+        elif name not in subject.available:
             known = ", ".join(subject.available)
             raise InvariantNetsError(f"layers={name}: there is no such layer; choose from {known}, or all")
     return names

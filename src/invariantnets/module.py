@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
-from invariantnets.backbones import Backbone
+from invariantnets.backbones import Trainable
 from invariantnets.constraints import Constraint, Softmax
 from invariantnets.data import Batch, DataSpec
 from invariantnets.errors import InvariantNetsError
@@ -76,7 +76,7 @@ class InvariantNet(pl.LightningModule):
 
     def __init__(
         self,
-        backbone: Backbone,
+        backbone: Trainable,
         constraints: Mapping[str, Constraint | None],
         optimizer: Callable[[list[dict[str, Any]]], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
@@ -151,7 +151,7 @@ class InvariantNet(pl.LightningModule):
                 )
             constraint.connect(spec)
 
-    def start_from(self, initial: Backbone) -> list[str]:
+    def start_from(self, initial: Trainable) -> list[str]:
         """Copy ``init_layers`` from a trained network (Taigman et al. 2015, sections 3.2 and 3.4).
 
         Returns:
@@ -173,7 +173,7 @@ class InvariantNet(pl.LightningModule):
         anew = [name for name, layer in self.backbone.layers.items() if name not in self.init_layers]
         return [name for name in anew if list(self.backbone.layers[name].parameters())]
 
-    def prepare(self, teacher: Backbone | None, batches: Callable[[], Iterable[Batch]]) -> None:
+    def prepare(self, teacher: Trainable | None, batches: Callable[[], Iterable[Batch]]) -> None:
         """Let each constraint compute what it must know before training."""
         for _, constraint in self.named_constraints():
             constraint.prepare(teacher, batches)

@@ -29,7 +29,7 @@ from invariantnets.report import render_sweep
 from invariantnets.report.render import comparisons
 from invariantnets.results import Result, to_jsonl
 from invariantnets.results.runs import read_sweep
-from invariantnets.subjects import from_checkpoint
+from invariantnets.subjects import from_backbone, from_checkpoint
 from invariantnets.training import fit, resume_point
 
 log = logging.getLogger(__name__)
@@ -53,15 +53,18 @@ def train(cfg: DictConfig) -> None:
 
 
 def evaluate(cfg: DictConfig) -> None:
-    """Probe a checkpoint or a table of features, or render one report over a sweep. Prints its path.
+    """Probe a checkpoint, a table of features or a network of others, or render one report over a sweep.
+
+    Prints the path of the report.
 
     Raises:
         InvariantNetsError: nothing, or more than one thing, to evaluate.
     """
-    given = [key for key in ("ckpt_path", "features", "sweep") if cfg[key] is not None]
+    given = [key for key in ("ckpt_path", "features", "sweep", "backbone") if cfg.get(key) is not None]
     if len(given) != 1:
         raise InvariantNetsError(
-            "say what to evaluate, one of ckpt_path=<checkpoint>, features=<table>, sweep=<multirun folder>; "
+            "say what to evaluate, one of ckpt_path=<checkpoint>, features=<table>, "
+            "sweep=<multirun folder>, backbone=<network>; "
             f"got {' and '.join(given) or 'none'}"
         )
     if cfg.sweep is not None:
@@ -69,7 +72,9 @@ def evaluate(cfg: DictConfig) -> None:
         return
     folder, exit_code = Path(cfg.paths.output_dir), 1
     other = (HydraConfig.get().runtime.choices["data"], cfg.data) if cfg.get("data") else None
-    if cfg.features:
+    if cfg.get("backbone"):
+        subject = other_network(cfg)
+    elif cfg.features:
         subject = subject_of(load_table(cfg.features), Path(cfg.features).name)
     else:
         subject = from_checkpoint(cfg, Path(cfg.ckpt_path), other)
@@ -81,6 +86,28 @@ def evaluate(cfg: DictConfig) -> None:
         exit_code = 0
     finally:
         close(loggers, exit_code)
+
+
+def other_network(cfg: DictConfig) -> Subject:
+    """``backbone=``: a network that was not trained here, looking at ``data=``.
+
+    Raises:
+        InvariantNetsError: no data; or what the network or the data raise.
+    """
+    if not cfg.get("data"):
+        raise InvariantNetsError(
+            "backbone= needs something to look at: add data=<a data set>, e.g. data=rotated_digits"
+        )
+    chosen = HydraConfig.get().runtime.choices
+    choices = {"model": chosen["backbone"], "data": chosen["data"]}
+    return from_backbone(
+        instantiate(cfg.backbone, _convert_="all"),
+        instantiate(cfg.data, _convert_="all"),
+        **choices,
+        device=cfg.device,
+        probe_images=cfg.probe_images,
+        config={"backbone": plain(cfg.backbone), "data": plain(cfg.data), "choices": choices},
+    )
 
 
 def probe(cfg: DictConfig, subject: Subject, folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,17 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from invariantnets.backbones import Backbone
 from invariantnets.checkpoint import load_model, plain
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import Subject
 from invariantnets.features.extract import extract
 from invariantnets.features.table import FeatureTable
+
+__all__ = ["from_backbone", "from_checkpoint"]
+
+PICTURES = 64  # of a network of any size that are in memory together, with all that it makes of them
 
 
 def moved(node: Any, old: str | None, new: str) -> Any:
@@ -58,15 +63,18 @@ def from_checkpoint(
             f"data={name}: the network was trained on {len(known)} of the people to test it on ({known[0]}, …); "
             "take them out, or evaluate on its own data"
         )
-    device = cfg.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    known_classes = own.get("classes") == config["data"].get("classes")
+    # To images of new classes the network's own answers are those of the old ones.
+    classifies = model.classifies and own.get("classes") == config["data"].get("classes")
 
     def table(layer: str) -> FeatureTable:
-        found = extract(model, images, [layer], device=device, train_images=cfg.probe_images)
-        # To images of new classes the network's own answers are those of the old ones.
-        return found if known_classes else replace(found, prediction=None, entropy=None)
+        return extract(
+            model.backbone,
+            images,
+            [layer],
+            classifies=classifies,
+            device=chosen_device(cfg.device),
+            train_images=cfg.probe_images,
+        )
 
     return Subject(
         table=table,
@@ -79,3 +87,59 @@ def from_checkpoint(
         checkpoint=path,
         config=config,
     )
+
+
+def from_backbone(
+    network: Backbone,
+    images: BankedImages,
+    *,
+    model: str = "network",
+    data: str = "data",
+    device: str = "auto",
+    probe_images: int | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> Subject:
+    """A network that was not trained here, looking at a data set of ours.
+
+    Its classes are others than those of the data: it has features, and no answers.
+
+    Args:
+        network: anything with named layers.
+        images: what it looks at.
+        model: name of the network, where its ``record`` gives none.
+        data: name of the data.
+        device: ``auto``, ``cpu``, ``cuda``, ….
+        probe_images: training images whose features probes are fitted to; None: all.
+        config: for the record.
+    """
+    images.setup()
+    record = dict(getattr(network, "record", {}))
+
+    def table(layer: str) -> FeatureTable:
+        return extract(
+            network,
+            images,
+            [layer],
+            device=chosen_device(device),
+            train_images=probe_images,
+            batch_images=max(1, PICTURES // images.bank("test").variants),
+        )
+
+    def known(layer: str) -> None:
+        network.features(torch.zeros(1, *images.spec.image_shape, dtype=torch.uint8), [layer])
+
+    return Subject(
+        table=table,
+        available=list(network.layer_names),
+        embedding=network.embedding,
+        model=record.get("network", model),
+        data=data,
+        checksums={data: images.checksum or ""},
+        config={**(config or {}), "network": record},
+        unlisted=known,
+    )
+
+
+def chosen_device(name: str) -> str:
+    """``auto`` is a GPU where there is one."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from invariantnets.backbones import Backbone, deepface
+from invariantnets.backbones import LayeredBackbone, deepface
 from invariantnets.errors import InvariantNetsError
 
 SIDES = {"C1": 142, "M2": 71, "C3": 63, "L4": 55, "L5": 25, "L6": 21}  # of the paper's figure 2
@@ -18,23 +18,23 @@ MINI: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def paper() -> Backbone:
+def paper() -> LayeredBackbone:
     with torch.device("meta"):  # shapes alone: the weights would take 476 MB
         return deepface()
 
 
-def parameters(net: Backbone, name: str) -> int:
+def parameters(net: LayeredBackbone, name: str) -> int:
     return sum(p.numel() for p in net.layers[name].parameters())
 
 
-def test_the_papers_shapes(paper: Backbone) -> None:
+def test_the_papers_shapes(paper: LayeredBackbone) -> None:
     shapes = {name: (16, side, side) for name, side in SIDES.items()}
     shapes |= {"input": (3, 152, 152), "C1": (32, 142, 142), "M2": (32, 71, 71), "F7": (4096,), "F8": (4030,)}
     found = paper.features(torch.empty(2, 3, 152, 152, device="meta"), paper.layer_names)
     assert {name: tuple(x.shape[1:]) for name, x in found.items()} == shapes
 
 
-def test_the_papers_number_of_parameters(paper: Backbone) -> None:
+def test_the_papers_number_of_parameters(paper: LayeredBackbone) -> None:
     count = {name: parameters(paper, name) for name in paper.layers}
     assert count == {
         "C1": 32 * (3 * 11 * 11 + 1),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from invariantnets.backbones import Backbone, lenet
+from invariantnets.backbones import LayeredBackbone, lenet
 from invariantnets.errors import InvariantNetsError
 
 SHAPES = {
@@ -110,7 +110,7 @@ def test_unknown_layers_are_refused_with_the_known_ones() -> None:
     with pytest.raises(InvariantNetsError, match="no layer 'fc'"):
         lenet(embedding="fc")
     with pytest.raises(InvariantNetsError, match="no layer 'scores'"):
-        Backbone({"a": nn.Flatten()}, embedding="a", classifier="scores")
+        LayeredBackbone({"a": nn.Flatten()}, embedding="a", classifier="scores")
 
 
 def test_any_layer_can_be_the_embedding() -> None:

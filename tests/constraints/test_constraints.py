@@ -25,7 +25,7 @@ from slow_references import (
 from torch import Tensor
 
 from invariantnets import constraints
-from invariantnets.backbones import Backbone, LearnedNoise
+from invariantnets.backbones import LayeredBackbone, LearnedNoise
 from invariantnets.constraints import (
     Adversary,
     Bottleneck,
@@ -88,7 +88,7 @@ def adversary(nuisance: Nuisance, weight: float = 1.0) -> Adversary:
 def bottleneck(conditional: bool, weight: float = 1.0) -> Bottleneck:
     """Bound to a network whose noise has σ 0.5."""
     term = Bottleneck("ip1", conditional, weight)
-    term.bind(Backbone({"ip1": LearnedNoise(WIDTH, 0.5)}, "ip1", "ip1"))
+    term.bind(LayeredBackbone({"ip1": LearnedNoise(WIDTH, 0.5)}, "ip1", "ip1"))
     return term
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from invariantnets.backbones import Backbone, LearnedNoise, lenet
+from invariantnets.backbones import LayeredBackbone, LearnedNoise, lenet
 from invariantnets.constraints import (
     Adversary,
     Bottleneck,
@@ -260,7 +260,7 @@ def test_an_adversary_that_does_not_fit_is_refused() -> None:
 
 def bottleneck(width: int, sigma: float, conditional: bool) -> tuple[Bottleneck, LearnedNoise]:
     noise, term = LearnedNoise(width, sigma), Bottleneck("a", conditional)
-    term.bind(Backbone({"a": torch.nn.Sequential(noise)}, "a", "a"))
+    term.bind(LayeredBackbone({"a": torch.nn.Sequential(noise)}, "a", "a"))
     return term, noise
 
 

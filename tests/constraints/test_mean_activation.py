@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_constraints import CLASSES, WIDTH, make_batch, mean_activation
 
-from invariantnets.backbones import Backbone, lenet
+from invariantnets.backbones import LayeredBackbone, lenet
 from invariantnets.constraints import MeanActivation
 from invariantnets.data import Batch
 from invariantnets.errors import InvariantNetsError
@@ -26,7 +26,7 @@ def image_batches(views: int = 3, classes: Iterable[int] = range(CLASSES)) -> li
     return batches
 
 
-def teacher(width: int = WIDTH) -> Backbone:
+def teacher(width: int = WIDTH) -> LayeredBackbone:
     torch.manual_seed(0)
     return lenet((1, 16, 16), CLASSES, width).eval()
 

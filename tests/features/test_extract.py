@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from invariantnets.data.sources import Images, digits
 from invariantnets.data.variation import rotate
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.extract import extract
+from invariantnets.features.table import FeatureTable
 from invariantnets.module import InvariantNet
 
 ANGLES = [-20.0, 0.0, 30.0]
@@ -34,10 +36,14 @@ def make_model(classifies: bool = True) -> InvariantNet:
     return InvariantNet(lenet(embedding_dim=12), {"term": constraint}, partial(torch.optim.SGD, lr=0.1))
 
 
+def features_of(model: InvariantNet, *args: Any, **options: Any) -> FeatureTable:
+    return extract(model.backbone, *args, classifies=model.classifies, **options)
+
+
 def test_agrees_with_one_image_at_a_time(data: RotatedImages) -> None:
     model, images = make_model(), few()
     names = ["ip1", "conv2", "input"]
-    table = extract(model, data, names, max_width=5000)
+    table = features_of(model, data, names, max_width=5000)
     row = 0
     for split in ("train", "val", "test"):
         for number in np.flatnonzero(images.split == split):
@@ -62,8 +68,8 @@ def test_agrees_with_one_image_at_a_time(data: RotatedImages) -> None:
 
 def test_wide_layers_are_projected_and_say_so(data: RotatedImages) -> None:
     model = make_model()
-    whole = extract(model, data, ["ip1", "pool1"], max_width=5000)
-    table = extract(model, data, ["ip1", "pool1"], max_width=500)
+    whole = features_of(model, data, ["ip1", "pool1"], max_width=5000)
+    table = features_of(model, data, ["ip1", "pool1"], max_width=500)
     assert table.meta == {"projected": {"pool1": 20 * 12 * 12}}
     assert np.array_equal(table.features["ip1"], whole.features["ip1"])
     x, z = whole.features["pool1"], table.features["pool1"]
@@ -73,9 +79,9 @@ def test_wide_layers_are_projected_and_say_so(data: RotatedImages) -> None:
         return ((x[:60] - x[60:]) ** 2).sum(1)
 
     assert distances(z) == pytest.approx(distances(x), rel=0.35)  # Johnson–Lindenstrauss: 5 s.d. of √(2/500)
-    again = extract(model, data, ["pool1"], max_width=500)
+    again = features_of(model, data, ["pool1"], max_width=500)
     assert np.array_equal(again.features["pool1"], z), "the same projection each time"
-    embedding = extract(model, data, ["ip1"], max_width=5)
+    embedding = features_of(model, data, ["ip1"], max_width=5)
     assert not embedding.meta["projected"], "protocols and sparsity are of the features themselves"
     assert np.array_equal(embedding.features["ip1"], whole.features["ip1"])
 
@@ -83,29 +89,50 @@ def test_wide_layers_are_projected_and_say_so(data: RotatedImages) -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_the_model_is_left_as_it_was(data: RotatedImages, training: bool) -> None:
     model = make_model().train(training)
-    extract(model, data, ["ip1"])
+    features_of(model, data, ["ip1"])
     assert model.training is training
     assert all(not p.is_inference() and p.requires_grad for p in model.parameters())
 
 
+def test_frozen_parts_stay_in_evaluation_and_an_error_changes_nothing(data: RotatedImages) -> None:
+    backbone = make_model().backbone.train()
+    backbone.layers["conv2"].eval()
+    before = {name: module.training for name, module in backbone.named_modules()}
+    extract(backbone, data, ["ip1"])
+    with pytest.raises(InvariantNetsError, match="no layer 'fc7'"):
+        extract(backbone, data, ["fc7"])
+    assert {name: module.training for name, module in backbone.named_modules()} == before
+
+
+def test_answers_are_given_only_where_the_classes_are_the_networks_own(data: RotatedImages) -> None:
+    table = extract(make_model().backbone, data, ["ip1"])
+    assert table.prediction is None and table.entropy is None
+
+
+def test_few_images_at_a_time_give_the_same_rows(data: RotatedImages) -> None:
+    whole, few_at_a_time = (extract(make_model().backbone, data, ["ip1"], batch_images=n) for n in (128, 3))
+    assert few_at_a_time.features["ip1"] == pytest.approx(whole.features["ip1"], abs=1e-5)
+    assert np.array_equal(few_at_a_time.source, whole.source)
+
+
 def test_a_network_that_does_not_classify_predicts_nothing(data: RotatedImages) -> None:
-    assert extract(make_model(classifies=False), data, ["ip1"]).prediction is None
+    assert features_of(make_model(classifies=False), data, ["ip1"]).prediction is None
 
 
 def test_fewer_training_images_are_the_same_for_every_network(data: RotatedImages) -> None:
-    whole, table = (extract(make_model(), data, ["ip1"], train_images=most) for most in (None, 9))
+    whole, table = (features_of(make_model(), data, ["ip1"], train_images=most) for most in (None, 9))
     sizes = {split: (table.split == split).sum() // len(ANGLES) for split in ("train", "val", "test")}
     assert sizes == {"train": 9, "val": (few().split == "val").sum(), "test": (few().split == "test").sum()}
     kept = np.isin(whole.source, table.source)
     assert kept.sum() == len(table) and (table.source == whole.source[kept]).all()
     assert table.features["ip1"] == pytest.approx(whole.features["ip1"][kept], abs=1e-5)
-    again = extract(make_model(), data, ["ip1"], train_images=9)
+    again = features_of(make_model(), data, ["ip1"], train_images=9)
     assert np.array_equal(again.source, table.source)
 
 
 def test_unknown_layers_are_refused(data: RotatedImages) -> None:
     with pytest.raises(InvariantNetsError, match="no layer 'fc7'"):
-        extract(make_model(), data, ["fc7"])
+        features_of(make_model(), data, ["fc7"])
 
 
 class People(BankedImages):
@@ -123,12 +150,12 @@ class People(BankedImages):
 
 
 def test_a_set_that_is_all_test_counts_its_own_people_and_keeps_their_names() -> None:
-    table = extract(make_model(), People(DataSpec((1, 28, 28), 0)), ["ip1"])
+    table = features_of(make_model(), People(DataSpec((1, 28, 28), 0)), ["ip1"])
     assert table.split.tolist() == ["test"] * 5 and table.label.tolist() == [0, 3, 3, 12, 12]
     assert table.num_classes == 13 and table.name is not None
     assert table.name.tolist() == ["image0", "image1", "image2", "image3", "image4"]
-    assert extract(make_model(), People(DataSpec((1, 28, 28), 20)), ["ip1"]).num_classes == 20
+    assert features_of(make_model(), People(DataSpec((1, 28, 28), 20)), ["ip1"]).num_classes == 20
 
 
 def test_images_without_names_give_none(data: RotatedImages) -> None:
-    assert extract(make_model(), data, ["ip1"]).name is None
+    assert features_of(make_model(), data, ["ip1"]).name is None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from invariantnets.backbones.backbone import Backbone
+from invariantnets.backbones.backbone import LayeredBackbone
 from invariantnets.backbones.embedding import FixedNorm, noise_layer
 from invariantnets.backbones.locally_connected import LocallyConnected2d
 from invariantnets.errors import InvariantNetsError
@@ -24,7 +24,7 @@ def deepface(
     embedding_norm: float | None = None,
     embedding_noise: float = 0.0,
     learned_noise: bool = False,
-) -> Backbone:
+) -> LayeredBackbone:
     """C1, M2, C3 (convolutions), L4–L6 (locally connected, L5 with stride 2), F7, F8; ReLU after all but F8.
 
     The defaults are the paper's. Each name stands for the activation after the ReLU; dropout comes
@@ -82,7 +82,7 @@ def deepface(
         **noise_layer(bottleneck, embedding_noise, learned_noise),
         "F8": nn.Sequential(nn.Dropout(dropout), scores),
     }
-    backbone = Backbone(layers, embedding=embedding, classifier="F8")
+    backbone = LayeredBackbone(layers, embedding=embedding, classifier="F8")
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | LocallyConnected2d):
             local = isinstance(module, LocallyConnected2d)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from invariantnets.backbones.backbone import Backbone
+from invariantnets.backbones.backbone import LayeredBackbone
 from invariantnets.backbones.embedding import FixedNorm, noise_layer
 from invariantnets.errors import InvariantNetsError
 
@@ -21,7 +21,7 @@ def lenet(
     embedding_noise: float = 0.0,
     learned_noise: bool = False,
     conv2_relu: bool = False,
-) -> Backbone:
+) -> LayeredBackbone:
     """conv1 20@5×5, pool1, conv2 50@5×5, pool2, ip1 with ReLU, ip2. Pixels are divided by 256.
 
     As in Caffe, where the ReLU works in place, ``ip1`` names the activation *after* it.
@@ -60,7 +60,7 @@ def lenet(
         **noise_layer(embedding_dim, embedding_noise, learned_noise),
         "ip2": nn.Linear(embedding_dim, num_classes),
     }
-    backbone = Backbone(layers, embedding=embedding, classifier="ip2")
+    backbone = LayeredBackbone(layers, embedding=embedding, classifier="ip2")
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             bound = math.sqrt(3 / module.weight[0].numel())  # Caffe's "xavier": variance 1 / fan-in

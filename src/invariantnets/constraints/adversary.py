@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invariantnets.backbones import Backbone
+from invariantnets.backbones import Trainable
 from invariantnets.constraints.nuisance import NuisanceConstraint
 from invariantnets.constraints.rows import as_rows
 from invariantnets.data import Batch, DataSpec
@@ -117,7 +117,7 @@ class Adversary(NuisanceConstraint):
         return math.log(self.outputs) if self.classifies else 1.0
 
     @torch.no_grad()
-    def prepare(self, teacher: Backbone | None, batches: Callable[[], Iterable[Batch]]) -> None:
+    def prepare(self, teacher: Trainable | None, batches: Callable[[], Iterable[Batch]]) -> None:
         """Mean and spread of a numerical nuisance: one pass over the training images."""
         if self.classifies:
             return

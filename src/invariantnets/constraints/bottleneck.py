@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from invariantnets.backbones import Backbone, LearnedNoise
+from invariantnets.backbones import LearnedNoise, Trainable
 from invariantnets.constraints.constraint import Constraint
 from invariantnets.constraints.rows import as_rows, deviations, row_labels
 from invariantnets.data import Batch
@@ -33,7 +33,7 @@ class Bottleneck(Constraint):
         self.conditional = conditional
         self._noise: tuple[LearnedNoise, ...] = ()  # the network's, and so no module of the constraint's own
 
-    def bind(self, backbone: Backbone) -> None:
+    def bind(self, backbone: Trainable) -> None:
         """Find the noise.
 
         Raises:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from invariantnets.backbones import Backbone
+from invariantnets.backbones import Trainable
 from invariantnets.data import Batch, DataSpec
 from invariantnets.errors import InvariantNetsError
 
@@ -46,13 +46,13 @@ class Constraint(nn.Module):
         value: Tensor = self.weight_at(step) * self(layers, batch)
         return value
 
-    def bind(self, backbone: Backbone) -> None:
+    def bind(self, backbone: Trainable) -> None:
         """Called once, with the network, for a constraint that needs to know more of it than activations."""
 
     def connect(self, spec: DataSpec) -> None:
         """Called before training and resuming, with what the data promise."""
 
-    def prepare(self, teacher: Backbone | None, batches: Callable[[], Iterable[Batch]]) -> None:
+    def prepare(self, teacher: Trainable | None, batches: Callable[[], Iterable[Batch]]) -> None:
         """Called once before training from scratch; not after a resume, whose state has the outcome.
 
         Args:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from invariantnets.backbones import Backbone
+from invariantnets.backbones import Trainable
 from invariantnets.constraints.constraint import Constraint
 from invariantnets.data import Batch
 from invariantnets.errors import InvariantNetsError
@@ -39,7 +39,7 @@ class MeanActivation(Constraint):
         self.register_buffer("targets", torch.full((num_classes, embedding_dim), torch.nan))
 
     @torch.no_grad()
-    def prepare(self, teacher: Backbone | None, batches: Callable[[], Iterable[Batch]]) -> None:
+    def prepare(self, teacher: Trainable | None, batches: Callable[[], Iterable[Batch]]) -> None:
         """One pass over the training images through the teacher.
 
         Raises:

@@ -1,17 +1,18 @@
-"""From a trained network and its data to a table of features."""
+"""From a network and images to a table of features."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from invariantnets.backbones import Backbone
 from invariantnets.data import Bank, BankedImages, Batch
 from invariantnets.data.sampling import Request
 from invariantnets.features.table import FeatureTable
-from invariantnets.module import InvariantNet
 from invariantnets.nuisance import SPLITS
 from invariantnets.randomness import numpy_rng, torch_rng
 
@@ -20,13 +21,15 @@ BATCH_IMAGES = 128
 
 @torch.inference_mode()
 def extract(
-    model: InvariantNet,
+    backbone: Backbone,
     data: BankedImages,
     layers: Sequence[str],
     *,
+    classifies: bool = False,
     device: str | torch.device = "cpu",
     max_width: int = 1024,
     train_images: int | None = None,
+    batch_images: int = BATCH_IMAGES,
 ) -> FeatureTable:
     """Features of every image of every split, in order, from one pass over the data.
 
@@ -36,23 +39,56 @@ def extract(
     ``meta["projected"]`` says which.
 
     Args:
-        model: its backbone is run in evaluation mode, on ``device``.
+        backbone: the network. A module is run in evaluation mode, on ``device``, and left as it was.
         data: set up with the images.
         layers: names of layers.
+        classifies: whether its class scores are of the classes of the data: then the table has its answers.
         device: where to run.
         max_width: widest of the other layers that is kept as it is.
         train_images: no more than so many of split train, drawn at random but the same for every network; None: all.
+        batch_images: images that are looked at together, each in all its variants.
 
     Returns:
         A table whose ``source`` is the image that a row is a variant of. Its classes count everybody in
         it: people of an open-set test split are numbered past those that the network was trained on.
+
+    Raises:
+        InvariantNetsError: a layer that the network does not have.
     """
-    backbone = model.backbone
-    backbone.check(layers)
-    was_training, home = model.training, next(model.parameters()).device
-    model.eval().to(device)
-    names = list(dict.fromkeys([*layers, *([backbone.classifier] if model.classifies else [])]))
-    blank = model.layers(torch.zeros(1, 1, *data.spec.image_shape, device=device), layers)
+    with _reading(backbone, device) as device:
+        return _extract(backbone, data, layers, classifies, device, max_width, train_images, batch_images)
+
+
+@contextmanager
+def _reading(backbone: Backbone, device: str | torch.device) -> Iterator[str | torch.device]:
+    """A module is in evaluation mode and on the device for as long as it is read; gives the device of its images."""
+    if not isinstance(backbone, nn.Module):
+        yield "cpu"
+        return
+    training = [module for module in backbone.modules() if module.training]
+    home = next((x.device for x in backbone.parameters()), torch.device("cpu"))
+    try:
+        backbone.eval().to(device)
+        yield device
+    finally:
+        backbone.to(home)
+        for module in training:
+            module.training = True
+
+
+def _extract(
+    backbone: Backbone,
+    data: BankedImages,
+    layers: Sequence[str],
+    classifies: bool,
+    device: str | torch.device,
+    max_width: int,
+    train_images: int | None,
+    batch_images: int,
+) -> FeatureTable:
+    scores = backbone.classifier if classifies else None
+    names = list(dict.fromkeys([*layers, *([scores] if scores else [])]))
+    blank = backbone.features(torch.zeros(1, *data.spec.image_shape, dtype=torch.uint8, device=device), layers)
     widths = {name: blank[name].numel() for name in layers}
     wide = {name: width for name, width in widths.items() if width > max_width and name != backbone.embedding}
     projections = {name: _projection(width, max_width).to(device) for name, width in wide.items()}
@@ -66,22 +102,23 @@ def extract(
     entropy = np.empty(rows, np.float32)
     nuisance = {n.name: np.empty(rows) for n in data.spec.nuisances}
     start = 0
-    for batch in (batch for split, bank in banks.items() for batch in _batches(bank, chosen[split])):
-        found = {name: x.flatten(0, 1).flatten(1) for name, x in model.layers(batch.image.to(device), names).items()}
+    for batch in (batch for split, bank in banks.items() for batch in _batches(bank, chosen[split], batch_images)):
+        # NHWC is what convolutions and max-pooling are fastest in.
+        image = batch.image.to(device).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        found = {name: x.flatten(1) for name, x in backbone.features(image, names).items()}
         here = slice(start, start + batch.index.numel())
         for name in layers:
             x = found[name] @ projections[name] if name in projections else found[name]
             features[name][here] = x.float().cpu().numpy()
         columns["label"][here] = batch.label.repeat_interleave(batch.index.shape[1]).cpu().numpy()
         columns["source"][here] = batch.source.flatten().cpu().numpy()
-        if model.classifies:
-            log_p = found[backbone.classifier].float().log_softmax(1)
+        if scores:
+            log_p = found[scores].float().log_softmax(1)
             columns["prediction"][here] = log_p.argmax(1).cpu().numpy()
             entropy[here] = -(log_p.exp() * log_p).sum(1).cpu().numpy()
         for name, values in batch.nuisance.items():
             nuisance[name][here] = values.flatten().cpu().numpy()
         start = here.stop
-    model.train(was_training).to(home)
     return FeatureTable(
         features=features,
         label=columns["label"],
@@ -90,8 +127,8 @@ def extract(
         nuisance=nuisance,
         nuisances=data.spec.nuisances,
         num_classes=max(data.spec.num_classes, int(columns["label"].max(initial=-1)) + 1),
-        prediction=columns["prediction"] if model.classifies else None,
-        entropy=entropy if model.classifies else None,
+        prediction=columns["prediction"] if scores else None,
+        entropy=entropy if scores else None,
         name=_names(data, banks, chosen),
         meta={"projected": wide},
     )
@@ -104,9 +141,9 @@ def _choose(images: int, most: int | None) -> Tensor:
     return torch.from_numpy(np.sort(numpy_rng(0, images).permutation(images)[:most]))
 
 
-def _batches(bank: Bank, images: Tensor) -> Iterator[Batch]:
+def _batches(bank: Bank, images: Tensor, size: int) -> Iterator[Batch]:
     """The images in all their variants."""
-    for image in images.split(BATCH_IMAGES):
+    for image in images.split(size):
         variants = torch.arange(bank.variants).expand(len(image), -1)
         yield bank[Request(image[:, None].expand(-1, bank.variants), variants)]
 
