@@ -60,6 +60,7 @@ GROUPS = [
     "model",
     "optimizer",
     "paths",
+    "probe",
     "probes",
     "protocols",
     "release",
@@ -82,6 +83,7 @@ def test_every_choice_composes_and_resolves(group: str, name: str) -> None:
         # An optimiser is chosen within a model, and DeepFace's is; a constraint is added to one.
         "optimizer": ["model=deepface_mini", f"optimizer@model.optimizer={name}"],
         "constraint": [f"+constraint={name}"],
+        "probe": [f"+probe={name}"],
         "scheduler": [f"scheduler@model.scheduler={name}"],
         "method": ["model=lenet_forget", f"method={name}"],
     }
