@@ -1,4 +1,4 @@
-"""Features of which it is known what they hold, in the sizes that a network of the chapter gives."""
+"""Features of which it is known what they hold, in the sizes that a network of Rudd et al. (2016) gives."""
 
 from __future__ import annotations
 

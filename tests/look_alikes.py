@@ -1,4 +1,4 @@
-"""A small pool and an untrained network for semantic bootstrapping; and, as a program, growing that is killed."""
+"""A small pool and an untrained network for semantic bootstrapping; and, as a program, a search that is killed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from invariantnets import look_alikes as growing
+from invariantnets import look_alikes
 from invariantnets.bootstrapping import extraction
 
 MODEL: dict[str, Any] = {
@@ -57,7 +57,7 @@ def checkpoint(path: Path, seed: int = 0, known: tuple[str, ...] = ("synthetic/0
 
 
 def configuration(where: Path, pool: dict[str, Any] | None = None, **changes: Any) -> DictConfig:
-    """Of a run that grows from ``net.ckpt`` in a folder, with the pool drawn once for all who use that."""
+    """Of a run that looks for them with ``net.ckpt`` in a folder, with the pool drawn once for all who use that."""
     data = {
         "_target_": "invariantnets.data.SelectedFaces",
         "pool": {**POOL, "cache_dir": str(where / "cache"), **(pool or {})},
@@ -85,10 +85,10 @@ def main(folder: Path, step: str, done: int) -> None:
 
         return tell
 
-    growing.told = told
+    look_alikes.told = told
     if step == "selection":
-        growing.show = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-    growing.grow(configuration(folder), folder)
+        look_alikes.show = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    look_alikes.find_look_alikes(configuration(folder), folder)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ GROUPS = [
     "model",
     "optimizer",
     "paths",
+    "probe",
     "probes",
     "protocols",
     "release",
@@ -83,6 +84,7 @@ def test_every_choice_composes_and_resolves(group: str, name: str) -> None:
         # An optimiser is chosen within a model, and DeepFace's is; a constraint is added to one.
         "optimizer": ["model=deepface_mini", f"optimizer@model.optimizer={name}"],
         "constraint": [f"+constraint={name}"],
+        "probe": [f"+probe={name}"],
         "scheduler": [f"scheduler@model.scheduler={name}"],
         "method": ["model=lenet_forget", f"method={name}"],
     }
@@ -118,6 +120,7 @@ VALUES = {
     "scale": [0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3],
     "light": [-3, -2, -1, 0, 1, 2, 3],
 }
+TWO = {"angle": [-30, -15, 0, 15, 30], "light": [-1, 0, 1]}
 
 
 @pytest.mark.parametrize(("data", "model"), FITS)
@@ -129,7 +132,9 @@ def test_models_fit_data_sets(data: str, model: str, user_files: dict[str, list[
     images = instantiate(cfg.data, _convert_="all")
     assert isinstance(module, InvariantNet) and isinstance(images, BankedImages)
     module.connect(images.spec, cfg.views)
-    assert not isinstance(images, VariedImages) or images.values == VALUES[images.spec.nuisances[0].name]
+    if isinstance(images, VariedImages):
+        name = images.spec.nuisances[0].name
+        assert images.values == (TWO if data == "varied_digits" else {name: VALUES[name]})
     *_, classifier = module.backbone.layers[module.backbone.classifier].modules()
     assert (classifier.in_features, classifier.out_features) == (24, images.spec.num_classes)
     for part in (resolved(cfg)["model"], resolved(cfg)["data"]):
@@ -165,7 +170,7 @@ def test_several_constraints_are_added_at_once() -> None:
 
 
 @pytest.mark.parametrize("model", [name for name in LENETS if name != "lenet_forget"])
-def test_solver_of_the_chapter(model: str) -> None:
+def test_solver_of_rudd2016(model: str) -> None:
     module = instantiate(composed(f"model={model}").model, _convert_="all")
     configured = module.configure_optimizers()
     weights, biases = configured["optimizer"].param_groups
@@ -222,11 +227,31 @@ def test_misspelt_overrides_are_refused(override: str) -> None:
         composed(override)
 
 
+def test_all_data_sets_share_one_stream_block() -> None:
+    own = set(OmegaConf.load(CONF / "data" / "stream" / "default.yaml")) - {"epoch_batches"}
+    for path in (CONF / "data").rglob("*.yaml"):
+        assert path.parent.name == "stream" or not own & set(OmegaConf.load(path)), path
+        if path.parent.name == "data":
+            assert own < set(composed(f"data={path.stem}").data)
+
+
+@pytest.mark.parametrize("change", ["data.vary.light=null", "+data.vary.scale=[0.8,1]"])
+def test_nuisances_are_taken_out_and_added_from_the_command_line(change: str) -> None:
+    images = instantiate(composed("data=varied_digits", change).data, _convert_="all")
+    expected = {"angle": TWO["angle"]} if "null" in change else {**TWO, "scale": [0.8, 1]}
+    assert images.values == expected and [n.name for n in images.spec.nuisances] == list(images.values)
+
+
+def test_a_pool_of_ones_own_takes_the_place_of_the_rendered_one() -> None:
+    pool = composed("data=bootstrap", "data.features_from=a", "data@data.pool=lfw").data.pool
+    assert pool._target_ == "invariantnets.data.Lfw" and "ranges" not in pool and pool.image_shape == [3, 64, 64]
+
+
 def test_the_choices_are_recorded() -> None:
     assert composed("data=rotated_usps", "model=pair_batch").choices == {"data": "rotated_usps", "model": "pair_batch"}
 
 
-def test_the_experiment_is_the_chapters() -> None:
+def test_the_experiment_is_that_of_rudd2016() -> None:
     cfg = compose("train", overrides=["experiment=rudd2016"], return_hydra_config=True)
     assert cfg.hydra.mode.name == "MULTIRUN" and cfg.hydra.launcher._target_.endswith("JoblibLauncher")
     assert cfg.hydra.sweeper.params == {"model": "lenet,mu_lenet,pair_lenet", "seed": "1,2,3,4,5"}
@@ -259,6 +284,30 @@ def test_the_adversary_of_the_comparison_is_the_papers_and_the_door_is_the_one_t
     assert not composed("+constraint=adversary").model.constraints.adversary.beyond_chance
     del method.beyond_chance
     assert instantiate(method, embedding_dim=500, layer="ip1", nuisance="angle").beyond_chance
+
+
+@pytest.mark.parametrize(
+    ("method", "strength", "key", "label"),
+    [
+        ("hsic", 3, "model.constraints.hsic.weight", "hsic 3"),
+        ("adversary", 0.3, "model.constraints.adversary.weight", "adversary 0.3"),
+        ("vicreg", 2.5, "model.constraints.vicreg.weight", "vicreg 2.5"),
+        ("supcon_noise", 0.5, "model.backbone.embedding_noise", "supcon+noise σ=0.5"),
+    ],
+)
+def test_a_method_is_a_family_with_a_strength(method: str, strength: float, key: str, label: str) -> None:
+    by_strength = resolved(composed("experiment=forget", f"method={method}", f"strength={strength}"))
+    by_key = resolved(composed("experiment=forget", f"method={method}", f"{key}={strength}"))
+    assert by_strength.pop("strength") == strength != by_key.pop("strength")
+    assert by_strength == by_key and by_key["method"] == label
+    if f"{method}_{strength}" in names("method"):
+        assert resolved(composed("experiment=forget", f"method={method}_{strength}"))["model"] == by_strength["model"]
+
+
+@pytest.mark.parametrize("method", ["null", "softmax", "mu", "leace", "quantise"])
+def test_a_method_without_a_strength_takes_none(method: str) -> None:
+    with pytest.raises(HydraException):
+        composed("experiment=forget", f"method={method}", "strength=3")
 
 
 def test_the_long_comparison_is_the_same_but_for_its_budget() -> None:

@@ -17,13 +17,13 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from invariantnets import look_alikes as growing
+from invariantnets import look_alikes
 from invariantnets.bootstrapping import extraction
 from invariantnets.checkpoint import load_model
 from invariantnets.data import SelectedFaces
 from invariantnets.data.bootstrap import load_pictures
 from invariantnets.errors import InvariantNetsError
-from invariantnets.look_alikes import grow, told
+from invariantnets.look_alikes import find_look_alikes, told
 from look_alikes import checkpoint, configuration
 from programs import environment
 
@@ -33,15 +33,15 @@ PRODUCTS = ("features.npy", "normals.npy", "selection.json", "selection.parquet"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network, and all products of it."""
-    folder = tmp_path_factory.mktemp("grown")
+    folder = tmp_path_factory.mktemp("look_alikes")
     checkpoint(folder / "net.ckpt")
-    grow(configuration(folder), folder / "hyperplanes")
+    find_look_alikes(configuration(folder), folder / "hyperplanes")
     return folder
 
 
-def grown(cfg: DictConfig, folder: Path) -> SelectedFaces:
+def found(cfg: DictConfig, folder: Path) -> SelectedFaces:
     """What is trained on."""
-    grow(cfg, folder)
+    find_look_alikes(cfg, folder)
     data: SelectedFaces = instantiate(cfg.data, _convert_="all")
     data.setup()
     return data
@@ -61,7 +61,7 @@ def copied(made: Path, tmp_path: Path) -> Path:
 
 
 def test_features_are_the_networks_and_people_lie_together(made: Path) -> None:
-    data = grown(configuration(made), made / "again")
+    data = found(configuration(made), made / "again")
     model, _ = load_model(made / "net.ckpt")
     bank = data.pool.bank("train")
     with torch.no_grad():
@@ -74,7 +74,7 @@ def test_features_are_the_networks_and_people_lie_together(made: Path) -> None:
 
 
 def test_trained_on_are_the_pictures_of_the_look_alikes(made: Path) -> None:
-    data = grown(configuration(made), made / "again")
+    data = found(configuration(made), made / "again")
     selection = json.loads((made / "products" / "selection.json").read_text())
     normals = np.load(made / "products" / "normals.npy").astype(np.float64)
     table = np.argsort(-normals @ normals.T, axis=1)[:, :5]
@@ -91,8 +91,8 @@ def test_trained_on_are_the_pictures_of_the_look_alikes(made: Path) -> None:
 @pytest.mark.parametrize("by", ["random", "instances"])
 def test_other_ways_choose_as_many_pictures(made: Path, by: str) -> None:
     before = {name: (made / "products" / name).stat().st_mtime_ns for name in PRODUCTS}
-    reference = grown(configuration(made), made / "again")
-    data = grown(configuration(made, by=by), made / by)
+    reference = found(configuration(made), made / "again")
+    data = found(configuration(made, by=by), made / by)
     assert len(data.bank("train")) == len(reference.bank("train"))
     assert by == "instances" or data.spec.num_classes == reference.spec.num_classes
     assert set(data.chosen.row.tolist()) != set(reference.chosen.row.tolist())
@@ -105,13 +105,13 @@ def test_the_same_seed_chooses_the_same_and_another_others(made: Path, tmp_path:
     rows = []
     for seed in (0, 1):
         folder = tmp_path / str(seed)
-        rows.append(grown(configuration(made, choice_seed=seed, folder=str(folder)), tmp_path / "run").chosen.row)
+        rows.append(found(configuration(made, choice_seed=seed, folder=str(folder)), tmp_path / "run").chosen.row)
         assert (content(folder) == kept) == (seed == 0)
     assert rows[0].tolist() != rows[1].tolist()
 
 
 def test_wrong_names_are_felt_by_features_and_training(made: Path, tmp_path: Path) -> None:
-    data = grown(configuration(made, label_noise=0.2, folder=str(tmp_path)), tmp_path / "run")
+    data = found(configuration(made, label_noise=0.2, folder=str(tmp_path)), tmp_path / "run")
     chosen = data.chosen
     train = chosen.split == "train"
     wrong = chosen.identity[train] != data.pool.bank("train").label.numpy()[chosen.row[train]]
@@ -143,7 +143,7 @@ def test_killed_and_continued_equals_uninterrupted(
     assert (products / there).is_file() and not (products / missing).exists()
     if step == "features":
         assert json.loads((products / there).read_text())["done"] == 100, "what is told is on the disk"
-    grow(configuration(tmp_path), tmp_path / "run")
+    find_look_alikes(configuration(tmp_path), tmp_path / "run")
     assert content(products) == content(made / "products")
 
 
@@ -163,12 +163,12 @@ def test_a_full_disk_costs_nothing_that_was_computed(
     cfg.data.pool.cache_dir = str(made / "cache")
     with monkeypatch.context() as full, pytest.raises(InvariantNetsError, match=r"No space left on device\); free"):
         full.setattr(os, "fsync", sync)
-        grow(cfg, tmp_path / "run")
+        find_look_alikes(cfg, tmp_path / "run")
     done = json.loads((tmp_path / "products" / "features.npy.progress.json").read_text())["done"]
     assert done == 50
     told_of: list[int] = []
-    monkeypatch.setattr(growing, "told", lambda what, total: told_of.append)
-    grow(cfg, tmp_path / "run")
+    monkeypatch.setattr(look_alikes, "told", lambda what, total: told_of.append)
+    find_look_alikes(cfg, tmp_path / "run")
     assert told_of[0] == 100, "only the rest is computed"
     assert content(tmp_path / "products") == content(made / "products")
 
@@ -184,10 +184,10 @@ def test_the_last_line_of_progress_is_always_said(caplog: pytest.LogCaptureFixtu
 def test_another_network_is_told_from_the_one_that_made_the_features(copied: Path) -> None:
     checkpoint(copied / "net.ckpt", seed=1)
     with pytest.raises(InvariantNetsError, match="features.npy: was made with another checkpoint; delete it"):
-        grow(configuration(copied), copied / "run")
+        find_look_alikes(configuration(copied), copied / "run")
     checkpoint(copied / "net.ckpt", embedding_dim=8)
     with pytest.raises(InvariantNetsError, match="features.npy: was made with another checkpoint, shape"):
-        grow(configuration(copied), copied / "run")
+        find_look_alikes(configuration(copied), copied / "run")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_another_network_is_told_from_the_one_that_made_the_features(copied: Pat
 def test_products_of_other_settings_are_refused(copied: Path, changes: dict[str, Any], expected: str) -> None:
     before = content(copied / "products")
     with pytest.raises(InvariantNetsError, match=expected):
-        grow(configuration(copied, **changes), copied / "run")
+        find_look_alikes(configuration(copied, **changes), copied / "run")
     assert content(copied / "products") == before, "and kept"
 
 
@@ -211,7 +211,7 @@ def test_a_truncated_product_is_refused(copied: Path, name: str) -> None:
     path = copied / "products" / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InvariantNetsError, match=r"is missing or truncated|cannot be read"):
-        grow(configuration(copied), copied / "run")
+        find_look_alikes(configuration(copied), copied / "run")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_what_cannot_work_is_refused_before_anything_is_computed(
     made: Path, tmp_path: Path, changes: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(InvariantNetsError, match=expected):
-        grow(configuration(made, folder=str(tmp_path / "products"), **changes), tmp_path / "run")
+        find_look_alikes(configuration(made, folder=str(tmp_path / "products"), **changes), tmp_path / "run")
     assert not any((tmp_path / "products").glob("*.npy"))
 
 
@@ -245,10 +245,10 @@ def test_networks_that_cannot_serve_are_refused(made: Path, tmp_path: Path) -> N
     ):
         checkpoint(tmp_path / "net.ckpt", **changes)
         with pytest.raises(InvariantNetsError, match=expected):
-            grow(configuration(made, **given), tmp_path / "run")
+            find_look_alikes(configuration(made, **given), tmp_path / "run")
     torch.save({"state_dict": {}}, tmp_path / "net.ckpt")
     with pytest.raises(InvariantNetsError, match="not written by invariantnets"):
-        grow(configuration(made, **given), tmp_path / "run")
+        find_look_alikes(configuration(made, **given), tmp_path / "run")
 
 
 def test_digits_are_no_pool(made: Path, tmp_path: Path) -> None:
@@ -258,4 +258,4 @@ def test_digits_are_no_pool(made: Path, tmp_path: Path) -> None:
     cfg = configuration(made, folder=str(tmp_path), image_shape=[1, 28, 28], features_from=str(net))
     cfg.data.pool = {**digits, "image_shape": [1, 28, 28]}
     with pytest.raises(InvariantNetsError, match="data.pool: is not divided by person"):
-        grow(cfg, tmp_path / "run")
+        find_look_alikes(cfg, tmp_path / "run")

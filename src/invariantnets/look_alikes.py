@@ -40,8 +40,8 @@ NOISE, NEGATIVES, SEEDS, RANDOM, PAIRS = range(5)  # streams of what is drawn
 
 
 @dataclass(frozen=True)
-class Source:
-    """The network that pictures are seen through, and the pool's pictures by the names that they carry.
+class SeenPool:
+    """A pool as a network sees it: the network, and the pictures by the names that they carry.
 
     Attributes:
         model: on ``device``, in evaluation mode.
@@ -60,7 +60,7 @@ class Source:
     offsets: np.ndarray
 
 
-def grow(cfg: DictConfig, folder: Path, trainer: pl.Trainer | None = None) -> None:
+def find_look_alikes(cfg: DictConfig, folder: Path, trainer: pl.Trainer | None = None) -> None:
     """Choose the pictures to train on, and say in the configuration where their list is and how many people they show.
 
     Features, hyperplanes and selection are kept in ``data.folder``, made by the first of the processes that share it
@@ -70,7 +70,7 @@ def grow(cfg: DictConfig, folder: Path, trainer: pl.Trainer | None = None) -> No
     Args:
         cfg: of the run, with ``data=bootstrap``; ``data.pictures`` and ``data.num_classes`` are set.
         folder: of the run.
-        trainer: of several processes that all grow, and share the work of the features; None: this one alone.
+        trainer: of several processes that all find them, and share the work of the features; None: this one alone.
 
     Raises:
         InvariantNetsError: a pool or a network that this cannot work with, or a product of another one.
@@ -81,12 +81,12 @@ def grow(cfg: DictConfig, folder: Path, trainer: pl.Trainer | None = None) -> No
         _make(place)
     if trainer is not None and not trainer.is_global_zero:  # the first holds the lock until all is made
         extract(data, look(data, str(cfg.device)), trainer)
-    with FileLock(data.folder / "growing.lock"):
-        source = look(data, str(cfg.device))
+    with FileLock(data.folder / "look_alikes.lock"):
+        seen = look(data, str(cfg.device))
         if trainer is not None and trainer.is_global_zero:
-            extract(data, source, trainer)
-        pool, normals, selection = products(data, source)
-        pictures = choose(data, source, pool, selection)
+            extract(data, seen, trainer)
+        pool, normals, selection = products(data, seen)
+        pictures = choose(data, seen, pool, selection)
         pictures.save(own / "pictures.parquet")
         if data.by == "hyperplanes":
             show(data, normals, selection, own)
@@ -96,7 +96,7 @@ def grow(cfg: DictConfig, folder: Path, trainer: pl.Trainer | None = None) -> No
         cfg.data.pictures, cfg.data.num_classes = str(own / "pictures.parquet"), len(pictures.identities)
 
 
-def look(data: SelectedFaces, device: str) -> Source:
+def look(data: SelectedFaces, device: str) -> SeenPool:
     """Load the network, set up the pool, and refuse what cannot work before anything is computed.
 
     Raises:
@@ -127,7 +127,7 @@ def look(data: SelectedFaces, device: str) -> Source:
     _refuse_small(data, counts)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Source(model, fingerprint, device, identity, np.argsort(identity, kind="stable"), offsets)
+    return SeenPool(model, fingerprint, device, identity, np.argsort(identity, kind="stable"), offsets)
 
 
 def _refuse_known(data: SelectedFaces, model: InvariantNet, where: str) -> None:
@@ -156,65 +156,65 @@ def _refuse_small(data: SelectedFaces, counts: np.ndarray) -> None:
             raise InvariantNetsError(f"data.{name}={wanted}: the pool has {most} {what}; choose from 1 to that many")
 
 
-def _key(data: SelectedFaces, source: Source) -> dict[str, str | None]:
+def _key(data: SelectedFaces, seen: SeenPool) -> dict[str, str | None]:
     return {
-        "checkpoint": source.fingerprint,
+        "checkpoint": seen.fingerprint,
         "pool": data.pool.checksum,
-        "labels": hashlib.sha256(np.ascontiguousarray(source.identity).data).hexdigest(),
+        "labels": hashlib.sha256(np.ascontiguousarray(seen.identity).data).hexdigest(),
     }
 
 
-def extract(data: SelectedFaces, source: Source, trainer: pl.Trainer) -> None:
+def extract(data: SelectedFaces, seen: SeenPool, trainer: pl.Trainer) -> None:
     """The features, by the processes of a trainer."""
-    own = shares(len(source.order), trainer.world_size)[trainer.global_rank]
+    own = shares(len(seen.order), trainer.world_size)[trainer.global_rank]
     what = f"features of pictures, process {trainer.global_rank + 1} of {trainer.world_size}"
     write_features_in_parts(
         data.folder / "features.npy",
-        source.model,
+        seen.model,
         data.pool.bank("train"),
-        source.order,
-        _key(data, source),
+        seen.order,
+        _key(data, seen),
         trainer,
         progress=told(what, own.stop - own.start),
     )
-    source.model.to(source.device)
+    seen.model.to(seen.device)
 
 
-def products(data: SelectedFaces, source: Source) -> tuple[Pool, np.ndarray, Selection]:
+def products(data: SelectedFaces, seen: SeenPool) -> tuple[Pool, np.ndarray, Selection]:
     """Features, hyperplanes and selection: what is there is kept, what is missing is made.
 
     Raises:
         InvariantNetsError: one that was made for another network, pool or setting.
     """
-    images, people = len(source.order), len(source.offsets) - 1
+    images, people = len(seen.order), len(seen.offsets) - 1
     features = write_features(
         data.folder / "features.npy",
-        source.model,
+        seen.model,
         data.pool.bank("train"),
-        source.order,
-        _key(data, source),
-        device=source.device,
+        seen.order,
+        _key(data, seen),
+        device=seen.device,
         progress=told("features of pictures", images),
     )
-    pool = Pool(features, source.offsets)
+    pool = Pool(features, seen.offsets)
     rng = numpy_rng(data.choice_seed, NEGATIVES)
     normals = write_hyperplanes(
         data.folder / "normals.npy",
         pool,
-        draw_negatives(pool, data.negatives, rng, device=source.device),
+        draw_negatives(pool, data.negatives, rng, device=seen.device),
         Svm(),
         progress=told("hyperplanes of people", people),
     )
-    return pool, normals, selected(data, source, pool, normals)
+    return pool, normals, selected(data, seen, pool, normals)
 
 
-def selected(data: SelectedFaces, source: Source, pool: Pool, normals: np.ndarray) -> Selection:
+def selected(data: SelectedFaces, seen: SeenPool, pool: Pool, normals: np.ndarray) -> Selection:
     """The selection of ``data.folder``, made if it is missing.
 
     Raises:
         InvariantNetsError: it is another network's or pool's, or has other seeds or neighbours.
     """
-    net, held = source.fingerprint, pool.fingerprint()
+    net, held = seen.fingerprint, pool.fingerprint()
     if not (data.folder / HEADER).is_file():
         rng = numpy_rng(data.choice_seed, SEEDS)
         select(normals, seeds=data.seeds, k=data.neighbours, rng=rng, checkpoint=net, pool=held).save(data.folder)
@@ -228,20 +228,20 @@ def selected(data: SelectedFaces, source: Source, pool: Pool, normals: np.ndarra
     return selection
 
 
-def choose(data: SelectedFaces, source: Source, pool: Pool, selection: Selection) -> Pictures:
+def choose(data: SelectedFaces, seen: SeenPool, pool: Pool, selection: Selection) -> Pictures:
     """The training pictures, as many whichever way they are chosen, and the validation pictures of the same people."""
     rows = of_identities(pool, selection.union)
     if data.by == "random":
         rows = random_rows(pool, len(selection.union), len(rows), numpy_rng(data.choice_seed, RANDOM))
     elif data.by == "instances":
         rows = nearest_rows(pool, selection.seed, len(rows))
-    train = np.sort(source.order[rows])
+    train = np.sort(seen.order[rows])
     true = data.pool.bank("val").label.cpu().numpy()
-    val = np.flatnonzero(np.isin(true, source.identity[train]))
+    val = np.flatnonzero(np.isin(true, seen.identity[train]))
     return Pictures(
         np.concatenate([train, val]),
         np.repeat(["train", "val"], [len(train), len(val)]),
-        np.concatenate([source.identity[train], true[val]]),
+        np.concatenate([seen.identity[train], true[val]]),
     )
 
 

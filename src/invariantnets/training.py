@@ -21,7 +21,7 @@ from invariantnets.checkpoint import load_checkpoint, load_model, plain
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.loggers import RunInfo, close
-from invariantnets.look_alikes import grow
+from invariantnets.look_alikes import find_look_alikes
 from invariantnets.module import InvariantNet
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def fit(
             if cfg[part].get(key) == "train":
                 cfg[part][key] = str(train_first(cfg, f"{part}.{key}", folder))
     if GROWN_FROM in cfg.data:
-        grow(cfg, folder, several_processes(cfg))
+        find_look_alikes(cfg, folder, several_processes(cfg))
     config = plain(cfg)
     before = load_checkpoint(resume)["invariantnets"] if resume else {}
     pl.seed_everything(cfg.seed, workers=True, verbose=False)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import numpy as np
@@ -92,20 +91,6 @@ def test_more_neighbours_than_the_pool_are_refused(k: int) -> None:
 def test_another_width_is_refused() -> None:
     with pytest.raises(InvariantNetsError, match="seeds have width 31, the hyperplanes 32"):
         nearest(SPREAD, SPREAD[:2, :31], 5)
-
-
-@pytest.mark.skipif(importlib.util.find_spec("faiss") is None, reason="FAISS is not installed")
-def test_faiss_finds_the_same() -> None:
-    normals = SPREAD.copy()
-    normals[10:20] = 0
-    ours, theirs = (nearest(normals, normals[DRAWN], 50, engine=e, block=128) for e in ("scan", "faiss"))
-    assert np.array_equal(ours.index, theirs.index) and np.array_equal(ours.similarity, theirs.similarity)
-
-
-def test_faiss_is_asked_for_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InvariantNetsError, match="engine=faiss: FAISS is not installed; pip install faiss-cpu"):
-        nearest(SPREAD, SPREAD[:1], 5, engine="faiss")
 
 
 @pytest.mark.parametrize("decoys", ["near", "far"])

@@ -60,7 +60,7 @@ def make_batch(label: Iterable[int], views: int, seed: int = 0) -> tuple[dict[st
     layers = {k: torch.randn(len(labels), views, *s, generator=rng, requires_grad=True) for k, s in SHAPES.items()}
     index = torch.arange(len(labels) * views).view(-1, views)
     nuisance = {
-        "angle": torch.randint(-3, 4, index.shape, generator=rng) * 15.0,  # seven values, as in the chapter
+        "angle": torch.randint(-3, 4, index.shape, generator=rng) * 15.0,  # seven values, as in Rudd et al. (2016)
         "hour": torch.rand(index.shape, generator=rng) * 720 - 360,
         "light": torch.randint(3, index.shape, generator=rng).float(),
     }

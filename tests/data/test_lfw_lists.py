@@ -54,10 +54,8 @@ def blufr(tmp_path: Path) -> Path:
 
     (tmp_path / "image_list.txt").write_text("\n".join(files))
     (tmp_path / "labels.txt").write_text("1\n1\n2\n3\n")
-    for name in ("train_set", "test_set", "gallery_set", "probe_set"):
+    for name in ("test_set", "gallery_set", "probe_set"):
         (tmp_path / f"{name}.txt").write_text("2\n" + rows(1, 3) + rows(2, 3, 4))
-    (tmp_path / "dev_train_set.txt").write_text(rows(1, 2))
-    (tmp_path / "dev_test_set.txt").write_text(rows(4))
     return tmp_path
 
 
@@ -65,9 +63,8 @@ def test_blufr(blufr: Path) -> None:
     lists = read_blufr(blufr)
     assert lists.name.tolist() == ["A_B/A_B_0001", "A_B/A_B_0002", "C/C_0001", "D/D_0001"]
     assert lists.label.tolist() == [0, 0, 1, 2]
-    for trials in (lists.train, lists.test, lists.gallery, lists.probe):
+    for trials in (lists.test, lists.gallery, lists.probe):
         assert [trial.tolist() for trial in trials] == [[0, 2], [1, 2, 3]]
-    assert lists.dev_train.tolist() == [0, 1] and lists.dev_test.tolist() == [3]
 
 
 @pytest.mark.parametrize(
@@ -86,12 +83,10 @@ def test_damaged_blufr_lists_are_refused(blufr: Path, file: str, text: str, mess
         read_blufr(blufr)
 
 
-@pytest.mark.parametrize("full", [True, False])
-def test_identification(tmp_path: Path, full: bool) -> None:
-    ending = "_full_list.txt" if full else ".txt"
-    (tmp_path / f"test_ident_gallery{ending}").write_text("A_B/A_B_0001.jpg 0 0\nC/C_0001.jpg 2 1\n")
-    (tmp_path / f"test_ident_probe{ending}").write_text("A_B/A_B_0002.jpg 1 0\n")
-    assert read_identification(tmp_path, full=full) == (["A_B/A_B_0001", "C/C_0001"], ["A_B/A_B_0002"])
+def test_identification(tmp_path: Path) -> None:
+    (tmp_path / "test_ident_gallery.txt").write_text("A_B/A_B_0001.jpg 0 0\nC/C_0001.jpg 2 1\n")
+    (tmp_path / "test_ident_probe.txt").write_text("A_B/A_B_0002.jpg 1 0\n")
+    assert read_identification(tmp_path) == (["A_B/A_B_0001", "C/C_0001"], ["A_B/A_B_0002"])
 
 
 @pytest.mark.parametrize(
@@ -138,11 +133,9 @@ def test_the_real_lists() -> None:
     assert sum(sum(fold.values()) for fold in read_people(folder / "people.txt")) == 13233
     lists = read_blufr(folder / "blufr")
     assert len(lists.name) == 13233 and len(np.unique(lists.label)) == 5749
-    for train, test, gallery, probe in zip(lists.train, lists.test, lists.gallery, lists.probe, strict=True):
-        assert not set(lists.label[train].tolist()) & set(lists.label[test].tolist())
+    for test, gallery, probe in zip(lists.test, lists.gallery, lists.probe, strict=True):
         assert len(gallery) == len(np.unique(lists.label[gallery])) == 1000
         assert sorted([*gallery.tolist(), *probe.tolist()]) == test.tolist()
-    for full in (False, True):
-        gallery_names, probe_names = read_identification(folder / "identification", full=full)
-        assert set(gallery_names + probe_names) <= set(lists.name.tolist())
-        assert full == bool(set(gallery_names) & set(probe_names))
+    gallery_names, probe_names = read_identification(folder / "identification")
+    assert set(gallery_names + probe_names) <= set(lists.name.tolist())
+    assert not set(gallery_names) & set(probe_names)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from invariantnets.data import Batch, RotatedImages, VariedImages
 from invariantnets.data.banked import Bank
+from invariantnets.data.perturbation import PERTURBATIONS, lighten, rotate, scale, translate
 from invariantnets.data.sources import Images, digits
-from invariantnets.data.variation import VARIATIONS, rotate
 from invariantnets.errors import InvariantNetsError
 
 ANGLES = [-30.0, 0.0, 15.0]
@@ -54,25 +54,121 @@ def test_rotation_zero_leaves_the_image_untouched() -> None:
 VALUES = {"angle": [-30, 0], "translation": [-6, 0, 2], "scale": [0.7, 1, 1.2, 1.3], "light": [-1, 0, 3]}
 
 
-@pytest.mark.parametrize("name", VARIATIONS)
+@pytest.mark.parametrize("name", PERTURBATIONS)
 def test_every_nuisance_has_its_bank(name: str) -> None:
     images, values = few(), VALUES[name]
     data = VariedImages(few, 10, [1, 28, 28], name, values)
-    assert data.spec.nuisances == (VARIATIONS[name].nuisance,)
+    assert data.spec.nuisances == (PERTURBATIONS[name].nuisance,)
     for split in ("train", "val", "test"):
         bank, upright = data.bank(split), images.image[images.split == split]
         assert (bank.nuisance[name] == torch.tensor(values, dtype=torch.float32)).all()
         for column, value in enumerate(values):
-            assert torch.equal(bank.image[:, column], VARIATIONS[name].vary(upright, value))
+            assert torch.equal(bank.image[:, column], PERTURBATIONS[name].apply(upright, value))
 
 
 def test_an_unknown_nuisance_is_refused() -> None:
     with pytest.raises(
-        InvariantNetsError, match=r"data\.nuisance=colour: choose from angle, translation, scale, light"
+        InvariantNetsError, match=r"data\.nuisance=colour: choose from angle, scale, translation, light"
     ):
         VariedImages(few, 10, [1, 28, 28], "colour", [0, 1])
     with pytest.raises(InvariantNetsError, match=r"data\.values: "):
         VariedImages(few, 10, [1, 28, 28], "scale", "1:2")
+
+
+def test_one_nuisance_of_many_is_the_nuisance_alone() -> None:
+    for name, values in VALUES.items():
+        alone, among = VariedImages(few, 10, [1, 28, 28], name, values), several({name: values})
+        assert alone.spec == among.spec and alone.values == among.values
+        for split in ("train", "val", "test"):
+            (one, other) = (data.bank(split) for data in (alone, among))
+            assert torch.equal(one.image, other.image) and one.first_source == other.first_source
+            assert torch.equal(one.nuisance[name], other.nuisance[name])
+
+
+def several(vary: dict[str, object], **changes: object) -> VariedImages:
+    return VariedImages(few, 10, [1, 28, 28], vary=vary, **changes)
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_several_nuisances_are_applied_one_after_the_other(split: str) -> None:
+    # Given in another order than they are applied in: turned, sized, moved, lit.
+    data = several({"light": [-1, 0], "translation": "-2:4:6", "scale": [0.7, 1], "angle": [30, 0, -15]})
+    batches = list(data.loader(split, 7))
+    images = few()
+    upright = images.image[torch.from_numpy(images.split == split)]
+    image, index, source = (torch.cat([getattr(b, k) for b in batches]) for k in ("image", "index", "source"))
+    assert [n.name for n in data.spec.nuisances] == list(batches[0].nuisance) == list(data.values)
+    assert index.flatten().tolist() == list(range(24 * len(upright)))
+    assert (source == source[:, :1]).all() and len(source[:, 0].unique()) == len(upright)
+    column = 0
+    for angle in (30, 0, -15):
+        for factor in (0.7, 1):
+            for pixels in (-2, 4):
+                for stops in (-1, 0):
+                    by_hand = lighten(translate(scale(rotate(upright, angle), factor), pixels), stops)
+                    assert torch.equal(image[:, column], by_hand)
+                    cell = {"angle": angle, "scale": factor, "translation": pixels, "light": stops}
+                    for name, value in cell.items():
+                        known = torch.cat([b.nuisance[name] for b in batches])
+                        assert known.dtype == torch.float32
+                        assert (known[:, column] == torch.tensor(value, dtype=torch.float32)).all()
+                    column += 1
+    assert image.shape[1] == column
+
+
+def test_all_neutral_values_together_leave_the_image_untouched() -> None:
+    data, images = several({"angle": [0, 15], "scale": [1.2, 1], "translation": [0, 3], "light": [-2, 0]}), few()
+    neutral = torch.stack([v[0] == n for v, n in zip(data.bank("val").nuisance.values(), (0, 1, 0, 0), strict=True)])
+    (column,) = neutral.all(0).nonzero().flatten().tolist()
+    assert torch.equal(data.bank("val").image[:, column], images.image[images.split == "val"])
+
+
+@pytest.mark.parametrize("pairs", ["same_image", "same_class"])
+def test_training_draws_every_cell_and_knows_which(pairs: str) -> None:
+    data = several({"angle": [-30, 0, 30], "light": [-1, 1]}, views=2, pairs=pairs, batch_size=50, epoch_batches=12)
+    images = few()
+    upright = images.image[torch.from_numpy(images.split == "train")]
+    drawn = torch.zeros(6, dtype=torch.int64)
+    for batch in data.train_dataloader():
+        assert torch.equal(batch.index // 6, batch.source)
+        drawn += batch.index.flatten().remainder(6).bincount(minlength=6)
+        for (b, v), where in np.ndenumerate(batch.source.numpy()):
+            angle, light = (float(batch.nuisance[name][b, v]) for name in ("angle", "light"))
+            assert torch.equal(batch.image[b, v], lighten(rotate(upright[where][None], angle), light)[0])
+    # 1,200 draws: 200 a cell, five standard deviations of 13.
+    assert (drawn.sum() == 1200) and ((drawn - 200).abs() < 65).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "say what varies, by data.nuisance= and data.values=, or by data.vary="),
+        ({"nuisance": "light"}, "say what varies"),
+        ({"vary": {}}, r"data\.vary: give one nuisance or more"),
+        ({"vary": {"light": None}}, r"data\.vary: give one nuisance or more"),
+        ({"vary": {"light": [0]}, "nuisance": "angle", "values": [0]}, "no data.nuisance beside it"),
+        ({"vary": {"colour": [0]}}, r"data\.vary\.colour: choose from angle, scale, translation, light"),
+        ({"vary": {"light": [0, 0]}}, r"data\.vary\.light: needs at least one value, and no value twice"),
+    ],
+)
+def test_several_nuisances_are_said_well(given: dict[str, object], message: str) -> None:
+    with pytest.raises(InvariantNetsError, match=message):
+        VariedImages(few, 10, [1, 28, 28], **given)
+
+
+def test_more_variants_than_memory_are_refused_before_any_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    angles = list(range(360))
+    several({"angle": angles, "light": [0]}).setup()
+    pages = {"SC_PAGE_SIZE": 100 * 784, "SC_PHYS_PAGES": 360 * 21}  # bytes of a variant of all images; how many fit
+    monkeypatch.setattr("os.sysconf", pages.__getitem__)
+    several({"angle": angles, "light": "0:20:1"}).setup()
+    data = several({"angle": angles, "light": "0:21:1"})
+    message = (
+        r"100 images in 7,920 variants each \(angle, light\) take 0\.6 GB, of 0\.6 GB of memory; give fewer values"
+    )
+    with pytest.raises(InvariantNetsError, match=message):
+        data.setup()
+    assert data.checksum is None
 
 
 def test_no_image_is_in_two_splits() -> None:

@@ -10,8 +10,8 @@ import torch
 from invariantnets.backbones import lenet
 from invariantnets.constraints import MeanActivation, Softmax
 from invariantnets.data import Bank, BankedImages, DataSpec, RotatedImages
+from invariantnets.data.perturbation import rotate
 from invariantnets.data.sources import Images, digits
-from invariantnets.data.variation import rotate
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.extract import extract
 from invariantnets.features.table import FeatureTable

@@ -50,20 +50,17 @@ def lists(tmp_path: Path) -> Path:
     (folder / "image_list.txt").write_text("\n".join(files))
     (folder / "labels.txt").write_text("\n".join(str(1 + i // IMAGES) for i in range(len(files))))
 
-    def write(name: str, trials: list[list[int]], counted: bool = True) -> None:
-        lines = [str(len(trials))] if counted else []
+    def write(name: str, trials: list[list[int]]) -> None:
+        lines = [str(len(trials))]
         for trial in trials:
             lines += [str(len(trial)), *(f"{i + 1}, {files[i]}" for i in trial)]
         (folder / name).write_text("\n".join(lines))
 
     everybody = list(range(len(files)))
     galleries = [[IMAGES * who for who in range(t, t + 12)] for t in range(TRIALS)]
-    write("train_set.txt", [everybody[: 4 * (t + 1)] for t in range(TRIALS)])
     write("test_set.txt", [everybody[4 * t :] for t in range(TRIALS)])
     write("gallery_set.txt", galleries)
     write("probe_set.txt", [[i for i in everybody if i not in g] for g in galleries])
-    for name in ("dev_train_set.txt", "dev_test_set.txt"):
-        write(name, [everybody[:8]], counted=False)
     return tmp_path
 
 

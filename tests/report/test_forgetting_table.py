@@ -62,10 +62,10 @@ def test_failed_probes_are_said_and_never_reach_the_aim(sweep):
         "MLP (1)",
     )
     assert "R² of angle ≤ 0.02, in the mean, no probe failed: reached by noise σ=0.5." in compare(groups).note
-    assert "The chapter's best MAV: 97.18 %." in compare(groups).note
+    assert "Best MAV of Rudd et al. (2016): 97.18 %." in compare(groups).note
 
 
-def test_the_aim_is_of_the_chapters_data_alone(make_run, tmp_path):
+def test_the_aim_is_of_rudd2016s_data_alone(make_run, tmp_path):
     for method in ("softmax", "mu"):
         make_run(f"s/{method}", data="rotated_digits", config={"method": method}, draw=False)
     assert "Aim" not in compare(read_sweep(tmp_path / "s").groups).note

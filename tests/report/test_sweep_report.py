@@ -124,12 +124,12 @@ def test_figures_are_listed_and_bytes_repeat(make_job, tmp_path):
     assert render_sweep(tmp_path / "s").read_bytes() == first
 
 
-def test_the_chapter_is_shown_when_its_three_networks_are_there(make_job, tmp_path):
+def test_rudd2016_is_shown_when_its_three_networks_are_there(make_job, tmp_path):
     make_job("s/0")
     make_job("s/1", model="mu_lenet")
     assert comparisons(read_sweep(tmp_path / "s")) == []
     make_job("s/2", model="pair_lenet")
-    assert [c.file for c in comparisons(read_sweep(tmp_path / "s"))] == ["chapter"]
-    assert "<h2>Beside the chapter</h2>" in text_of(tmp_path / "s")
+    assert [c.file for c in comparisons(read_sweep(tmp_path / "s"))] == ["rudd2016"]
+    assert "<h2>Beside Rudd et al. (2016)</h2>" in text_of(tmp_path / "s")
     make_job("s/3", model="pair_lenet", extra=("model.backbone.embedding_dim=32",))
     assert comparisons(read_sweep(tmp_path / "s")) == []

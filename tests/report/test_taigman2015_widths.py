@@ -113,7 +113,7 @@ def test_a_sweep_with_transfer(make_run, make_face_results, tmp_path: Path, caps
     report_sweep(tmp_path / "s")
     markdown = (tmp_path / "s" / "bottleneck.md").read_text(encoding="utf-8")
     assert markdown == compare(sweep.groups).to_markdown()
-    assert not (tmp_path / "s" / "chapter.md").exists()
+    assert not (tmp_path / "s" / "rudd2016.md").exists()
     assert "ours on lfw" in capsys.readouterr().out
     html = render_sweep(tmp_path / "s").read_text(encoding="utf-8")
     assert "<h2>Beside table 1 of Taigman et al. (2015)</h2>" in html and "97.17 %" in html

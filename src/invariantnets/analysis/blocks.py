@@ -1,4 +1,4 @@
-"""Orders of rows and columns for the heat maps (chapter, figures 7 and 8)."""
+"""Orders of rows and columns for the heat maps (Rudd et al. 2016, figures 7 and 8)."""
 
 from __future__ import annotations
 

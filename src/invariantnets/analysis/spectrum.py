@@ -1,4 +1,4 @@
-"""Scree and rank: how many directions a representation uses (chapter, 4.3 and figure 6)."""
+"""Scree and rank: how many directions a representation uses (Rudd et al. 2016, 4.3 and figure 6)."""
 
 from __future__ import annotations
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +18,6 @@ BLOCK = 4_096  # hyperplanes scored at a time: they and their scores should stay
 SAMPLE, RUN = 16_384, 1_024  # hyperplanes that thresholds are guessed from, and how many of them lie together
 CROWDED = 4  # times as many candidates as were asked for: then coarse scores are no help
 UNIT = 1e-4  # rows whose length differs from 1 by less are scored as they are
-Engine = Literal["scan", "faiss"]
 Found = tuple[np.ndarray, np.ndarray]  # numbers of hyperplanes, and their cosines
 
 
@@ -48,9 +45,7 @@ class Neighbours:
     similarity: np.ndarray
 
 
-def nearest(
-    normals: np.ndarray, seeds: np.ndarray, k: int, *, first: int = 0, engine: Engine = "scan", block: int = BLOCK
-) -> Neighbours:
+def nearest(normals: np.ndarray, seeds: np.ndarray, k: int, *, first: int = 0, block: int = BLOCK) -> Neighbours:
     """The ``k`` hyperplanes with the highest cosine to each seed (2015 paper, section 3.3).
 
     A sample of the pool tells about how near they are. One pass of coarse products, in bfloat16 where the processor
@@ -63,25 +58,20 @@ def nearest(
         seeds: ``(S, D)`` normals to start from. One that is in the pool finds itself first.
         k: neighbours of each.
         first: number of the first row, if ``normals`` are a part of a pool: see :func:`merge`.
-        engine: ``scan``, or ``faiss`` for its flat search of each block (if installed; what is then kept
-            of a block's ties at the k-th place is up to it).
         block: rows at a time.
 
     Raises:
-        InvariantNetsError: fewer than ``k`` hyperplanes, another width, a seed of zeros, or no FAISS.
+        InvariantNetsError: fewer than ``k`` hyperplanes, another width, or a seed of zeros.
     """
     if seeds.shape[1:] != normals.shape[1:]:
         raise InvariantNetsError(f"seeds have width {seeds.shape[1]}, the hyperplanes {normals.shape[1]}")
     if not 1 <= k <= len(normals):
         raise InvariantNetsError(f"k={k}: the pool has {len(normals)} hyperplanes; choose from 1 to that many")
-    if engine == "faiss" and importlib.util.find_spec("faiss") is None:
-        raise InvariantNetsError("engine=faiss: FAISS is not installed; pip install faiss-cpu, or use engine=scan")
     wide = seeds.astype(np.float64)
     lengths = np.sqrt(_dots(wide, wide))
     if not (lengths > 0).all():
         raise InvariantNetsError(f"seed {int(np.argmin(lengths))} has no hyperplane (all zeros, or NaN); draw another")
-    search = _faiss if engine == "faiss" else _scan
-    answers = search(normals, wide / lengths[:, None], k, block)
+    answers = _scan(normals, wide / lengths[:, None], k, block)
     if (fewest := min(len(index) for index, _ in answers)) < k:
         raise InvariantNetsError(f"k={k}: only {fewest} of the pool's identities have a hyperplane; choose a smaller k")
     index, similarity = (np.stack(columns) for columns in zip(*answers, strict=True))
@@ -188,19 +178,6 @@ def _as_integers(least: np.ndarray, coarse: Coarse) -> np.ndarray:
     wanted = bits >> 16 if coarse.integer == torch.int16 else bits
     lowest = torch.iinfo(coarse.integer).min
     return np.where(least > 0, wanted, lowest).astype(np.int16 if coarse.integer == torch.int16 else np.int32)
-
-
-def _faiss(normals: np.ndarray, seeds: np.ndarray, k: int, block: int) -> list[Found]:
-    faiss = importlib.import_module("faiss")
-    found: list[list[np.ndarray]] = [[] for _ in seeds]
-    for start in range(0, len(normals), 64 * block):  # each of these gives k
-        part = np.asarray(normals[start : start + 64 * block], np.float32)
-        live = np.flatnonzero(part.any(1))
-        unit = part[live] / np.linalg.norm(part[live], axis=1, keepdims=True)
-        near = faiss.knn(seeds.astype(np.float32), unit, min(k, len(unit)), metric=faiss.METRIC_INNER_PRODUCT)[1]
-        for rows, of_seed in zip(found, live[near] + start, strict=True):
-            rows.append(of_seed)
-    return _exact(normals, seeds, [np.sort(np.concatenate(rows)) for rows in found], k)
 
 
 def _exact(normals: np.ndarray, seeds: np.ndarray, rows: Sequence[np.ndarray], k: int) -> list[Found]:

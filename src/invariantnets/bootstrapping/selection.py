@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from invariantnets.bootstrapping.neighbours import Engine, Neighbours, nearest
+from invariantnets.bootstrapping.neighbours import Neighbours, nearest
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.io import DAMAGED
 from invariantnets.files import replacing, write_atomically
@@ -123,14 +123,7 @@ def load_selection(folder: str | Path, *, checkpoint: str, pool: str, width: int
 
 
 def select(
-    normals: np.ndarray,
-    *,
-    seeds: int,
-    k: int,
-    rng: np.random.Generator,
-    checkpoint: str,
-    pool: str,
-    engine: Engine = "scan",
+    normals: np.ndarray, *, seeds: int, k: int, rng: np.random.Generator, checkpoint: str, pool: str
 ) -> Selection:
     """Draw seeds at random and take the nearest hyperplanes of each (2015 paper, section 3.3).
 
@@ -141,13 +134,12 @@ def select(
         rng: draws the seeds.
         checkpoint: fingerprint of the network.
         pool: fingerprint of the pool.
-        engine: see `nearest`.
 
     Raises:
         InvariantNetsError: the pool has fewer hyperplanes than ``seeds`` or ``k``.
     """
     drawn = draw_seeds(normals, seeds, rng)
-    found: Neighbours = nearest(normals, normals[drawn], k, engine=engine)
+    found: Neighbours = nearest(normals, normals[drawn], k)
     return Selection(drawn, found.index, found.similarity, normals.shape[1], checkpoint, pool)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from invariantnets.data.batch import Batch, DataSpec
-from invariantnets.data.sampling import EpochSampler, Pairs, Request
+from invariantnets.data.sampling import EpochSampler, OtherViews, Request
 from invariantnets.errors import InvariantNetsError
 
 
@@ -100,7 +100,7 @@ class Stream(TypedDict, total=False):
     batch_size: int
     epoch_batches: int
     views: int
-    pairs: Pairs
+    pairs: OtherViews
     seed: int
     on_device: bool
     shift: int
@@ -136,7 +136,7 @@ class BankedImages(pl.LightningDataModule, ABC):
         batch_size: int = 64,
         epoch_batches: int = 500,
         views: int = 1,
-        pairs: Pairs = "same_image",
+        pairs: OtherViews = "same_image",
         seed: int = 0,
         on_device: bool = False,
         shift: int = 0,

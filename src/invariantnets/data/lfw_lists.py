@@ -18,7 +18,7 @@ import numpy as np
 from invariantnets.errors import InvariantNetsError
 
 
-class Pair(NamedTuple):
+class ListedPair(NamedTuple):
     """Two images by name, and whether they show one person."""
 
     a: str
@@ -33,20 +33,15 @@ class Blufr:
     Attributes:
         name: ``(N,)`` names of all images.
         label: ``(N,)`` int64 numbers of the people on them, from 0.
-        train: what a trial may train on.
         test: what it verifies, every image against every other.
         gallery, probe: what it identifies among; people of ``probe`` may be missing in ``gallery``.
-        dev_train, dev_test: one array each, for choosing a model; disjoint people.
     """
 
     name: np.ndarray
     label: np.ndarray
-    train: list[np.ndarray]
     test: list[np.ndarray]
     gallery: list[np.ndarray]
     probe: list[np.ndarray]
-    dev_train: np.ndarray
-    dev_test: np.ndarray
 
 
 def image_name(person: str, number: int) -> str:
@@ -54,7 +49,7 @@ def image_name(person: str, number: int) -> str:
     return f"{person}/{person}_{number:04d}"
 
 
-def read_pairs(path: str | Path) -> list[list[Pair]]:
+def read_pairs(path: str | Path) -> list[list[ListedPair]]:
     """Pairs of View 1 (one fold) or View 2 (ten folds of 600).
 
     The first line says how many pairs of each sort a fold has (View 2: after the number of folds);
@@ -72,8 +67,8 @@ def read_pairs(path: str | Path) -> list[list[Pair]]:
         wanted = "person<tab>number<tab>other person<tab>number"
         differ = [lines.take(r"[^\t]+\t\d+\t[^\t]+\t\d+", wanted).split("\t") for _ in range(pairs)]
         found.append(
-            [Pair(image_name(p, int(i)), image_name(p, int(j)), True) for p, i, j in same]
-            + [Pair(image_name(p, int(i)), image_name(q, int(j)), False) for p, i, q, j in differ]
+            [ListedPair(image_name(p, int(i)), image_name(p, int(j)), True) for p, i, j in same]
+            + [ListedPair(image_name(p, int(i)), image_name(q, int(j)), False) for p, i, q, j in differ]
         )
     lines.end()
     return found
@@ -98,7 +93,7 @@ def read_people(path: str | Path) -> list[dict[str, int]]:
 
 
 def read_blufr(folder: str | Path) -> Blufr:
-    """All of BLUFR's lists.
+    """BLUFR's lists of what is compared and searched for; those to train on and to choose a model with are not read.
 
     Raises:
         InvariantNetsError: naming the file, the line and what was expected there.
@@ -110,9 +105,9 @@ def read_blufr(folder: str | Path) -> Blufr:
     if len(label) != len(files):
         raise InvariantNetsError(f"{folder / 'labels.txt'}: {len(label)} lines, but image_list.txt has {len(files)}")
 
-    def trials(name: str, single: bool = False) -> list[np.ndarray]:
+    def trials(name: str) -> list[np.ndarray]:
         lines = _Lines(folder / name)
-        count = 1 if single else int(lines.take(r"\d+", "the number of trials"))
+        count = int(lines.take(r"\d+", "the number of trials"))
         found = []
         for trial in range(count):
             size = int(lines.take(r"\d+", f"the number of images of trial {trial + 1} of {count}"))
@@ -123,12 +118,9 @@ def read_blufr(folder: str | Path) -> Blufr:
     return Blufr(
         name=np.array([f"{file.rpartition('_')[0]}/{file.removesuffix('.jpg')}" for file in files]),
         label=np.array(label, np.int64) - 1,
-        train=trials("train_set.txt"),
         test=trials("test_set.txt"),
         gallery=trials("gallery_set.txt"),
         probe=trials("probe_set.txt"),
-        dev_train=trials("dev_train_set.txt", single=True)[0],
-        dev_test=trials("dev_test_set.txt", single=True)[0],
     )
 
 
@@ -143,24 +135,20 @@ def _index(lines: _Lines, files: list[str]) -> int:
     return row
 
 
-def read_identification(folder: str | Path, full: bool = False) -> tuple[list[str], list[str]]:
+def read_identification(folder: str | Path) -> tuple[list[str], list[str]]:
     """Names of the gallery's and the probes' images.
 
-    The short lists are for closed sets: one image of everybody, and the others of those who have
-    more. The full lists hold all images (gallery), and all of those who have more than one (probe):
-    each is searched for among all the others.
+    They are for closed sets: one image of everybody, and the others of those who have more.
 
     Args:
-        folder: with ``test_ident_gallery.txt``, ``test_ident_probe.txt`` and their ``…_full_list.txt``.
-        full: read the full lists.
+        folder: with ``test_ident_gallery.txt`` and ``test_ident_probe.txt``.
 
     Raises:
         InvariantNetsError: naming the file, the line and what was expected there.
     """
-    ending = "_full_list.txt" if full else ".txt"
     found = []
     for kind in ("gallery", "probe"):
-        lines = _Lines(Path(folder) / f"test_ident_{kind}{ending}")
+        lines = _Lines(Path(folder) / f"test_ident_{kind}.txt")
         rows = lines.all(r"[^/ ]+/[^/ ]+\.jpg \d+ \d+", "person/file.jpg index person number")
         found.append([row.split(" ")[0].removesuffix(".jpg") for row in rows])
     return found[0], found[1]

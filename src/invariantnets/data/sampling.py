@@ -14,7 +14,7 @@ from torch.utils.data import Sampler
 from invariantnets.errors import InvariantNetsError
 from invariantnets.randomness import numpy_rng
 
-Pairs = Literal["same_image", "same_class"]
+OtherViews = Literal["same_image", "same_class"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class EpochSampler(Sampler[Request]):
         batch_size: int,
         batches: int,
         views: int = 1,
-        pairs: Pairs = "same_image",
+        pairs: OtherViews = "same_image",
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
@@ -72,7 +72,7 @@ class EpochSampler(Sampler[Request]):
             raise InvariantNetsError(f"pairs={pairs}: choose same_image or same_class")
         if pairs == "same_image" and views > variants:
             raise InvariantNetsError(
-                f"views={views} of one image need {views} variants of it (data.angles=… or data.values=…), but these "
+                f"views={views} of one image need {views} variants of it (data.angles=, values= or vary=), but these "
                 f"data have {variants}; or use pairs=same_class"
             )
         counts = np.bincount(label)

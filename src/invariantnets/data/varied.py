@@ -1,8 +1,11 @@
-"""Images that vary by one nuisance, which is known."""
+"""Images that vary in one nuisance or several, all of them known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +13,8 @@ import torch
 
 from invariantnets.data.banked import Bank, BankedImages, Stream
 from invariantnets.data.batch import DataSpec, parse_range
+from invariantnets.data.perturbation import PERTURBATIONS, variant_bank
 from invariantnets.data.sources import Images
-from invariantnets.data.variation import VARIATIONS, variation_bank
 from invariantnets.errors import InvariantNetsError
 from invariantnets.nuisance import SPLITS
 from invariantnets.randomness import numpy_rng
@@ -21,22 +24,29 @@ if TYPE_CHECKING:
 
 
 class VariedImages(BankedImages):
-    """Training: random values of the nuisance. Validation and test: every image at every value.
+    """Training: random values of the nuisances. Validation and test: every image at every combination of values.
 
-    The division is by image, so that no variant of a training image is ever tested on.
+    The division is by image, so that no variant of a training image is ever tested on. Several nuisances are applied
+    in the order of ``PERTURBATIONS``, whatever the order in which they are given; variants are numbered with the last
+    one's values changing fastest.
 
     Args:
         source: returns the images as they are.
         num_classes: labels must lie in ``0 .. num_classes - 1``.
         image_shape: ``(C, H, W)`` the source must give.
-        nuisance: what varies, one of ``VARIATIONS``.
+        nuisance: what varies, one of ``PERTURBATIONS``.
         values: of the nuisance, in its unit, a list or ``start:stop:step``.
         classes: the source's classes that are kept, numbered anew in this order; None keeps all.
         train_images: no more than so many of the training images, drawn with the seed; None keeps all.
+        vary: several nuisances in place of one: name → values; one that is None does not vary.
         **stream: how training batches are made, see :class:`BankedImages`.
 
+    Attributes:
+        values: name → values of all that varies, in the order in which it is applied.
+
     Raises:
-        InvariantNetsError: an unknown nuisance, labels or shapes other than declared, or a class that the source lacks.
+        InvariantNetsError: an unknown nuisance, both or neither of ``nuisance`` and ``vary``, labels or shapes other
+            than declared, a class that the source lacks, or more variants than the machine's memory holds.
     """
 
     def __init__(
@@ -44,20 +54,20 @@ class VariedImages(BankedImages):
         source: Callable[[], Images],
         num_classes: int,
         image_shape: Sequence[int],
-        nuisance: str,
-        values: Sequence[float] | str,
+        nuisance: str | None = None,
+        values: Sequence[float] | str | None = None,
         classes: Sequence[int] | None = None,
         train_images: int | None = None,
+        vary: Mapping[str, Sequence[float] | str | None] | None = None,
         **stream: Unpack[Stream],
     ):
-        if nuisance not in VARIATIONS:
-            raise InvariantNetsError(f"data.nuisance={nuisance}: choose from {', '.join(VARIATIONS)}")
-        self.variation = VARIATIONS[nuisance]
+        self.values = _one(nuisance, values) if vary is None else _several(vary, nuisance)
         channels, height, width = image_shape
-        spec = DataSpec((channels, height, width), num_classes, (self.variation.nuisance,))
+        spec = DataSpec(
+            (channels, height, width), num_classes, tuple(PERTURBATIONS[name].nuisance for name in self.values)
+        )
         super().__init__(spec, **stream)
-        self.source, self.values = source, parse_range(values, "data.values")
-        self.classes, self.train_images = classes, train_images
+        self.source, self.classes, self.train_images = source, classes, train_images
         self._images: Images | None = None
 
     def load(self) -> str:
@@ -73,8 +83,18 @@ class VariedImages(BankedImages):
                 f"labels run from {low} to {high}, but data.num_classes={self.spec.num_classes} allows 0 to "
                 f"{self.spec.num_classes - 1}"
             )
+        self._refuse_too_many(images)
         self._images = images
         return images.checksum()
+
+    def _refuse_too_many(self, images: Images) -> None:
+        variants = math.prod(map(len, self.values.values()))
+        size, memory = images.image.numel() * variants, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if size > memory:
+            raise InvariantNetsError(
+                f"data: {len(images.label):,} images in {variants:,} variants each ({', '.join(self.values)}) take "
+                f"{size / 1e9:,.1f} GB, of {memory / 1e9:,.1f} GB of memory; give fewer values, or data.train_images="
+            )
 
     def _kept(self, images: Images) -> Images:
         """Those of the wanted classes and, of the training images, so many as are wanted."""
@@ -95,13 +115,36 @@ class VariedImages(BankedImages):
         return Images(images.image[rows], images.label[rows], images.split[rows])
 
     def make_bank(self, split: str) -> Bank:
-        """Every image of a split at every value."""
+        """Every image of a split at every combination of values."""
         assert self._images is not None
         first = SPLITS.index(split) * len(self._images.label)
         rows = torch.from_numpy(self._images.split == split)
-        image = variation_bank(self._images.image[rows], self.variation.vary, self.values)
-        values = torch.tensor(self.values).expand(len(image), -1)
-        return Bank(image, self._images.label[rows], {self.variation.nuisance.name: values}, first)
+        steps = [(PERTURBATIONS[name].apply, values) for name, values in self.values.items()]
+        image = variant_bank(self._images.image[rows], steps)
+        cells = torch.tensor(list(itertools.product(*self.values.values())))
+        nuisance = {name: column.expand(len(image), -1) for name, column in zip(self.values, cells.T, strict=True)}
+        return Bank(image, self._images.label[rows], nuisance, first)
+
+
+def _one(nuisance: str | None, values: Sequence[float] | str | None) -> dict[str, list[float]]:
+    if nuisance is None or values is None:
+        raise InvariantNetsError("data: say what varies, by data.nuisance= and data.values=, or by data.vary={…}")
+    _refuse_unknown(nuisance, f"data.nuisance={nuisance}")
+    return {nuisance: parse_range(values, "data.values")}
+
+
+def _several(vary: Mapping[str, Sequence[float] | str | None], nuisance: str | None) -> dict[str, list[float]]:
+    for name in vary:
+        _refuse_unknown(name, f"data.vary.{name}")
+    given = {name: vary[name] for name in PERTURBATIONS if vary.get(name) is not None}
+    if nuisance is not None or not given:
+        raise InvariantNetsError("data.vary: give one nuisance or more with values, and no data.nuisance beside it")
+    return {name: parse_range(values, f"data.vary.{name}") for name, values in given.items() if values is not None}
+
+
+def _refuse_unknown(name: str, where: str) -> None:
+    if name not in PERTURBATIONS:
+        raise InvariantNetsError(f"{where}: choose from {', '.join(PERTURBATIONS)}")
 
 
 class RotatedImages(VariedImages):

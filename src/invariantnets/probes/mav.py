@@ -1,4 +1,4 @@
-"""Mean activation vectors (MAV): a class is the mean of its training features, compared by cosine (chapter, 4.1)."""
+"""Mean activation vectors (MAV): a class is its mean training feature, compared by cosine (Rudd et al. 2016, 4.1)."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def class_means(task: Task) -> np.ndarray:
 class Mav:
     """The class of the nearest mean; and of the nearest mean at the value of a nuisance, known or estimated (figure 4).
 
-    At a value, of nuisances with few of them: known; estimated by the label-blind ridge; or, as in the chapter, by the
+    At a value, of nuisances with few of them: known; estimated by the label-blind ridge; or, as there, by the
     ridge of the true label.
     """
 

@@ -100,7 +100,7 @@ def _aims(parts: dict[tuple[str, str], list[Group]]) -> Iterator[str]:
         ]
         yield (
             f"Aim: MAV ≥ {AIM[1]:.1%} with R² of {target} ≤ {AIM[0]}, in the mean, no probe failed: reached by "
-            f"{', '.join(reached) or 'none'}. The chapter's best MAV: {CHAPTER:.2%}.".replace("%", " %")
+            f"{', '.join(reached) or 'none'}. Best MAV of Rudd et al. (2016): {CHAPTER:.2%}.".replace("%", " %")
         )
 
 

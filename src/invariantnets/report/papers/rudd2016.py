@@ -11,16 +11,16 @@ from invariantnets.results.select import LABEL, over_runs
 from invariantnets.results.words import NONE, number
 
 MODELS = {"lenet": "LeNet", "mu_lenet": "μ-LeNet", "pair_lenet": "PAIR-LeNet"}
-HEADER = ("quantity", "network", "chapter", "ours", "seeds", "difference")
+HEADER = ("quantity", "network", "Rudd et al.", "ours", "seeds", "difference")
 NOTE = (
-    "Ours: mean ± s.d. over seeds (one seed: 95 % bootstrap interval). Difference: ours minus the chapter's. "
-    "'Uses the answer': the regressor of the true label is told the class of the test image, as in the chapter; the "
-    "label-blind rows are the honest ones. The chapter gives one regression error, 'around 15°', for LeNet, and calls "
+    "Ours: mean ± s.d. over seeds (one seed: 95 % bootstrap interval). Difference: ours minus Rudd et al.'s. "
+    "'Uses the answer': the regressor of the true label is told the class of the test image, as there; the "
+    "label-blind rows are the honest ones. The paper gives one regression error, 'around 15°', for LeNet, and calls "
     "the others' success at angles slightly lower; it gives 94.21 % for PAIR-LeNet as cosine distance to 'each label "
     "and angle mean' in the text and as MAV in its figure 4."
 )
 
-# Quantity → (metric, target, probe, the chapter's value per model). A string has no difference.
+# Quantity → (metric, target, probe, the published value per model). A string has no difference.
 _QUANTITIES: dict[str, tuple[str, str, str, dict[str, float | str]]] = {
     "softmax accuracy": ("accuracy", LABEL, "softmax", {"lenet": 0.9898, "pair_lenet": 0.9902}),
     "MAV accuracy": ("accuracy", LABEL, "mav", {"lenet": 0.8990, "mu_lenet": 0.9718, "pair_lenet": 0.9421}),
@@ -42,14 +42,14 @@ _QUANTITIES: dict[str, tuple[str, str, str, dict[str, float | str]]] = {
 
 
 def compare(groups: Sequence[Group]) -> Comparison | None:
-    """Put our results on rotated MNIST beside the chapter's.
+    """Put our results on rotated MNIST beside those of Rudd et al. (2016).
 
     Args:
         groups: of a sweep.
 
     Returns:
-        A row for each quantity and network that the chapter or we have a number for; None unless each of
-        the chapter's three networks is there in just one setting.
+        A row for each quantity and network that the paper or we have a number for; None unless each of
+        its three networks is there in just one setting.
     """
     found = [g for g in groups if g.data == "rotated_mnist" and g.model in MODELS]
     if sorted(g.model for g in found) != sorted(MODELS):
@@ -64,13 +64,13 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
                 continue
             value = theirs if isinstance(theirs, float) else None
             difference = _signed(ours.mean - value, metric) if ours and ours.runs and value is not None else NONE
-            # The chapter has two decimals of a per cent, and speaks of the error as "about".
+            # The paper has two decimals of a per cent, and speaks of the error as "about".
             shown = theirs if isinstance(theirs, str) else NONE
             if value is not None:
                 shown = f"{100 * value:.2f} %" if metric == "accuracy" else f"about {value:.0f}°"
             seeds = str(ours.runs + ours.failed) if ours else NONE
             rows.append((quantity, name, shown, summary(ours, metric, "°", places), seeds, difference))
-    return Comparison("Beside the chapter", HEADER, rows, NOTE, "chapter")
+    return Comparison("Beside Rudd et al. (2016)", HEADER, rows, NOTE, "rudd2016")
 
 
 def _signed(difference: float, metric: str) -> str:

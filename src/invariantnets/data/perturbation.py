@@ -1,8 +1,9 @@
-"""Batched variations of uint8 images, each by one number; at its neutral value each returns the images untouched."""
+"""What is done to uint8 images by one number, for a batch; at its neutral value each returns the images untouched."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -77,42 +78,62 @@ def lighten(images: Tensor, stops: float) -> Tensor:
     return (byte * 255).round_().to(torch.uint8)[images.int()]
 
 
-class Variation(NamedTuple):
+class Perturbation(NamedTuple):
     """A nuisance and what makes it: images and a value → images."""
 
     nuisance: Nuisance
-    vary: Callable[[Tensor, float], Tensor]
+    apply: Callable[[Tensor, float], Tensor]
 
 
-VARIATIONS = {
-    variation.nuisance.name: variation
-    for variation in (
-        Variation(Nuisance("angle", unit="°"), rotate),
-        Variation(Nuisance("translation", unit="px"), translate),
-        Variation(Nuisance("scale"), scale),
-        Variation(Nuisance("light", unit="stops"), lighten),
+# In the order in which they are applied where images vary in several: a digit is turned and sized about the centre
+# before it is moved, and the light falls on what is then there.
+PERTURBATIONS = {
+    perturbation.nuisance.name: perturbation
+    for perturbation in (
+        Perturbation(Nuisance("angle", unit="°"), rotate),
+        Perturbation(Nuisance("scale"), scale),
+        Perturbation(Nuisance("translation", unit="px"), translate),
+        Perturbation(Nuisance("light", unit="stops"), lighten),
     )
 }
 
+Steps = Sequence[tuple[Callable[[Tensor, float], Tensor], Sequence[float]]]
 
-def variation_bank(
-    images: Tensor, vary: Callable[[Tensor, float], Tensor], values: Sequence[float], block: int = 4096
-) -> Tensor:
-    """Every image at every value, as bytes: 28×28 digits take 784 bytes an entry.
+
+def variants(images: Tensor, steps: Steps) -> Iterator[Tensor]:
+    """Images at every combination of values, the last step's changing fastest, as in :func:`itertools.product`.
 
     Args:
         images: ``(N, C, H, W)`` uint8.
-        vary: a function as of a :class:`Variation`.
-        values: ``A`` of them.
-        block: images varied at a time; bounds the float copies.
+        steps: functions as of a :class:`Perturbation`, in the order in which they are applied, and the values of each.
+
+    Yields:
+        ``(N, C, H, W)`` uint8.
+    """
+    if not steps:
+        yield images
+        return
+    (apply, values), *later = steps
+    for value in values:
+        yield from variants(apply(images, value), later)
+
+
+def variant_bank(images: Tensor, steps: Steps, block: int = 4096) -> Tensor:
+    """Every image at every combination of values, as bytes: 28×28 digits take 784 bytes an entry.
+
+    Args:
+        images: ``(N, C, H, W)`` uint8.
+        steps: as of :func:`variants`; the product of their numbers of values is ``A``.
+        block: images perturbed at a time; bounds the float copies.
 
     Returns:
         ``(N, A, C, H, W)`` uint8.
     """
-    bank = torch.empty(len(images), len(values), *images.shape[1:], dtype=torch.uint8)
+    count = math.prod(len(values) for _, values in steps)
+    bank = torch.empty(len(images), count, *images.shape[1:], dtype=torch.uint8)
     for start in range(0, len(images), block):
-        for column, value in enumerate(values):
-            bank[start : start + block, column] = vary(images[start : start + block], value)
+        for column, image in enumerate(variants(images[start : start + block], steps)):
+            bank[start : start + block, column] = image
     return bank
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as vision
 
+from invariantnets.data.perturbation import PERTURBATIONS, lighten, rotate, scale, translate, variant_bank
 from invariantnets.data.sources import digits
-from invariantnets.data.variation import VARIATIONS, lighten, rotate, scale, translate, variation_bank
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def images() -> Tensor:
 NEUTRAL = {"angle": 0, "translation": 0, "scale": 1, "light": 0}
 
 
-@pytest.mark.parametrize("name", VARIATIONS)
+@pytest.mark.parametrize("name", PERTURBATIONS)
 def test_the_neutral_value_is_the_identity(images: Tensor, name: str) -> None:
-    vary, neutral = VARIATIONS[name].vary, NEUTRAL[name]
+    vary, neutral = PERTURBATIONS[name].apply, NEUTRAL[name]
     assert vary(images, neutral) is images
     assert vary(images, -0.0 if neutral == 0 else 1.0) is images
     almost = vary(images, neutral + 1e-9)  # nor does the neutral value stand apart from those beside it
@@ -121,7 +121,7 @@ def test_a_turn_and_its_inverse_nearly_cancel(images: Tensor) -> None:
 @pytest.mark.parametrize("block", [1, 7, 20, 100])
 def test_bank_is_every_image_at_every_angle(images: Tensor, block: int) -> None:
     angles = [-45.0, 0.0, 30.0]
-    bank = variation_bank(images, rotate, angles, block)
+    bank = variant_bank(images, [(rotate, angles)], block)
     assert bank.shape == (20, 3, 1, 28, 28) and bank.dtype == torch.uint8
     for column, angle in enumerate(angles):
         assert torch.equal(bank[:, column], rotate(images, angle))
@@ -129,4 +129,4 @@ def test_bank_is_every_image_at_every_angle(images: Tensor, block: int) -> None:
 
 
 def test_bank_of_no_images_is_empty(images: Tensor) -> None:
-    assert variation_bank(images[:0], rotate, [0.0, 10.0]).shape == (0, 2, 1, 28, 28)
+    assert variant_bank(images[:0], [(rotate, [0.0, 10.0]), (scale, [1.0] * 3)]).shape == (0, 6, 1, 28, 28)
