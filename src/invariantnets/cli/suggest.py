@@ -218,11 +218,11 @@ def _ending(key: str, program: Composed) -> list[tuple[str, str]]:
     """
     words = set(key.split("."))
     leaf = key.rpartition(".")[2]
-    known = [*((name, "") for name in program.values if not name.startswith("recipes.")), *_elsewhere(leaf, program)]
-    found = [(name, choice) for name, choice in known if name.rpartition(".")[2] == leaf]
+    known: list[tuple[str, str]] = [*((name, "") for name in program.values), *_elsewhere(leaf, program)]
+    found = [item for item in known if item[0].rpartition(".")[2] == leaf and not item[0].startswith("recipes.")]
     most = max((len(words & set(name.split("."))) for name, _ in found), default=0)
-    best = [(name, choice) for name, choice in found if len(words & set(name.split("."))) == most]
-    here = [(name, choice) for name, choice in best if not choice]
+    best = [item for item in found if len(words & set(item[0].split("."))) == most]
+    here = [item for item in best if not item[1]]
     return sorted(here, key=lambda item: item[0].count("."))[:3] or best[:1]
 
 
