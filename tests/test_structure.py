@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "invariantnets"
 ROOMS = [
     {"errors", "randomness"},
-    {"files", "provenance", "cli", "nuisance", "division"},
+    {"cli", "division", "files", "nuisance", "provenance"},
     {"data"},
     {"backbones"},
     {"constraints"},
@@ -32,6 +32,7 @@ ROOMS = [
     {"evaluation"},
     {"training", "subjects"},
     {"run"},
+    {"sweep"},
 ]
 COLUMN = {room: column for column, rooms in enumerate(ROOMS) for room in rooms}
 FILES = sorted(PACKAGE.rglob("*.py"))

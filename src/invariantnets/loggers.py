@@ -14,13 +14,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
-from pytorch_lightning.utilities import rank_zero_only
-
 from invariantnets.results.result import Result, read_jsonl
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a logger that is not used, or none, costs no import of Lightning
     import wandb
+    from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +64,15 @@ def csv_logger(run: RunInfo) -> CSVLogger:
 
     Lightning deletes the metrics of a version that it is given again; left to count, it keeps them.
     """
+    from pytorch_lightning.loggers import CSVLogger
+
     return CSVLogger(save_dir=run.folder, name="csv")
 
 
 def tensorboard_logger(run: RunInfo) -> TensorBoardLogger:
     """Event files in ``tensorboard/version_<k>`` of the run's folder (needs the extra ``tensorboard``)."""
+    from pytorch_lightning.loggers import TensorBoardLogger
+
     return TensorBoardLogger(save_dir=run.folder, name="tensorboard")
 
 
@@ -86,11 +88,14 @@ def wandb_logger(run: RunInfo, project: str, offline: bool = True, timeout: floa
         offline: whether to keep everything on this machine.
         timeout: seconds to wait for the server before going offline, and for the last upload at the end.
     """
-    experiment = _start_wandb(run, project, offline, timeout)
+    from pytorch_lightning.loggers import WandbLogger
+    from pytorch_lightning.utilities import rank_zero_only
+
+    # The other processes of a distributed run get None, and a WandbLogger that does nothing.
+    experiment = rank_zero_only(_start_wandb)(run, project, offline, timeout)
     return WandbLogger(project=project, save_dir=run.folder, experiment=experiment)
 
 
-@rank_zero_only  # the other processes of a distributed run get None, and a WandbLogger that does nothing
 def _start_wandb(run: RunInfo, project: str, offline: bool, timeout: float) -> wandb.Run:
     import wandb
 
@@ -129,7 +134,6 @@ def _start_wandb(run: RunInfo, project: str, offline: bool, timeout: float) -> w
     return experiment
 
 
-@rank_zero_only
 def close(loggers: Iterable[Logger], exit_code: int, folder: Path | None = None) -> None:
     """Give each logger what the run left behind, and say how it ended. Belongs in a ``finally``.
 
@@ -142,6 +146,15 @@ def close(loggers: Iterable[Logger], exit_code: int, folder: Path | None = None)
         folder: where ``results.jsonl``, ``report.html``, ``provenance.json`` and ``figures/`` lie, as
             far as they exist; None to send none of them.
     """
+    if opened := list(loggers):
+        from pytorch_lightning.utilities import rank_zero_only
+
+        rank_zero_only(_close)(opened, exit_code, folder)
+
+
+def _close(loggers: Iterable[Logger], exit_code: int, folder: Path | None) -> None:
+    from pytorch_lightning.loggers import WandbLogger
+
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             try:

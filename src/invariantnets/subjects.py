@@ -10,12 +10,13 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from invariantnets.checkpoint import load_model, plain
+from invariantnets.checkpoint import load_model
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import Subject
 from invariantnets.features.extract import extract
 from invariantnets.features.table import FeatureTable
+from invariantnets.provenance import plain
 
 
 def moved(node: Any, old: str | None, new: str) -> Any:

@@ -16,12 +16,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
-from invariantnets.checkpoint import load_checkpoint, load_model, plain
+from invariantnets.checkpoint import load_checkpoint, load_model
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.loggers import RunInfo, close
 from invariantnets.look_alikes import grow
 from invariantnets.module import InvariantNet
+from invariantnets.provenance import plain
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = ("teacher", "init_from")  # entries of a model that are a checkpoint, or "train"
