@@ -30,6 +30,7 @@ class Notes:
         groups: group in the defaults list → its comment.
         inline: keys whose value is written as ``{…}``: one value, not keys of their own.
         names: all keys, those without a comment too.
+        places: key below which a file was put → what that file is.
     """
 
     header: list[str] = field(default_factory=list)
@@ -37,6 +38,7 @@ class Notes:
     groups: dict[str, str] = field(default_factory=dict)
     inline: set[str] = field(default_factory=set)
     names: list[str] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
 
 
 def joined(*parts: str) -> str:
@@ -160,6 +162,7 @@ def compose(conf: Path, overrides: Iterable[str] = ()) -> Composed:
             continue
         found, package = read_notes(path), (default.package or "").replace(_GLOBAL, "").strip(".")
         notes.groups.update(found.groups)
+        notes.places[package] = summary(found.header)
         notes.keys.update({joined(package, key): text for key, text in found.keys.items()})
         notes.inline.update(joined(package, key) for key in found.inline)
         notes.header = notes.header or found.header

@@ -15,8 +15,8 @@ __all__ = ["Entry", "Section", "parent_of", "sections", "shown", "usage"]
 
 WIDTH = 100
 COLUMNS = (20, 44)
-# Copies of the other keys: of each, only that it is there.
-FOLDED = re.compile(r"(recipes\.[^.]+)\..*")
+# Copies of other keys, for networks and data beside the main ones: of each, only that it is there.
+FOLDED = re.compile(r"(recipes\.[^.]+|transfer\.(?:data|protocols))(?:\..*)?")
 
 HOW = """\
   key=value     set a key; null: without it       group=choice  choose one file of conf/<group>/
@@ -104,7 +104,9 @@ def sections(composed: Composed) -> list[Section]:
         if folded := FOLDED.fullmatch(key):
             key, value = folded[1], {}
         inner = isinstance(value, dict) and key not in composed.notes.inline
-        about = composed.notes.keys.get(key) or _follows(value)
+        about = (
+            composed.notes.keys.get(key) or _follows(value) or (composed.notes.places.get(key) if not inner else None)
+        )
         if key in seen or key in named or (inner and not about):
             continue
         seen.add(key)
@@ -140,6 +142,8 @@ def _groups(composed: Composed) -> Iterator[Section]:
         chosen = {typed: name for typed, name in composed.choices.items() if typed.partition("@")[0] == group}
         if (parent := parent_of(composed, group)) is None:
             for typed, choice in chosen.items():
+                if FOLDED.fullmatch(typed.partition("@")[2]):
+                    continue
                 about = composed.notes.groups.get(typed, "")
                 yield _section(typed, typed.partition("@")[2] or group, about, headers, {choice})
         elif parent in composed.values:
