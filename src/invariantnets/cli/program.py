@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,8 @@ def run_main(main: Callable[[], object], conf: Path) -> None:
             raise InvariantNetsError(explain_flag(conf, unknown[0], following[0] if following else None))
         if args.help:
             path = [f"hydra.searchpath=[file://{Path(args.config_dir).resolve()}]"] if args.config_dir else []
+            if hasattr(signal, "SIGPIPE"):
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader such as `head` may leave
             print(usage(conf, inspect.getdoc(main) or "", path + overrides))
             return
         if whole_trace:

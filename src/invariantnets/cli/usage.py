@@ -19,9 +19,9 @@ COLUMNS = (20, 44)
 FOLDED = re.compile(r"(recipes\.[^.]+|transfer\.(?:data|protocols))(?:\..*)?")
 
 HOW = """\
-  key=value     set a key; null: without it       group=choice  choose one file of conf/<group>/
-  +group=choice add a choice to those there are   -m key=1,2,3  a sweep: every combination of such lists
-  --help        with model=…, the keys of that    --cfg job     show the whole configuration, run nothing
+  key=value      set a key; null: without it      group=choice   choose a file of conf/<group>/; * holds
+  +group=choice  add a choice to those that hold  -m key=1,2,3   a sweep: every combination
+  --help model=… the keys of another choice       --cfg job      show the configuration, run nothing
 """
 
 
@@ -71,7 +71,8 @@ def usage(conf: Path, about: str, overrides: Iterable[str] = ()) -> str:
     """
     composed = compose(conf, [text for text in overrides if not re.search(r"=.*,(?![^\[{(]*[\]})])", text)])
     lines = [about, "", f"usage: python {conf.stem}.py [key=value | group=choice | flag] …", "", "examples:"]
-    lines += [f"  {line}" for line in composed.notes.header]
+    examples = [re.split(r" {2,}", line, maxsplit=1) for line in composed.notes.header]
+    lines += _table([(f"  {command}", "".join(meaning)) for command, *meaning in examples], WIDTH)
     lines += ["", "how:", HOW]
     for section in sections(composed):
         title = section.about if not section.typed else f"{section.typed}=…  {section.about}"
@@ -81,9 +82,9 @@ def usage(conf: Path, about: str, overrides: Iterable[str] = ()) -> str:
     return "\n".join(lines)
 
 
-def _table(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+def _table(rows: Sequence[tuple[str, str]], widest: int = COLUMNS[1]) -> Iterator[str]:
     """Two columns; where the left one is too wide, what it means comes below."""
-    fitting = [len(left) + 2 for left, _ in rows if len(left) + 2 <= COLUMNS[1]]
+    fitting = [len(left) + 2 for left, _ in rows if len(left) + 2 <= widest]
     column = max([COLUMNS[0], *fitting])
     for left, about in rows:
         right = textwrap.wrap(about, WIDTH - column, break_long_words=False)
