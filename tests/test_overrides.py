@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from invariantnets.overrides import spelt_out
+from invariantnets.cli.overrides import spelt_out
 
 
 @pytest.mark.parametrize(

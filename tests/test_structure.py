@@ -10,8 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "invariantnets"
 ROOMS = [
-    {"errors", "randomness", "overrides"},
-    {"files", "provenance", "cli", "nuisance", "division"},
+    {"errors", "randomness"},
+    {"cli", "division", "files", "nuisance", "provenance"},
     {"data"},
     {"backbones"},
     {"constraints"},
@@ -32,6 +32,7 @@ ROOMS = [
     {"evaluation"},
     {"training", "subjects"},
     {"run"},
+    {"sweep"},
 ]
 COLUMN = {room: column for column, rooms in enumerate(ROOMS) for room in rooms}
 FILES = sorted(PACKAGE.rglob("*.py"))

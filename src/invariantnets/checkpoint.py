@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from hydra.utils import get_object, instantiate
-from omegaconf import OmegaConf
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.module import InvariantNet
@@ -26,13 +25,6 @@ TRUSTED = (
     "invariantnets.muon",
     "torch.optim",
 )
-
-
-def plain(node: Any) -> dict[str, Any]:
-    """A configuration resolved to plain containers: all that a checkpoint may hold."""
-    container = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
 
 
 def targets(node: Any) -> Iterator[str]:

@@ -10,18 +10,16 @@ import html
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
-from pytorch_lightning.utilities import rank_zero_only
-
 from invariantnets.results.result import Result, read_jsonl
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a table is probed without Lightning: it is loaded by those who log
     import wandb
+    from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 log = logging.getLogger(__name__)
 
@@ -78,11 +76,15 @@ def csv_logger(run: RunInfo) -> CSVLogger:
 
     Lightning deletes the metrics of a version that it is given again; left to count, it keeps them.
     """
+    from pytorch_lightning.loggers import CSVLogger
+
     return CSVLogger(save_dir=run.folder, name="csv")
 
 
 def tensorboard_logger(run: RunInfo) -> TensorBoardLogger:
     """Event files in ``tensorboard/version_<k>`` of the run's folder (needs the extra ``tensorboard``)."""
+    from pytorch_lightning.loggers import TensorBoardLogger
+
     return TensorBoardLogger(save_dir=run.folder, name="tensorboard")
 
 
@@ -98,11 +100,14 @@ def wandb_logger(run: RunInfo, project: str, offline: bool = True, timeout: floa
         offline: whether to keep everything on this machine.
         timeout: seconds to wait for the server before going offline, and for the last upload at the end.
     """
-    experiment = _start_wandb(run, project, offline, timeout)
+    from pytorch_lightning.loggers import WandbLogger
+    from pytorch_lightning.utilities import rank_zero_only
+
+    # The other processes of a distributed run get None, and a WandbLogger that does nothing.
+    experiment = rank_zero_only(_start_wandb)(run, project, offline, timeout)
     return WandbLogger(project=project, save_dir=run.folder, experiment=experiment)
 
 
-@rank_zero_only  # the other processes of a distributed run get None, and a WandbLogger that does nothing
 def _start_wandb(run: RunInfo, project: str, offline: bool, timeout: float) -> wandb.Run:
     import wandb
 
@@ -141,7 +146,6 @@ def _start_wandb(run: RunInfo, project: str, offline: bool, timeout: float) -> w
     return experiment
 
 
-@rank_zero_only
 def close(loggers: Iterable[Logger], exit_code: int) -> None:
     """Say how the run ended. Belongs in a ``finally``.
 
@@ -152,14 +156,13 @@ def close(loggers: Iterable[Logger], exit_code: int) -> None:
         loggers: the trainer's loggers.
         exit_code: 0 if the run succeeded.
     """
-    for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish(exit_code=exit_code)
-        else:
+    for logger, experiment in _of_first_process(loggers):
+        if experiment is None:
             logger.finalize("success" if exit_code == 0 else "failed")
+        else:
+            experiment.finish(exit_code=exit_code)
 
 
-@rank_zero_only
 def send(loggers: Iterable[Logger], folder: Path) -> None:
     """Give Weights & Biases what an evaluation has just written, and so never what an older run left in the folder.
 
@@ -169,9 +172,19 @@ def send(loggers: Iterable[Logger], folder: Path) -> None:
         loggers: those of the run; the others show numbers only.
         folder: where ``results.jsonl``, ``report.html``, ``provenance.json`` and ``figures/`` lie.
     """
+    for _, experiment in _of_first_process(loggers):
+        if experiment is not None:
+            _send(experiment, folder)
+
+
+def _of_first_process(loggers: Iterable[Logger]) -> Iterator[tuple[Logger, wandb.Run | None]]:
+    """Each with its W&B run, if it has one; nothing in the other processes of a distributed run."""
     for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            _send(logger.experiment, folder)
+        from pytorch_lightning.loggers import WandbLogger
+        from pytorch_lightning.utilities import rank_zero_only
+
+        if getattr(rank_zero_only, "rank", 0) == 0:  # an attribute that its type does not declare
+            yield logger, logger.experiment if isinstance(logger, WandbLogger) else None
 
 
 def _send(run: wandb.Run, folder: Path) -> None:

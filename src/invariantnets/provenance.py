@@ -10,7 +10,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 LIBRARIES = ("invariantnets", "torch", "torchvision", "pytorch-lightning", "numpy", "scikit-learn", "hydra-core")
+
+
+def plain(node: Any) -> dict[str, Any]:
+    """A configuration resolved to plain containers: all that a checkpoint may hold."""
+    container = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
 
 
 def provenance(

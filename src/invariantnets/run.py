@@ -1,42 +1,45 @@
-"""The only orchestration: what train.py and evaluate.py do."""
+"""The only orchestration: what train.py and evaluate.py do.
+
+A table of features needs no Lightning: whatever trains is imported where it is used.
+"""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
 from invariantnets import evaluation
-from invariantnets.checkpoint import plain
-from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import Subject, subject_of
 from invariantnets.features.io import load_table, save_table
 from invariantnets.features.table import FeatureTable
 from invariantnets.files import slug, write_atomically
 from invariantnets.loggers import RunInfo, close, send
+from invariantnets.provenance import plain
 from invariantnets.release import released
 from invariantnets.report import render_sweep
 from invariantnets.report.render import comparisons
 from invariantnets.results import Result, to_jsonl
 from invariantnets.results.runs import read_sweep
-from invariantnets.subjects import from_backbone, from_checkpoint
-from invariantnets.training import fit, resume_point
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
+
+    from invariantnets.data import BankedImages
 
 
 def train(cfg: DictConfig) -> None:
     """Train, then probe the best checkpoint, on ``transfer`` data too. Prints what to open."""
+    from invariantnets.subjects import from_checkpoint
+    from invariantnets.training import fit, resume_point
+
     folder, resume = resume_point(cfg)
 
     def evaluate_best(checkpoint: Path, folder: Path, data: BankedImages, loggers: Sequence[Logger]) -> None:
@@ -77,6 +80,8 @@ def evaluate(cfg: DictConfig) -> None:
     elif cfg.features:
         subject = subject_of(load_table(cfg.features), Path(cfg.features).name)
     else:
+        from invariantnets.subjects import from_checkpoint
+
         subject = from_checkpoint(cfg, Path(cfg.ckpt_path), other)
     logger = instantiate(cfg.logger)(RunInfo(folder, subject.name, "evaluate", config=plain(cfg)))
     loggers = [logger] if logger else []
@@ -98,6 +103,8 @@ def other_network(cfg: DictConfig) -> Subject:
         raise InvariantNetsError(
             "backbone= needs something to look at: add data=<a data set>, e.g. data=rotated_digits"
         )
+    from invariantnets.subjects import from_backbone
+
     chosen = HydraConfig.get().runtime.choices
     choices = {"model": chosen["backbone"], "data": chosen["data"]}
     return from_backbone(
@@ -153,15 +160,3 @@ def report_sweep(folder: Path) -> None:
         write_atomically(folder / f"{table.file}.md", table.to_markdown())
         print(table.to_text())
     print(report)
-
-
-class SweepReport(Callback):
-    """At the end of a multirun: one report over all its jobs."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Hydra ends a sweep with a failed job without a word to callbacks: say beforehand what to do then."""
-        log.info("one report over the jobs so far, at any time: python evaluate.py sweep=%s", config.hydra.sweep.dir)
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called once all jobs have succeeded."""
-        report_sweep(Path(config.hydra.sweep.dir))

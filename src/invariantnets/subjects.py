@@ -11,12 +11,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from invariantnets.backbones import Backbone
-from invariantnets.checkpoint import load_model, plain
+from invariantnets.checkpoint import load_model
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import Subject
 from invariantnets.features.extract import extract
 from invariantnets.features.table import FeatureTable
+from invariantnets.provenance import plain
 
 __all__ = ["from_backbone", "from_checkpoint"]
 

@@ -17,12 +17,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
-from invariantnets.checkpoint import load_checkpoint, load_model, plain
+from invariantnets.checkpoint import load_checkpoint, load_model
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.loggers import RunInfo, close
 from invariantnets.look_alikes import find_look_alikes
 from invariantnets.module import InvariantNet
+from invariantnets.provenance import plain
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = ("teacher", "init_from")  # entries of a model that are a checkpoint, or "train"

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
@@ -152,7 +152,7 @@ def describe_recognition(table: FeatureTable, layer: str, *, seed: int = 0) -> l
     make = partial(make, target="features")
     fold_loss = whole - binary
     mean, error = float(fold_loss.mean()), float(fold_loss.std(ddof=1)) / folds**0.5
-    reach = float(student.ppf(0.975, folds - 1)) * error
+    reach = float(stdtrit(folds - 1, 0.975)) * error
     note = "accuracy minus that of the features binarised at 0"
     verified = {"n": len(pairs), "low": mean - reach, "high": mean + reach}
     return [

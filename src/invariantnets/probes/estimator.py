@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone, is_classifier
-from sklearn.model_selection import ParameterGrid
-from sklearn.multioutput import MultiOutputRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.probes.probe import ClassReading, Reading
 from invariantnets.probes.task import Task
 from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.spaces import sample_sources
+
+if TYPE_CHECKING:  # imported where it is used: other probes do without
+    from sklearn.base import BaseEstimator
 
 __all__ = ["Estimator"]
 
@@ -54,8 +52,8 @@ class Estimator:
     @property
     def reads(self) -> frozenset[str]:
         """Kinds of target that an estimator of its kind can read."""
-        numbers = frozenset() if is_classifier(self.estimator) else frozenset({"continuous", "circular"})
-        label = frozenset({"label"}) if is_classifier(self.estimator) else frozenset()
+        numbers = frozenset() if self._classifies() else frozenset({"continuous", "circular"})
+        label = frozenset({"label"}) if self._classifies() else frozenset()
         return numbers | label | {"categorical", "binary"}
 
     def __call__(self, task: Task) -> Iterable[Reading | ClassReading]:
@@ -77,10 +75,21 @@ class Estimator:
             control = self._predictor(chosen, x["train"], y[:, target.control])
             yield Reading(target, scores[best], predict[best](x["test"]), control(x["test"]), len(fit), chosen)
 
+    def _classifies(self) -> bool:
+        from sklearn.base import is_classifier
+
+        return bool(is_classifier(self.estimator))
+
     def _choices(self) -> list[dict[str, Any]]:
+        from sklearn.model_selection import ParameterGrid
+
         return list(ParameterGrid(dict(self.grid)))
 
     def _model(self, chosen: Mapping[str, Any]) -> Any:
+        from sklearn.base import clone
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
         try:
             return make_pipeline(StandardScaler(), clone(self.estimator).set_params(**chosen))
         except ValueError as error:
@@ -88,8 +97,10 @@ class Estimator:
 
     def _predictor(self, chosen: Mapping[str, Any], x: np.ndarray, encoded: np.ndarray) -> Any:
         """From features to ``(N, K)`` predictions of the encoding."""
+        from sklearn.multioutput import MultiOutputRegressor
+
         model = self._model(chosen)
-        if is_classifier(self.estimator):
+        if self._classifies():
             model.fit(x, encoded.argmax(1))
 
             def predict(features: np.ndarray) -> np.ndarray:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from invariantnets.data.lfw_lists import Blufr, read_blufr, read_identification, read_pairs
 from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
 from invariantnets.protocols.identification import Task, check_task, detection_rates, open_set
@@ -21,6 +21,9 @@ from invariantnets.protocols.verification import Pairs, cross_validate
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
 
+if TYPE_CHECKING:  # the room of data loads Lightning; a table that is probed by other protocols needs none
+    from invariantnets.data.lfw_lists import Blufr
+
 _BLOCK_ROWS = 1024
 
 
@@ -30,6 +33,8 @@ def view2(table: FeatureTable, path: Path) -> Pairs:
     Raises:
         InvariantNetsError: the list cannot be read, or names an image that is not among the test rows.
     """
+    from invariantnets.data.lfw_lists import read_pairs
+
     folds = read_pairs(path)
     listed = [pair for fold in folds for pair in fold]
     left, right = (find_images(table, names) for names in ([p.a for p in listed], [p.b for p in listed]))
@@ -142,6 +147,8 @@ def run_lfw(
         InvariantNetsError: a list is missing or malformed, names an image that is not in the table, or
             one that is not of split test.
     """
+    from invariantnets.data.lfw_lists import read_blufr, read_identification
+
     step, folder = progress or (lambda _: None), Path(lists)
     check_layer(table, layer)
     pairs, trials = view2(table, folder / "pairs.txt"), read_blufr(folder / "blufr")

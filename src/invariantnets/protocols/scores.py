@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from invariantnets.protocols.identification import Search, detection_rates
 from invariantnets.protocols.rates import FARS, auc, eer, roc, tar_at
@@ -76,7 +76,7 @@ class Recorder:
         names = [Name("auc", 0.5, {}), Name("eer", 0.5, {}), *(Name("tar", far, {"far": far}) for far in FARS)]
         mean, folds = float(accuracy.mean()), len(accuracy)
         error = float(accuracy.std(ddof=1)) / folds**0.5
-        reach = float(student.ppf(0.975, folds - 1)) * error
+        reach = float(stdtrit(folds - 1, 0.975)) * error
         over_folds = f"± {error:.4f} standard error over {folds} folds; interval: Student's t"
         fields: dict[str, Any] = {"protocol": "verification", "n": len(pairs), "identities": bootstrap.sources}
         bounds = {"low": mean - reach, "high": mean + reach, "chance": 0.5}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from invariantnets.data.bootstrap import load_pictures
 from invariantnets.errors import InvariantNetsError
 from invariantnets.report.papers.comparison import Comparison, highest_rank1, probed, recognition, where
 from invariantnets.results.format import span
@@ -111,6 +110,8 @@ def _people(group: Group) -> str:
 
 def _pictures(group: Group) -> str:
     """How many were trained on; unknown where a run's table of them is gone."""
+    from invariantnets.data.bootstrap import load_pictures  # here: it loads Lightning, which other reports do without
+
     counts = []
     for run in group.runs:
         try:

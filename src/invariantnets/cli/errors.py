@@ -1,0 +1,52 @@
+"""An error as one line that says what to mend."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+from collections.abc import Iterable, Iterator
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from invariantnets.errors import InvariantNetsError
+
+READABLE = (HydraException, OmegaConfBaseException)
+UNWRITABLE = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what caused it, outermost first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def describe(error: BaseException) -> str:
+    """One line: the most specific message that was meant for a reader."""
+    causes = list(chain(error))
+    for cause in causes:
+        if isinstance(cause, InvariantNetsError):
+            return " ".join(str(cause).split())
+        if isinstance(cause, OSError) and cause.errno in UNWRITABLE:
+            where = f" {cause.filename}" if cause.filename else ""
+            reason = os.strerror(cause.errno)
+            return f"cannot write{where}: {reason}. Free some space, or write elsewhere with hydra.run.dir=…"
+    text = " ".join(str(error).split())
+    if isinstance(error, READABLE):
+        return text.split(" Config search path:")[0] + suggestion(causes)
+    return f"{type(error).__name__}: {text} (unexpected; HYDRA_FULL_ERROR=1 shows the trace)"
+
+
+def suggestion(causes: Iterable[BaseException]) -> str:
+    """For a value that lacks quotes, or a choice of Hydra's own that is misspelt: what was probably meant."""
+    for cause in causes:
+        if isinstance(cause, OverrideParseException) and "mismatched input '='" in str(cause):
+            key, _, value = cause.override.partition("=")
+            return f". A value that holds = needs quotes: '{key}=\"{value}\"'"
+        if isinstance(cause, MissingConfigException) and cause.missing_cfg_file and cause.options:
+            group, _, name = cause.missing_cfg_file.rpartition("/")
+            close = difflib.get_close_matches(name, cause.options, 1)
+            return f". Did you mean {group}={close[0]}?" if close else ""
+    return ""

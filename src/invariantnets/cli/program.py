@@ -1,0 +1,102 @@
+"""How the two programs start and end: help, a result, or one line that says what to mend."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+
+from invariantnets.cli.errors import chain, describe
+from invariantnets.cli.overrides import spelt_out
+from invariantnets.cli.suggest import explain, explain_flag
+from invariantnets.cli.usage import usage
+from invariantnets.errors import InvariantNetsError
+
+__all__ = ["run_main"]
+
+ONE_LINE = "INVARIANTNETS_ONE_LINE_ERRORS"
+WRONG = 2
+_COMMAND_LINE = (ConfigCompositionException, MissingConfigException, OverrideParseException)
+
+
+def run_main(main: Callable[[], object], conf: Path) -> None:
+    """Run a ``hydra.main`` function; on an error print one line and exit with a status other than 0.
+
+    ``HYDRA_FULL_ERROR=1`` gives the whole trace instead.
+
+    Args:
+        main: the program. Whatever takes long to import, it imports itself: help and a misspelt key need none of it.
+        conf: its configuration file.
+    """
+    whole_trace = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0") and ONE_LINE not in os.environ
+    overrides: list[str] = []
+    try:
+        sys.argv[1:] = spelt_out(sys.argv[1:])
+        args, unknown = _parser().parse_known_args()
+        overrides = list(args.overrides)
+        if unknown:
+            following = sys.argv[sys.argv.index(unknown[0]) + 1 :]
+            raise InvariantNetsError(explain_flag(conf, unknown[0], following[0] if following else None))
+        if args.help:
+            path = [f"hydra.searchpath=[file://{Path(args.config_dir).resolve()}]"] if args.config_dir else []
+            if hasattr(signal, "SIGPIPE"):
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader such as `head` may leave
+            print(usage(conf, inspect.getdoc(main) or "", path + overrides))
+            return
+        if whole_trace:
+            main()
+            return
+        # Hydra would otherwise print its own shortened trace and exit. Processes that Lightning starts for DDP
+        # inherit the variable, and must know that it was not the user's wish.
+        os.environ.update({"HYDRA_FULL_ERROR": "1", ONE_LINE: "1"})
+        JobReturn.return_value = property(_outcome, JobReturn.return_value.fset)  # type: ignore
+        main()
+    except (KeyboardInterrupt, SystemExit) as end:
+        # Lightning turns the first into the second, after it has closed its loggers.
+        if any(isinstance(cause, KeyboardInterrupt) for cause in chain(end)):
+            sys.exit("interrupted; continue with ckpt_path=last")
+        raise
+    except Exception as error:
+        if whole_trace:
+            raise
+        text = explain(conf, overrides) if isinstance(error, _COMMAND_LINE) else None
+        print(f"error: {text or describe(error)}", file=sys.stderr)
+        sys.exit(WRONG)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Hydra's, whose complaints are ours."""
+
+    def refuse(message: str) -> NoReturn:
+        raise InvariantNetsError(f"{message}; --hydra-help lists the flags")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser
+
+
+def _outcome(job: JobReturn) -> Any:
+    """``JobReturn.return_value`` without the line that Hydra prints before an error; of a sweep, with the job's name.
+
+    Raises:
+        Exception: the job's.
+    """
+    if job.status == JobStatus.COMPLETED:
+        return job._return_value
+    error = job._return_value
+    settings = job.hydra_cfg.hydra if job.hydra_cfg is not None else None
+    if settings is not None and settings.mode == RunMode.MULTIRUN and not isinstance(error, HydraException):
+        raise InvariantNetsError(
+            f"job {settings.job.num} ({' '.join(job.overrides or ())}): {describe(error)}"
+        ) from error
+    raise error
