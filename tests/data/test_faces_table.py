@@ -67,6 +67,7 @@ def test_rows_of_the_table_are_rows_of_the_banks(frame: pd.DataFrame, tmp_path: 
     assert (found.hat == expected.hat).all()
     assert found.groupby("label").size().tolist() == [EACH] * PEOPLE
     assert expected.person.groupby(found.label.to_numpy()).nunique().tolist() == [1] * PEOPLE
+    assert [data.class_names()[label] for label in found.label] == expected.person.tolist()
 
 
 def test_the_open_set_numbers_its_people_past_the_classes(frame: pd.DataFrame, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.features.extract import extract
 from invariantnets.features.table import FeatureTable
 from invariantnets.module import InvariantNet
+from invariantnets.probes import Mav, run_probes
 
 ANGLES = [-20.0, 0.0, 30.0]
 
@@ -159,3 +161,14 @@ def test_a_set_that_is_all_test_counts_its_own_people_and_keeps_their_names() ->
 
 def test_images_without_names_give_none(data: RotatedImages) -> None:
     assert features_of(make_model(), data, ["ip1"]).name is None
+
+
+def test_classes_keep_their_names() -> None:
+    every = RotatedImages(digits, 3, [1, 28, 28], [0.0, 20.0], classes=[7, 8, 9])
+    table = features_of(make_model(), every, ["ip1"], train_images=30)
+    assert table.classes == (7, 8, 9) and table.num_classes == 3
+    found = run_probes(table, "ip1", [Mav()], bootstrap=20)
+    assert [r.where.get("label") for r in found if r.probe == "mav"] == [None, 7, 8, 9]
+    named = replace(table, classes=("seven", "eight", "nine"))
+    found = run_probes(named, "ip1", [Mav()], bootstrap=20)
+    assert [r.where.get("label") for r in found if r.probe == "mav"] == [None, "seven", "eight", "nine"]

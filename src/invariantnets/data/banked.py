@@ -164,6 +164,10 @@ class BankedImages(pl.LightningDataModule, ABC):
         """``(N,)`` unique names of a split's images, which lists of pairs refer to; None if they have none."""
         return None
 
+    def class_names(self) -> tuple[str | int, ...]:
+        """What the classes are called, in the order of their numbers; empty if by no other name."""
+        return ()
+
     def portraits(self, label: np.ndarray) -> Tensor:
         """A picture of each of some classes that are trained on, to show them by: ``(N, C, H, W)`` uint8."""
         bank = self.bank("train")

@@ -223,6 +223,11 @@ class FaceFiles(BankedImages):
         """Who is in a split; None for a closed set, whose people are tested on other images."""
         return tuple(np.unique(self.faces.person[self._rows(split)]).tolist()) if self.open_set else None
 
+    def class_names(self) -> tuple[str | int, ...]:
+        """Everybody, those of an open-set test split after those who are trained on."""
+        known = dict(zip(self._label.tolist(), self.faces.person.tolist(), strict=True))
+        return tuple(known.get(number, str(number)) for number in range(max(known, default=-1) + 1))
+
     def names(self, split: str) -> np.ndarray:
         """Paths below the root without their endings, e.g. ``Aaron_Eckhart/Aaron_Eckhart_0001``."""
         return self.faces.name[self._rows(split)]

@@ -114,6 +114,10 @@ class VariedImages(BankedImages):
         rows = np.setdiff1d(np.arange(len(images.label)), surplus)
         return Images(images.image[rows], images.label[rows], images.split[rows])
 
+    def class_names(self) -> tuple[str | int, ...]:
+        """Their numbers in the source, where some of its classes were left out."""
+        return tuple(self.classes or ())
+
     def make_bank(self, split: str) -> Bank:
         """Every image of a split at every combination of values."""
         assert self._images is not None

@@ -130,6 +130,7 @@ def _extract(
         prediction=columns["prediction"] if scores else None,
         entropy=entropy if scores else None,
         name=_names(data, banks, chosen),
+        classes=data.class_names(),
         meta={"projected": wide},
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.cluster import KMeans
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.checks import check_layer
@@ -25,6 +24,8 @@ def best_levels(values: np.ndarray, levels: int) -> np.ndarray:
     Returns:
         ``(levels,)`` float64, ascending; the last is repeated where there are fewer different values.
     """
+    from sklearn.cluster import KMeans  # loaded by those who quantise
+
     column = values.astype(np.float64)[:, None]
     different = min(levels, len(np.unique(column)))
     placed = np.sort(KMeans(different, n_init=10, tol=0, random_state=0).fit(column).cluster_centers_[:, 0])
