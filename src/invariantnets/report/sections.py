@@ -242,8 +242,8 @@ def _print(r: Result, results: Sequence[Result]) -> dict[str, str]:
         "note": r.note,
     }
     if r.validation is not None:
-        metric = "accuracy" if r.about == "class" else "r2"
-        small["validation"] = f"validation {metric_name(metric)} {number(r.validation, metric, places=3)}"
+        metric, places = ("accuracy", 1) if r.about == "class" else ("r2", 3)
+        small["validation"] = f"validation {metric_name(metric)} {number(r.validation, metric, places=places)}"
     return {k: v for k, v in small.items() if v}
 
 
