@@ -10,7 +10,7 @@ from invariantnets.cli import run_main
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> None:
-    """Train a network under invariance constraints, then measure what its features still know of a nuisance."""
+    """Train a network under constraints, then measure what its features still know of a nuisance."""
     from invariantnets.run import train  # here, after --help and wrong keys: it loads torch
 
     train(cfg)

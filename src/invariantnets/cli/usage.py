@@ -19,7 +19,7 @@ COLUMNS = (20, 44)
 FOLDED = re.compile(r"(recipes\.[^.]+|transfer\.(?:data|protocols))(?:\..*)?")
 
 HOW = """\
-  key=value      set a key; null: without it      group=choice   choose a file of conf/<group>/; * holds
+  key=value      set a key; null: without it      group=choice   choose of a group; * is chosen
   +group=choice  add a choice to those that hold  -m key=1,2,3   a sweep: every combination
   --help model=… the keys of another choice       --cfg job      show the configuration, run nothing
 """
