@@ -79,7 +79,7 @@ def test_the_help_shows_what_holds() -> None:
     weights = "model.constraints.pair.weights={conv1: 1.0, conv2: 1.0, ip1: 1.0, ip2: 1.0}"
     assert f"  {weights}" in lines  # too wide for its column: what it means is below
     assert re.search(r"^  seed=7 +of everything that is drawn$", text, re.MULTILINE)
-    assert re.search(r"^  data.views=\$\{views\} +as views$", text, re.MULTILINE)
+    assert re.search(r"^  data.views=\$\{views\} +images per training sample$", text, re.MULTILINE)
 
 
 def test_the_help_of_what_there_is_not() -> None:
