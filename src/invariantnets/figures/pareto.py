@@ -17,13 +17,13 @@ from invariantnets.figures.drawing import Drawn, Scene, slug
 from invariantnets.figures.style import GREY, PALETTE, WIDTH, colour, legend_above, whiskers
 from invariantnets.results.select import CLASS_ACCURACY, Runs, Spread, over_runs
 
-__all__ = ["AIM", "CHAPTER", "CHAPTERS_DATA", "draw", "family", "frontier", "pareto_figure", "points"]
+__all__ = ["AIM", "RUDD2016_MAV", "RUDD2016_DATA", "draw", "family", "frontier", "pareto_figure", "points"]
 
-CHAPTERS_DATA = "rotated_mnist"
+RUDD2016_DATA = "rotated_mnist"
 # Of that data: at most this R² at no less than this accuracy is what is aimed at; Rudd et al. (2016), section 4,
 # reached this accuracy by MAV (μ-LeNet).
 AIM = (0.02, 0.992)
-CHAPTER = 0.9718
+RUDD2016_MAV = 0.9718
 _CAPTION = (
     "A numbered point a method, one colour a family: {accuracy} against how much of the {target} the strongest honest "
     "probe still reads: of the probes that are not told the answer, the best on validation rows, so that as much "
@@ -49,8 +49,8 @@ def draw(scene: Scene) -> Iterator[Drawn]:
     methods = {name: runs for name, runs in scene.groups.items() if name in scene.methods}
     for target in scene.chosen:
         for data, part in scene.by_data(methods).items():
-            chapter = CHAPTERS_DATA in ([data] if data else scene.data.values())
-            if figure := pareto_figure(part, target, scene.accuracy, chapter):
+            published = RUDD2016_DATA in ([data] if data else scene.data.values())
+            if figure := pareto_figure(part, target, scene.accuracy, published):
                 wording = {"target": target, "accuracy": scene.accuracy[0], "whiskers": scene.whiskers}
                 caption = _CAPTION.format(**wording) + scene.fewer
                 title = f"What forgetting the {target} costs"
@@ -98,7 +98,7 @@ def pareto_figure(
     groups: Mapping[str, Runs],
     target: str,
     accuracy: tuple[str, str, str, str] = CLASS_ACCURACY,
-    chapter: bool = False,
+    published: bool = False,
 ) -> Figure | None:
     """Accuracy against the strongest honest probe's R², mean and whiskers over seeds.
 
@@ -106,7 +106,7 @@ def pareto_figure(
         groups: method → the results of each of its runs, each of one layer.
         target: the nuisance.
         accuracy: name, metric, target and probe of what should stay high, a fraction.
-        chapter: mark what is aimed at and what the chapter reached, on rotated MNIST.
+        published: mark what is aimed at and what Rudd et al. (2016) reached, on rotated MNIST.
 
     Returns:
         The figure; None where no method has both. A method whose every probe failed has no place on the axis of R²
@@ -121,7 +121,7 @@ def pareto_figure(
     best = [placed[name] for name in frontier(placed)]
     steps = [left.mean for left, _ in best], [100 * high.mean for _, high in best]
     axes.plot(*steps, drawstyle="steps-post", color=GREY, linewidth=1, zorder=1)
-    floor = _scale_accuracy(axes, [high for _, high in placed.values()], chapter)
+    floor = _scale_accuracy(axes, [high for _, high in placed.values()], published)
     families = list(dict.fromkeys(map(family, placed)))
     for number, (name, (left, high)) in enumerate(placed.items(), 1):
         i = families.index(family(name))
@@ -143,7 +143,7 @@ def pareto_figure(
         ink = colour(i) if left.failed else "white"
         panel.annotate(str(number), (x, y), ha="center", va="center_baseline", color=ink, fontsize=5.5, zorder=4)
     _scale_r2(axes, [bound for left, _ in placed.values() if left.runs for bound in (left.mean, left.low, left.high)])
-    if chapter:
+    if published:
         _mark(axes)
     for panel in beside:
         panel.set_xlim(0, 1)
@@ -157,16 +157,16 @@ def pareto_figure(
 
 
 def _mark(axes: Axes) -> None:
-    """The corner that is aimed at, and the chapter's best."""
+    """The corner that is aimed at, and the best of Rudd et al. (2016)."""
     left, top = axes.get_xlim()[0], axes.get_ylim()[1]
     corner = Rectangle((left, 100 * AIM[1]), AIM[0] - left, top - 100 * AIM[1], color="#009E73", alpha=0.15, zorder=0)
     axes.add_patch(corner)
     axes.annotate("aim", (left, top), (3, -3), textcoords="offset points", ha="left", va="top", fontsize=8)
-    axes.axhline(100 * CHAPTER, color="black", linestyle=":", linewidth=1, zorder=0)
-    text = f"best MAV of the chapter, {100 * CHAPTER:.2f} %"
+    axes.axhline(100 * RUDD2016_MAV, color="black", linestyle=":", linewidth=1, zorder=0)
+    text = f"best MAV of Rudd et al. (2016), {100 * RUDD2016_MAV:.2f} %"
     axes.annotate(
         text,
-        (1, 100 * CHAPTER),
+        (1, 100 * RUDD2016_MAV),
         (-2, -2),
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
@@ -193,14 +193,14 @@ def _squared(correlation: np.ndarray) -> np.ndarray:
     return np.sign(correlation) * np.square(correlation)
 
 
-def _scale_accuracy(axes: Axes, heights: Sequence[Spread], chapter: bool) -> float:
+def _scale_accuracy(axes: Axes, heights: Sequence[Spread], published: bool) -> float:
     """Logarithmic in the error: 99 and 99.5 % are as far from each other as 98 and 99 %.
 
     Returns:
         The lower edge, in per cent.
     """
     most = _SHOWN * max(100 - 100 * max(spread.mean for spread in heights), _LEAST_ERROR)
-    marked = [AIM[1], CHAPTER] if chapter else []
+    marked = [AIM[1], RUDD2016_MAV] if published else []
     shown = [s for s in heights if 100 - 100 * s.mean <= most]
     bounds = [*(b for s in shown for b in (s.mean, s.low, s.high) if b is not None), *marked]
     low, high = (max(100 - 100 * bound, _LEAST_ERROR) for bound in (min(bounds), max(bounds)))

@@ -18,10 +18,7 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.figures import draw_sweep
 from invariantnets.files import write_atomically
 from invariantnets.report.headline import and_, facts, sentences, sweep_sentences
-from invariantnets.report.papers import forgetting
-from invariantnets.report.papers import rudd2016 as chapter
-from invariantnets.report.papers import taigman2015_look_alikes as bootstrapping
-from invariantnets.report.papers import taigman2015_widths as bottleneck
+from invariantnets.report.papers import forgetting, rudd2016, taigman2015_look_alikes, taigman2015_widths
 from invariantnets.report.papers.comparison import Comparison
 from invariantnets.report.sections import Section, Table, beside, result_tables, run_sections, sweep_sections
 from invariantnets.report.terms import Glossary
@@ -32,7 +29,7 @@ from invariantnets.results.words import NONE, metric_name
 
 _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 # Each gives a table where the sweep holds what its publication measured.
-_COMPARISONS = (chapter.compare, bottleneck.compare, bootstrapping.compare, forgetting.compare)
+_COMPARISONS = tuple(paper.compare for paper in (rudd2016, taigman2015_widths, taigman2015_look_alikes, forgetting))
 
 
 def render_run(folder: Path) -> Path:
@@ -90,7 +87,7 @@ def render_sweep(folder: Path) -> Path:
     data = {g.name: g.data for g in sweep.groups}
     depths = {g.name: [r.results for r in g.runs] for g in sweep.groups}
     methods = forgetting.methods(sweep.groups)
-    draw_sweep(groups, folder / "figures", units, data, bottleneck.widths(sweep.groups), depths, methods)
+    draw_sweep(groups, folder / "figures", units, data, taigman2015_widths.widths(sweep.groups), depths, methods)
     figures = _embedded(folder / "figures", read_json(folder / "figures" / "figures.json", list))
     said, terms = sweep_sentences(groups, data), Glossary()
     tables = [(c, beside(c.title, c.header, c.rows)) for c in comparisons(sweep)]

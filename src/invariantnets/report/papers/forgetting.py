@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from invariantnets.figures.pareto import AIM, CHAPTER, CHAPTERS_DATA, points
+from invariantnets.figures.pareto import AIM, RUDD2016_DATA, RUDD2016_MAV, points
 from invariantnets.report.papers.comparison import Comparison
 from invariantnets.results.format import chance, span, summary
 from invariantnets.results.runs import Group
@@ -90,7 +90,7 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
 def _aims(parts: dict[tuple[str, str], list[Group]]) -> Iterator[str]:
     """Who reaches the aim, on the data that it is set for."""
     for (data, target), groups in parts.items():
-        if data != CHAPTERS_DATA:
+        if data != RUDD2016_DATA:
             continue
         placed = points({_method(g): _runs(g) for g in groups}, target, CLASS_ACCURACY)
         reached = [
@@ -100,7 +100,7 @@ def _aims(parts: dict[tuple[str, str], list[Group]]) -> Iterator[str]:
         ]
         yield (
             f"Aim: MAV ≥ {AIM[1]:.1%} with R² of {target} ≤ {AIM[0]}, in the mean, no probe failed: reached by "
-            f"{', '.join(reached) or 'none'}. Best MAV of Rudd et al. (2016): {CHAPTER:.2%}.".replace("%", " %")
+            f"{', '.join(reached) or 'none'}. Best MAV of Rudd et al. (2016): {RUDD2016_MAV:.2%}.".replace("%", " %")
         )
 
 
