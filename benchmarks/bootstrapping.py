@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from invariantnets.randomness import numpy_rng
 
 WIDTH, IMAGES, IDENTITIES, RECALL = 256, 50, 500, 100
 SEEDS, K, HYPERPLANES = 100, 1000, 1_000_000
+TOY = {"negatives": (200,), "identities": 120, "hyperplanes": 2000, "rounds": 1}
 
 
 def make_pool(identities: int) -> Pool:
@@ -43,9 +44,9 @@ def recall(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(np.mean([len(np.intersect1d(a, b)) / RECALL for a, b in zip(*near, strict=True)]))
 
 
-def hyperplanes(count: int, rounds: int = 3) -> dict[str, dict[str, float]]:
+def solve(count: int, identities: int, rounds: int) -> dict[str, dict[str, float]]:
     """Identities per second and agreement, with so many negatives; LinearSVC at its own tolerance, both its solvers."""
-    pool = make_pool(IDENTITIES)
+    pool = make_pool(identities)
     negatives = draw_negatives(pool, count, numpy_rng(0))
     found: dict[str, np.ndarray] = {}
 
@@ -59,7 +60,7 @@ def hyperplanes(count: int, rounds: int = 3) -> dict[str, dict[str, float]]:
     def loop(name: str, dual: bool) -> None:
         x, owner = negatives.x[:, :-1].numpy(), negatives.owner.numpy()
         coefficients = []
-        for identity in range(IDENTITIES):
+        for identity in range(identities):
             others = x[owner != identity]
             own = pool.features[pool.offsets[identity] : pool.offsets[identity + 1]]
             y = np.repeat([1, 0], [len(own), len(others)])
@@ -75,17 +76,17 @@ def hyperplanes(count: int, rounds: int = 3) -> dict[str, dict[str, float]]:
     rows = {}
     for name, taken in seconds.items():
         rows[f"{name}, {count:,} negatives"] = {
-            "identities/s": IDENTITIES / statistics.median(taken),
+            "identities/s": identities / statistics.median(taken),
             "times LinearSVC": ratio(seconds[fastest], taken),
             f"recall@{RECALL}": recall(found[name], found[primal]),
         }
     return rows
 
 
-def search(dtype: str = "float32", rounds: int = 3) -> dict[str, dict[str, float]]:
+def search(dtype: str, hyperplanes: int, rounds: int) -> dict[str, dict[str, float]]:
     """Seeds per second over many hyperplanes that are in memory."""
     rng = np.random.default_rng(0)
-    normals = rng.standard_normal((HYPERPLANES, WIDTH), np.float32)
+    normals = rng.standard_normal((hyperplanes, WIDTH), np.float32)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     normals = normals.astype(dtype)
     seeds = normals[:SEEDS]
@@ -117,11 +118,16 @@ def search(dtype: str = "float32", rounds: int = 3) -> dict[str, dict[str, float
     }
 
 
-def measure() -> dict[str, dict[str, float]]:
+def measure(
+    negatives: Sequence[int] = (2_000, 10_000),
+    identities: int = IDENTITIES,
+    hyperplanes: int = HYPERPLANES,
+    rounds: int = 3,
+) -> dict[str, dict[str, float]]:
     """Both, as rows of one table."""
     rows: dict[str, dict[str, float]] = {}
-    for count in (2_000, 10_000):
-        rows |= hyperplanes(count, rounds=1 if count > 2_000 else 3)
+    for count in negatives:
+        rows |= solve(count, identities, 1 if count > 2_000 else rounds)
     for dtype in ("float32", "float16"):
-        rows |= search(dtype)
+        rows |= search(dtype, hyperplanes, rounds)
     return rows

@@ -31,6 +31,7 @@ from invariantnets.nuisance import Nuisance
 
 SIZES = (192, 384)  # samples, of two views each
 VIEWS, WIDTH, CLASSES = 2, 500, 10
+TOY = {"sizes": (16, 32), "rounds": 1}
 Solver = Callable[..., torch.optim.Optimizer]
 SGD: Solver = partial(torch.optim.SGD, lr=0.001, momentum=0.9, fused=True)
 SPEC = DataSpec((1, 28, 28), CLASSES, (Nuisance("angle"),))
@@ -103,11 +104,11 @@ def _backward(forward: Callable[[], Tensor]) -> None:
     forward().backward()
 
 
-def measure(rounds: int = 15) -> dict[str, dict[str, float]]:
+def measure(sizes: tuple[int, int] = SIZES, rounds: int = 15) -> dict[str, dict[str, float]]:
     """Per constraint: its cost as a share of the step with softmax alone, and the powers of the batch it grows by."""
     loops: dict[str, Callable[[], object]] = {}
     memory: dict[str, int] = {}
-    for samples in SIZES:
+    for samples in sizes:
         batch = make_batch(samples)
         loops[f"softmax {samples}"] = softmax_step(batch)
         for name, make in TERMS.items():
@@ -116,7 +117,7 @@ def measure(rounds: int = 15) -> dict[str, dict[str, float]]:
             loops[f"{name} {samples}"] = partial(_backward, forward)
     found = alternate({key: partial(cpu_seconds, loop) for key, loop in loops.items()}, rounds)
     seconds = {key: statistics.median(times) for key, times in found.items()}
-    small, large = SIZES
+    small, large = sizes
     power = math.log(large / small)
     return {
         name: {

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,17 +23,18 @@ from invariantnets.data.sources import Images, digits
 from invariantnets.features.extract import extract
 from invariantnets.figures import draw_run
 from invariantnets.module import InvariantNet
-from invariantnets.probes.suite import run_probes
+from invariantnets.probes import run_probes
 
 SIZES = {"train": 55_000, "val": 5_000, "test": 10_000}
+TOY = {"sizes": {"train": 150, "val": 60, "test": 60}, "steps": 2}
 LAYER = "ip1"
 
 
-def enlarged_digits() -> Images:
+def enlarged_digits(sizes: Mapping[str, int] = SIZES) -> Images:
     """As many images as MNIST has: the embedded digits again and again, each time with other noise."""
     small, generator = digits(), torch.Generator().manual_seed(0)
     rows = []
-    for split, size in SIZES.items():
+    for split, size in sizes.items():
         own = torch.from_numpy(small.split == split).nonzero()[:, 0]
         rows.append(own.repeat(-(-size // len(own)))[:size])
     index = torch.cat(rows)
@@ -40,24 +43,25 @@ def enlarged_digits() -> Images:
     return Images(image, small.label[index], small.split[index.numpy()])
 
 
-def evaluate() -> dict[str, dict[str, float]]:
-    """Train for a few hundred steps, then time what ``evaluate.py`` does, one stage after the other."""
+def evaluate(sizes: Mapping[str, int] = SIZES, steps: int = 300) -> dict[str, dict[str, float]]:
+    """Train for a few steps, then time what ``evaluate.py`` does, one stage after the other."""
     marks: list[tuple[str, float, float]] = []
 
     def stage(name: str) -> None:
         marks.append((name, time.perf_counter(), time.process_time()))
 
     with tempfile.TemporaryDirectory() as folder:
-        cfg = configuration("lenet", 300, folder)
+        cfg = configuration("lenet", steps, folder, "32-true")
         data: RotatedImages = instantiate(cfg.data, _convert_="all")
         if data_name() == "rotated_digits":
-            data.source = enlarged_digits
+            data.source = partial(enlarged_digits, sizes)
         model: InvariantNet = instantiate(cfg.model, _convert_="all")
         model.connect(data.spec, cfg.views)
         instantiate(cfg.trainer, logger=False).fit(model, datamodule=data)
         stage("features")
         table = extract(model.backbone, data, [LAYER], classifies=True)
-        results = run_probes(table, LAYER, **cfg.probes, progress=stage)
+        readers = [instantiate(reader) for reader in cfg.probe.values() if reader]
+        results = run_probes(table, LAYER, readers, bootstrap=cfg.probes.bootstrap, progress=stage)
         stage("description")
         results += describe(table, LAYER)
         stage("figures")

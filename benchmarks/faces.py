@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -19,8 +19,15 @@ from invariantnets.data import BankedImages, renderer
 from invariantnets.loggers import RunInfo
 from invariantnets.module import InvariantNet
 
-BATCH, STEPS = 64, 10
+BATCH, STEPS, SIZE, BOTTLENECK = 64, 10, 152, 4096
 FEW = ("data.num_classes=20", "data.images_per_identity=40", "data.test_identities=2", "data.cache=false")
+TOY = {
+    "few": ("data.num_classes=4", "data.images_per_identity=20", *FEW[2:]),
+    "size": 96,
+    "bottleneck": 64,
+    "steps": 2,
+    "rounds": 1,
+}
 
 
 class Popular(nn.Module):
@@ -38,16 +45,16 @@ class Popular(nn.Module):
         return (patches.flatten(4).unsqueeze(1) * self.weight).sum((2, -1)) + self.bias
 
 
-def one_image(rounds: int = 9) -> dict[str, float]:
-    """Milliseconds from a 152×152 image to F7 (the paper, on one core of 2014: 180)."""
-    ours, popular = (deepface(num_classes=1).eval() for _ in range(2))
+def one_image(size: int = SIZE, bottleneck: int = BOTTLENECK, rounds: int = 9) -> dict[str, float]:
+    """Milliseconds from an image of so many pixels a side to F7 (the paper, 152, on one core of 2014: 180)."""
+    ours, popular = (deepface((3, size, size), 1, bottleneck=bottleneck).eval() for _ in range(2))
     ours.to(memory_format=torch.channels_last)
     popular.load_state_dict(ours.state_dict())
     for name in ("L4", "L5", "L6"):
         layer = popular.layers[name]
         assert isinstance(layer, nn.Sequential) and isinstance(layer[0], LocallyConnected2d)
         layer[0] = Popular(layer[0])
-    image = torch.randint(256, (1, 3, 152, 152), dtype=torch.uint8)
+    image = torch.randint(256, (1, 3, size, size), dtype=torch.uint8)
 
     def features(network: LayeredBackbone) -> Callable[[], float]:
         return lambda: cpu_seconds(lambda: network.features(image, ["F7"]))
@@ -62,10 +69,10 @@ def one_image(rounds: int = 9) -> dict[str, float]:
     }
 
 
-def training(rounds: int = 5) -> dict[str, float]:
+def training(few: Sequence[str] = FEW, steps: int = STEPS, rounds: int = 5) -> dict[str, float]:
     """Images a second of ``model=deepface_mini`` by train.py's path, by forward and backward alone, and drawn."""
     with tempfile.TemporaryDirectory() as folder:
-        cfg = configuration("deepface_mini", STEPS, folder, "32-true", *FEW, "data=synthetic_faces")
+        cfg = configuration("deepface_mini", steps, folder, "32-true", *few, "data=synthetic_faces")
         data: BankedImages = instantiate(cfg.data, _convert_="all")
         model: InvariantNet = instantiate(cfg.model, _convert_="all")
         model.connect(data.spec, 1)
@@ -79,7 +86,7 @@ def training(rounds: int = 5) -> dict[str, float]:
             callbacks = [*(instantiate(callback) for callback in cfg.callbacks.values() if callback), timer]
             trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=logger)
             trainer.fit(model, datamodule=data)
-            return (timer.last - timer.first) / (STEPS - 1)
+            return (timer.last - timer.first) / (steps - 1)
 
         def step() -> None:
             bare.zero_grad()
@@ -101,11 +108,17 @@ def draw(size: int, images: int) -> float:
     return cpu_seconds(lambda: renderer.render(codes, nuisance, size))
 
 
-def measure() -> dict[str, dict[str, float]]:
-    """All of it, a line each."""
-    drawn = {"drawn, images/s": 16 / statistics.median(alternate({"": lambda: draw(152, 16)}, 5)[""])}
+def measure(
+    few: Sequence[str] = FEW,
+    size: int = SIZE,
+    bottleneck: int = BOTTLENECK,
+    steps: int = STEPS,
+    rounds: int | None = None,
+) -> dict[str, dict[str, float]]:
+    """All of it, a line each; ``rounds`` of everything, as many as each needs if None."""
+    drawn = {"drawn, images/s": 16 / statistics.median(alternate({"": lambda: draw(size, 16)}, rounds or 5)[""])}
     return {
-        "deepface, features of one image": one_image(),
-        "deepface_mini, training, batches of 64": training(),
-        "faces of 152×152": drawn,
+        "deepface, features of one image": one_image(size, bottleneck, rounds or 9),
+        "deepface_mini, training, batches of 64": training(few, steps, rounds or 5),
+        f"faces of {size}×{size}": drawn,
     }

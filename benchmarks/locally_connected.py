@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ LAYERS = {"L4": (63, 9, 1), "L5": (55, 7, 2), "L6": (25, 5, 1)}  # input side, k
 CHANNELS = 16
 SGEMM = 2048
 MEGABYTE = 2**20
+TOY = {"layers": ("L6",), "batches": (1, 2), "memory": 1e7, "rounds": 1}
 
 
 def peak_memory(work: Callable[[], object]) -> float:
@@ -112,17 +113,21 @@ class Layer:
         return cpu_seconds(self.layer.weight.detach().sum) * passes
 
 
-def measure(memory: float = 1e9, rounds: int = 3) -> dict[str, dict[str, float]]:
+def measure(
+    layers: Sequence[str] = tuple(LAYERS), batches: Sequence[int] = (1, 32, 128), memory: float = 1e9, rounds: int = 3
+) -> dict[str, dict[str, float]]:
     """Milliseconds a batch, how many times slower the recipes are, and how far from the bound we are.
 
     Args:
+        layers: some of ``LAYERS``.
+        batches: numbers of images.
         memory: bytes that the largest tensor of a recipe may take.
         rounds: how often each variant is run.
     """
     rows = {}
-    for name in LAYERS:
+    for name in layers:
         for backward in (False, True):
-            for batch in (1, 32, 128):
+            for batch in batches:
                 title = f"{name} forward{' + backward' if backward else ''}, batch {batch}"
                 rows[title] = _measure(Layer(name, batch, backward, memory), rounds)
     return rows

@@ -1,11 +1,22 @@
-"""Running train.py and evaluate.py as a user does: in a process of their own."""
+"""Running train.py and evaluate.py as a user does: in a process of their own.
+
+Half of such a run would be importing torch and Lightning. It is done once: programs are forks of a process that holds
+these and nothing of ours. What a program starts itself (a second process of DDP, a worker of joblib) imports all anew.
+"""
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import os
+import runpy
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).parents[1]
 # A run that is over in a second or two, once Python has started.
@@ -19,6 +30,8 @@ SMALL = (
     "probes.mlp_rows=500",
     "probes.mlp_epochs=2",
 )
+# Of the digits three classes: a third of the rows to validate on, to probe and to draw, and a third of the regressors.
+FEW = ("data.classes=[0,1,2]", "data.num_classes=3")
 # The same for faces: few people to train on, and enough others for ten folds of verification.
 FACES = (
     "data.num_classes=6",
@@ -50,7 +63,7 @@ POOL = (
 FORGET = ("data=rotated_digits", "data.batch_size=32", "seed=0", "recipes.init_from.data.epoch_batches=10")
 # A job or three of each experiment.
 EXPERIMENTS = {
-    "rudd2016": ("data=rotated_digits", "model=lenet,pair_lenet", "seed=1"),
+    "rudd2016": (*FEW, "data=rotated_digits", "model=lenet,pair_lenet", "seed=1"),
     "taigman2015_bottleneck": (
         *FACES,
         "seed=1",
@@ -79,12 +92,71 @@ def environment(**extra: str) -> dict[str, str]:
     return {**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src"), **extra}
 
 
-def start(program: str, *overrides: str, cwd: Path, **extra: str) -> subprocess.Popen[str]:
+def _become(command: list[str], cwd: str, env: dict[str, str], outputs: tuple[str, str]) -> None:
+    """In a fork: be the program, as if Python had started it with this command."""
+    for descriptor, path in enumerate(outputs, 1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), descriptor)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    here = str(Path(__file__).parent)
+    sys.path[:] = [str(ROOT), *env["PYTHONPATH"].split(os.pathsep), *(p for p in sys.path if p != here)]
+    sys.argv[:] = command
+    try:
+        runpy.run_path(command[0], run_name="__main__")
+    finally:
+        # As the interpreter ends, which multiprocessing passes over: first threads, then what was registered.
+        threading._shutdown()
+        atexit._run_exitfuncs()
+
+
+class Forked:
+    """A program that runs, with what is used here of `subprocess.Popen`."""
+
+    def __init__(self, command: list[str], cwd: Path, env: dict[str, str]):
+        self._folder = tempfile.TemporaryDirectory()
+        self._outputs = (f"{self._folder.name}/out", f"{self._folder.name}/err")
+        for path in self._outputs:
+            Path(path).touch()
+        self._process = FORKS.Process(target=_become, args=(command, str(cwd), env, self._outputs))
+        # What reads its environment when it is imported must find that of the programs; a fork replaces the rest.
+        with mock.patch.dict(os.environ, env, clear=True):
+            self._process.start()
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status; -N if signal N ended it."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """The exit status, None while it runs."""
+        return self._process.exitcode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Wait for its end; what it printed on (stdout, stderr)."""
+        self._process.join(timeout)
+        if self._process.is_alive():
+            self._process.kill()
+            raise subprocess.TimeoutExpired(str(self._process), timeout or 0)
+        with self._folder:
+            out, err = (Path(path).read_text() for path in self._outputs)
+        return out, err
+
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    ["pytorch_lightning", "torchmetrics", "sklearn.neighbors", "sklearn.svm", "hydra", "matplotlib.figure", "pandas"]
+)
+
+
+def start(program: str, *overrides: str, cwd: Path, **extra: str) -> Forked:
     """Start ``train.py`` or ``evaluate.py`` in the folder ``cwd``."""
-    command = [sys.executable, str(ROOT / program), *overrides]
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment(**extra), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    return Forked([str(ROOT / program), *overrides], cwd, environment(**extra))
 
 
 def run(program: str, *overrides: str, cwd: Path, code: int = 0, **extra: str) -> tuple[str, str]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from invariantnets.results.result import read_jsonl
-from programs import EXPERIMENTS, SMALL, run
+from programs import EXPERIMENTS, FEW, SMALL, run
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of one finished run, evaluation and report included."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    out, _ = run("train.py", *SMALL, "save_features=true", f"hydra.run.dir={folder}", cwd=folder.parent)
+    out, _ = run("train.py", *SMALL, *FEW, "save_features=true", f"hydra.run.dir={folder}", cwd=folder.parent)
     assert out.splitlines()[-1] == str(folder / "report.html")
     return folder
 
@@ -47,19 +48,26 @@ def test_a_checkpoint_moved_elsewhere_gives_the_same_numbers(trained: Path, tmp_
 def test_the_saved_table_gives_the_same_numbers(trained: Path, tmp_path: Path) -> None:
     probes = [word for word in SMALL if word.startswith("probes.")]
     run("evaluate.py", f"features={trained / 'features' / 'ip1'}", *probes, "hydra.run.dir=out", cwd=tmp_path)
-    assert read_jsonl(tmp_path / "out" / "results.jsonl") == read_jsonl(trained / "results.jsonl")
+    # A table does not say which layer the network's answers came from: they are told of the one that it holds.
+    expected = [replace(r, layer="ip1") if r.probe == "softmax" else r for r in read_jsonl(trained / "results.jsonl")]
+    assert read_jsonl(tmp_path / "out" / "results.jsonl") == expected
 
 
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
-    """DDP with two processes of 8 images takes the steps of one process with 16."""
-    common = (*SMALL, "evaluate=false", "callbacks.online_probes=null", "seed=3")
+    """DDP with two processes of 8 images takes the steps of one process with 16.
+
+    In float64: sums over 8 and over 16 images are rounded differently, in single precision by up to 5e-5 after 20
+    steps, as the processor's kernels have it. A gradient that is wrong by a factor or by an image shows in either.
+    """
+    common = (*SMALL, "evaluate=false", "callbacks.online_probes=null", "seed=3", "trainer.precision=64-true")
     run("train.py", *common, "data.batch_size=16", "hydra.run.dir=one", cwd=tmp_path)
-    run("train.py", *common, "data.batch_size=8", "trainer=ddp", "trainer.accelerator=cpu", *common,
+    run("train.py", *common, "data.batch_size=8", "trainer=ddp", "trainer.accelerator=cpu",
         "hydra.run.dir=two", cwd=tmp_path)  # fmt: skip
     one, two = (torch.load(tmp_path / k / "checkpoints" / "last.ckpt", weights_only=True) for k in ("one", "two"))
     assert one["global_step"] == two["global_step"]
     for name, weights in one["state_dict"].items():
-        torch.testing.assert_close(two["state_dict"][name], weights, rtol=1e-4, atol=1e-5)
+        assert weights.dtype == torch.float64
+        torch.testing.assert_close(two["state_dict"][name], weights, rtol=1e-9, atol=1e-12)
 
 
 def test_two_processes_train_first_what_another_is_made_from(tmp_path: Path) -> None:
@@ -71,7 +79,7 @@ def test_two_processes_train_first_what_another_is_made_from(tmp_path: Path) -> 
 
 def test_a_bad_job_of_a_sweep_costs_the_others_nothing(tmp_path: Path) -> None:
     _, err = run(
-        "train.py", "-m", *SMALL, "model=lenet,pair_lenet", "model.backbone.embedding=ip1,ip7",
+        "train.py", "-m", *SMALL, *FEW, "model.backbone.embedding=ip1,ip7,ip2",
         "hydra.sweep.dir=sweep", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", cwd=tmp_path, code=2,
     )  # fmt: skip
     assert "there is no layer 'ip7'" in err.splitlines()[-1]
@@ -83,7 +91,7 @@ def test_a_bad_job_of_a_sweep_costs_the_others_nothing(tmp_path: Path) -> None:
 
 
 def test_a_sweep_ends_with_one_report(tmp_path: Path) -> None:
-    out, _ = run("train.py", "-m", *SMALL, "seed=0,1", "hydra.sweep.dir=sweep", cwd=tmp_path)
+    out, _ = run("train.py", "-m", *SMALL, *FEW, "seed=0,1", "hydra.sweep.dir=sweep", cwd=tmp_path)
     assert out.splitlines()[-1] == "sweep/report.html"
     assert "n = 2 seeds" in (tmp_path / "sweep" / "report.html").read_text()
 

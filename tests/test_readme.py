@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from programs import EXPERIMENTS, FACES, ROOT, SMALL, run
+from programs import EXPERIMENTS, FACES, FEW, ROOT, SMALL, run
 
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         split=np.repeat(["train", "val", "test"], 40),
         yaw=rng.normal(size=120),
     )
-    run("train.py", *SMALL, "hydra.run.dir=outputs/my_run", cwd=folder)
+    run("train.py", *SMALL, *FEW, "hydra.run.dir=outputs/my_run", cwd=folder)
     shutil.copytree(folder / "outputs" / "my_run", folder / "multirun" / "my_sweep" / "0")
     return folder
 
@@ -55,6 +55,8 @@ def test_command(folder: Path, command: str) -> None:
     small += EXPERIMENTS.get(experiment(command) or "", ())  # hours of jobs; here a few
     if "model=deepface_mini" in words:
         small += FACES
+    elif "-m" in words and not experiment(command):
+        small += FEW
     if "model=lenet_forget" in words:
         small += ("recipes.init_from.trainer.max_epochs=1",)
     out, _ = run(program, *words, *small, cwd=folder)  # -m comes first

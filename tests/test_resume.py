@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from programs import SMALL, run, start
+from programs import FEW, SMALL, run, start
 
 LONG = (*SMALL, "trainer.max_epochs=8", "data.epoch_batches=30", "evaluate=false", "callbacks.online_probes=null")
+LIGHT = (*FEW, "data.batch_size=16")
 
 
 def state(folder: Path) -> dict:
@@ -34,7 +35,9 @@ def kill_after_first_checkpoint(*overrides: str, cwd: Path, folder: Path) -> int
 ADVERSARY = ("model=lenet", "model.constraints.adversary.ramp=150", "+constraint=adversary")
 
 
-@pytest.mark.parametrize("model", [("model=pair_lenet",), ("model=mu_lenet",), ADVERSARY], ids=lambda model: model[-1])
+@pytest.mark.parametrize(
+    "model", [(*LIGHT, "model=pair_lenet"), (*LIGHT, "model=mu_lenet"), ADVERSARY], ids=lambda model: model[-1]
+)
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, model: tuple[str, ...]) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run("train.py", *LONG, *model, f"hydra.run.dir={whole}", cwd=tmp_path)

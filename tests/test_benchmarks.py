@@ -1,0 +1,64 @@
+"""Every benchmark runs at a toy size, so that what it calls cannot move away unnoticed. The ratios mean nothing."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from programs import ROOT
+
+MODULES = ("training", "constraints", "solvers", "locally_connected", "faces", "probes", "bootstrapping")
+# Reached by others, or not a table of `make bench`.
+OTHERS = {"__init__", "__main__", "evaluation", "features", "scale", "timing"}
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.delenv("INVARIANTNETS_DATA", raising=False)  # the embedded digits
+
+
+def test_none_is_forgotten() -> None:
+    files = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+    assert files == {*MODULES, *OTHERS}
+    printed = re.findall(r"(\w+)\.measure\(", (ROOT / "benchmarks" / "__main__.py").read_text())
+    assert set(printed) == {*MODULES, "evaluation"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.filterwarnings("ignore")  # `make bench` ignores them too: so small, nothing converges
+def test_runs(name: str) -> None:
+    module = importlib.import_module(f"benchmarks.{name}")
+    found = module.measure(**module.TOY)
+    rows = found if isinstance(next(iter(found.values())), dict) else {name: found}
+    assert all(math.isfinite(value) for row in rows.values() for value in row.values())
+    table = importlib.import_module("benchmarks.__main__").table(name, rows).splitlines()
+    assert len(table) == 2 + len(rows)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_stages_of_an_evaluation(capsys: pytest.CaptureFixture[str]) -> None:
+    """In this process, where `make bench` starts one, and on as many images as are wanted."""
+    module = importlib.import_module("benchmarks.evaluation")
+    found = json.loads(json.dumps(module.evaluate(**module.TOY)))
+    assert found["total"]["rows"] == 7 * sum(module.TOY["sizes"].values())
+    assert {"features", "description", "figures"} < set(found)
+
+
+def test_the_cost_of_a_pool(tmp_path: Path) -> None:
+    """Its steps one after the other, which the command spreads over processes; what was made is not made again."""
+    scale, pools = (importlib.import_module(f"benchmarks.{name}") for name in ("scale", "bootstrapping"))
+    pool = pools.make_pool(8)
+    population = scale.Population.fit(pool.features, np.repeat(np.arange(len(pool)), pool.counts))
+    made = [scale._part(tmp_path, population, 60, start, start + 30)["identities made now"] for start in (0, 30, 0)]
+    assert made == [30, 30, 0]
+    more = tmp_path / "more.npy"
+    scale.draw_more(more, np.load(tmp_path / "normals-0.npy"), 50)
+    files = [tmp_path / "normals-0.npy", tmp_path / "normals-30.npy", more]
+    assert scale._search(files, np.load(files[0])[:5])["seeds/s"] > 0
