@@ -26,7 +26,7 @@ def quick_probes(
     """MAV accuracy and ridge R² of every nuisance, fitted on half the sources of one split.
 
     The other half is halved again, to choose the penalty and to score. These numbers follow a run;
-    the reported ones come from `invariantnets.probes.suite.run_probes`.
+    the reported ones come from `invariantnets.probes.run_probes`.
 
     Args:
         features: ``(N, D)`` float32.
