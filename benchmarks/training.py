@@ -105,7 +105,7 @@ class Loops:
         self.plain = lenet()  # in PyTorch's default layout, with its default optimiser
         self.optimizer = torch.optim.SGD(self.plain.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
         bank = self.data.bank("train")
-        dataset = RotatedDigits(bank.image[:, self.data.values.index(0.0)], bank.label, self.views)
+        dataset = RotatedDigits(bank.image[:, self.data.values["angle"].index(0.0)], bank.label, self.views)
         self.usual_batches = endless(DataLoader(dataset, BATCH, shuffle=True, num_workers=0, drop_last=True))
         self.fixed = torch.rand(self.views * BATCH, 1, 28, 28), torch.randint(10, (BATCH,))
         self._check_objective()
