@@ -62,7 +62,9 @@ def test_imports_point_left_and_files_are_short(path: Path) -> None:
     assert len(source.splitlines()) <= MAX_LINES
     room, imported = room_of(path), imported_rooms(source)
     if room == "__init__":
-        assert not imported, "the package itself imports nothing"
+        run = [node for node in ast.parse(source).body if not isinstance(node, ast.If)]  # all but `if TYPE_CHECKING:`
+        loaded = imported_rooms("\n".join(map(ast.unparse, run)))
+        assert not loaded, "the package itself imports nothing but for type checkers"
         return
     assert room in COLUMN, f"{room}: a new room needs a place in ROOMS"
     wrong = {other for other in imported if other != room and COLUMN[other] >= COLUMN[room]}
