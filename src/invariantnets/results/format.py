@@ -55,7 +55,10 @@ def summary(spread: Spread | None, metric: str, unit: str = "", places: int | No
     if not spread.runs:
         return f"failed ({spread.failed} of {total})"
     half = None if spread.low is None or spread.high is None else (spread.high - spread.low) / 2
-    places = places_for(metric, half, abs(spread.mean)) if places is None else places
+    if places is None:
+        places, own = (places_for(metric, h, abs(spread.mean)) for h in (half, None))
+        if spread.deviation is not None and places is not None and own is not None:
+            places = min(places, own + 1)  # a few seeds may agree by luck: that is no precision
     text = number(spread.mean, metric, unit, places=places)
     if spread.deviation is not None:
         bare = number(spread.mean, metric, bare=True, places=places)
