@@ -37,10 +37,7 @@ FACES = (
     "model.backbone.bottleneck=64",
     "data.cache=false",
 )
-QUICK = {
-    *((model, "adversary") for model in ("mu_lenet", "deepface_mini")),
-    *(("lenet", constraint) for constraint in CONSTRAINTS),
-}
+QUICK = {("lenet", constraint) for constraint in CONSTRAINTS}
 # These two are what lenet_forget is trained by: its own line.
 PAIRS = [
     pytest.param(model, constraint, marks=() if (model, constraint) in QUICK else pytest.mark.slow)
