@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ from look_alikes import checkpoint, configuration
 from programs import environment
 
 PRODUCTS = ("features.npy", "normals.npy", "selection.json", "selection.parquet")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def blocks() -> Iterator[None]:
+    """As many pictures at once as in the process that is killed: other batches may be rounded otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extraction, "BLOCK", 50)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +147,8 @@ def test_killed_and_continued_equals_uninterrupted(
     shutil.copy(made / "net.ckpt", tmp_path)
     shutil.copytree(made / "cache", tmp_path / "cache")
     command = [sys.executable, str(Path(__file__).with_name("look_alikes.py")), str(tmp_path), step, str(done)]
-    assert subprocess.run(command, env=environment(), capture_output=True).returncode == -9
+    threads = environment(OMP_NUM_THREADS=str(torch.get_num_threads()))  # so may sums of several threads
+    assert subprocess.run(command, env=threads, capture_output=True).returncode == -9
     products = tmp_path / "products"
     assert (products / there).is_file() and not (products / missing).exists()
     if step == "features":
@@ -151,7 +161,6 @@ def test_a_full_disk_costs_nothing_that_was_computed(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(made / "net.ckpt", tmp_path)
-    monkeypatch.setattr(extraction, "BLOCK", 50)
     commits: list[int] = []
 
     def sync(handle: int) -> None:
