@@ -59,6 +59,7 @@ def run_main(main: Callable[[], object], conf: Path) -> None:
         # Hydra would otherwise print its own shortened trace and exit. Processes that Lightning starts for DDP
         # inherit the variable, and must know that it was not the user's wish.
         os.environ.update({"HYDRA_FULL_ERROR": "1", ONE_LINE: "1"})
+        # Hydra prints its line in this property, and offers no other place to leave it out.
         JobReturn.return_value = property(_outcome, JobReturn.return_value.fset)  # type: ignore
         main()
     except (KeyboardInterrupt, SystemExit) as end:

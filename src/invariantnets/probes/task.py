@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Task:
     label: bool
     closed: bool
     seed: int
-    _known: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[object, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def asked_for(self, kinds: frozenset[str]) -> Task:
         """The same with what is of some kinds as targets; what was computed once is shared."""
@@ -59,7 +59,8 @@ class Task:
         """What several probes need, computed for the first of them. It must not depend on what is asked for."""
         if compute not in self._known:
             self._known[compute] = compute(self)
-        return self._known[compute]  # type: ignore[return-value]  # what compute gave
+        found: T = self._known[compute]
+        return found
 
     @property
     def train(self) -> list[Moments]:
