@@ -18,7 +18,7 @@ import pandas as pd
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.norm import describe_norm, describe_recognition
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.checks import is_closed
+from invariantnets.features.checks import is_closed, thin_classes, unprobable
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import draw_run
 from invariantnets.files import write_atomically
@@ -182,6 +182,15 @@ def measure(
         yield describe_recognition(table, layer, seed=seed)
 
 
+def remarks_on(table: FeatureTable) -> list[str]:
+    """What was assumed, drawn or left out, and what of it cannot be probed: all that a reader must know beforehand."""
+    known = list(table.meta.get("remarks", ()))
+    if not set(SPLITS) <= set(table.split):
+        return known
+    cannot = [f"nuisance {name!r} is not probed: {why}" for name, why in unprobable(table).items()]
+    return [*known, *([thin] if (thin := thin_classes(table)) else []), *cannot]
+
+
 def evaluate(
     subject: Subject,
     probes: Sequence[Probe] = DEFAULT,
@@ -215,12 +224,14 @@ def evaluate(
     started = datetime.now(timezone.utc)
     results: list[Result] = []
     shown: tuple[FeatureTable, str] | None = None
+    remarks: list[str] = []
     for layer in choose_layers(layers, subject):
         _tell(progress, layer, "features")
         table = subject.table(layer)
         if width := table.meta.get("projected", {}).get(layer):
             log.info("%s has %d features: probed after a random projection", layer, width)
         table = prepare(table, layer)
+        remarks += [remark for remark in remarks_on(table) if remark not in remarks]
         # The network's own answers are the same at every layer: they are written once, at their own.
         answers = (subject.classifier or layer) if shown is None else None
         told = partial(_tell, progress, layer)
@@ -241,6 +252,7 @@ def evaluate(
         checkpoint=str(subject.checkpoint) if subject.checkpoint else None,
         started=started,
         units={n.name: n.unit for n in shown[0].nuisances},
+        remarks=remarks,
     )
     return Evaluation(results, *shown, record)
 

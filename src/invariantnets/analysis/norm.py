@@ -100,8 +100,13 @@ def describe_norm(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Res
         results += _entropy_by_norm(make, bootstrap, norm, test.entropy)
     for nuisance in test.nuisances:
         values = np.asarray(test.nuisance[nuisance.name], np.float64)
-        for name, where, column in columns(nuisance, values):
-            results.append(_correlated(make, bootstrap, norm, column, name, where))
+        known = np.isfinite(values)
+        if known.sum() < 2:
+            continue
+        rows = bootstrap if known.all() else Resampling(test.source[known], REPLICATES, numpy_rng(seed, 5))
+        told = partial(make, sources=rows.sources, n=int(known.sum()))
+        for name, where, column in columns(nuisance, values[known]):
+            results.append(_correlated(told, rows, norm[known], column, name, where))
     return results
 
 

@@ -62,7 +62,7 @@ class Leace:
     nuisances: Sequence[str] | None = None
 
     def fit(self, table: FeatureTable, layer: str) -> Release:
-        """Fit on the training rows.
+        """Fit on the training rows in which all nuisances are known.
 
         Args:
             table: with rows of split train.
@@ -79,6 +79,8 @@ class Leace:
         if not names:
             raise InvariantNetsError("release=leace: the table has no nuisance to erase")
         part = table.part("train")
+        unknown = np.any([np.isnan(part.nuisance[name]) for name in names], axis=0)
+        part = part.rows(~unknown) if unknown.any() else part
         check_layer(part, layer)
         targets = np.concatenate([known[name].encode(part.nuisance[name]) for name in names], 1)
         train = moments(part.features[layer], targets)
