@@ -93,9 +93,9 @@ def infer_nuisance(
         return Nuisance(name, kind, "°"), _degrees(name, numbers, unit)
     if kind == "continuous" and numbers is not None:
         return Nuisance(name, kind, "°" if unit in DEGREES[1:] else unit), numbers
-    coded = numbers is not None and values.dtype.kind != "b"
-    keys, codes = np.unique(numbers[~missing] if coded else values[~missing].astype(str), return_inverse=True)
-    categories = tuple(f"{key:g}" if coded else str(key) for key in keys)
+    known = values[~missing].astype(str) if numbers is None or values.dtype.kind == "b" else numbers[~missing]
+    keys, codes = np.unique(known, return_inverse=True)
+    categories = tuple(str(key) if known.dtype.kind == "U" else f"{key:g}" for key in keys)
     if kind == "binary" and len(categories) != 2:
         shown = ", ".join(categories[:4])
         raise InvariantNetsError(f"kinds: {name!r} is said to be binary, but has {len(categories)} values ({shown}, …)")

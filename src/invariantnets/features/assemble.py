@@ -94,7 +94,7 @@ def assemble(
         remarks.append(f"every row is of class {classes[0]}, so nothing is said of classes")
     entropy = columns.get("entropy")
     prediction = read_prediction(columns["prediction"][order], classes, owner) if "prediction" in columns else None
-    name = read_names(columns["name"], owner) if "name" in columns else None
+    names = read_names(columns["name"], owner) if "name" in columns else None
     nuisances = {nuisance: values[order] for nuisance, values in nuisances.items()}
     return {
         "features": {layer: values if together else values[order] for layer, values in x.items()},
@@ -107,7 +107,7 @@ def assemble(
         "classes": tuple(classes.tolist()) if labelled else (),
         "prediction": prediction if labelled else None,
         "entropy": None if entropy is None else entropy[order].astype(np.float32),
-        "name": None if name is None else name[order],
+        "name": None if names is None else names[order],
         "meta": {"remarks": remarks + said, **({"division": drawn} if drawn else {})},
     }
 

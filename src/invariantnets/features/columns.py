@@ -108,10 +108,10 @@ def read_prediction(values: np.ndarray, classes: np.ndarray, owner: str) -> np.n
     else:
         known = np.isin(values, classes)
     if known.mean() < 0.5:
-        other = values[~known][0]
+        other, own = values[~known].tolist()[0], classes.tolist()[0]
         raise InvariantNetsError(
             f"{owner}: column 'prediction' speaks of other classes than 'label': {np.count_nonzero(~known)} of "
-            f"{len(values)} predictions, as {other!r}, are of none of {len(classes)} classes, as {classes[0]!r}; "
+            f"{len(values)} predictions, as {other!r}, are of none of {len(classes)} classes, as {own!r}; "
             "write both in the same words, or drop the column"
         )
     return np.where(known, np.searchsorted(classes, np.where(known, values, classes[0])), len(classes))

@@ -69,8 +69,8 @@ def check_far(x: np.ndarray, layer: str, owner: str) -> None:
             row, column = (int(i[0]) for i in np.nonzero(far))
             raise InvariantNetsError(
                 f"{owner}: features {layer!r} hold {x[start + row, column]:.6g} in row {start + row + 1}, column "
-                f"{column}, where 99 of 100 values of the column lie within {reach[column]:.3g} of {middle[column]:.3g}: "
-                "a mark for a missing value, or damage; drop that row, or mend it"
+                f"{column}, where 99 of 100 values of the column lie within {reach[column]:.3g} of "
+                f"{middle[column]:.3g}: a mark for a missing value, or damage; drop that row, or mend it"
             )
 
 
@@ -81,7 +81,7 @@ def zero_rows(x: np.ndarray) -> int:
 
 
 def copies(x: np.ndarray) -> np.ndarray:
-    """Which rows are copies of one another: equal, or, of 16 features or more, as near as storing one twice leaves them.
+    """Which rows are copies of one another: equal, or, of 16 features or more, as near as storing in half precision.
 
     Rows that lie in one small cell of three random projections, in either of two grids, are compared with the next
     few there: linear in the number of rows.

@@ -96,7 +96,8 @@ def _together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[np
 
     Each set of rows has moments of its own: to read what is unknown in a hundred ways takes a hundred passes.
     """
-    everywhere, parts = [], {}
+    everywhere: list[str] = []
+    parts: dict[bytes, tuple[np.ndarray, list[str]]] = {}
     for nuisance in table.nuisances:
         if nuisance.name not in cannot:
             known = ~np.isnan(table.nuisance[nuisance.name])
