@@ -100,14 +100,21 @@ def test_copies_across_splits_are_left_out_and_counted(kind):
     made = table(features=x, yaw=y, label=label)
     assert len(made) == ROWS - 10
     assert "10 rows of val and test are copies of rows that the probes are fitted or chosen on" in remarks(made)
-    assert len(table(features=x, yaw=YAW, label=label)) == ROWS, "the same features of another pose are no copy"
+    other = table(features=x, yaw=YAW, label=label)
+    assert len(other) == ROWS, "the same features of another pose are no copy"
+    assert "10 of 240 rows equal others in their features, but not in class or nuisance (as row 25 and 1)" in remarks(
+        other
+    )
+    own = table(features=x, yaw=y, label=label, source=np.arange(ROWS))
+    assert len(own) == ROWS - 10
+    assert "10 of 240 rows are copies of rows of another source (as row 25 and 1)" in remarks(own)
 
 
 def test_copies_stay_together_where_a_split_is_drawn():
     x, y = np.concatenate([X, X]), np.concatenate([YAW, YAW])
     made = table(features=x, yaw=y, label=np.tile(LABEL, 2), split=None)
     assert len(made) == 2 * ROWS and len(np.unique(made.source)) == ROWS
-    assert f"{ROWS} of {2 * ROWS} rows are copies of others; they count as one image" in remarks(made)
+    assert f"{ROWS} of {2 * ROWS} rows are copies of others, and count as one image with them" in remarks(made)
 
 
 def test_features_of_few_values_are_no_copies():

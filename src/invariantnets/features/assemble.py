@@ -54,11 +54,13 @@ def assemble(
             remarks.append(
                 f"{zeros} of {rows} rows of {name!r} are zero throughout: was nothing found in those images?"
             )
-    twin = _twins(max(x.values(), key=lambda values: values.shape[1]), [label, *nuisances.values()])
+    alike, twin = _twins(max(x.values(), key=lambda values: values.shape[1]), [label, *nuisances.values()])
     source = np.unique(given["source"], return_inverse=True)[1] if "source" in given else twin
-    repeated = rows - len(np.unique(twin))
-    if repeated and "source" not in given:
-        remarks.append(f"{repeated} of {rows} rows are copies of others; they count as one image")
+    if "source" in given:
+        remarks += _counted(source != source[twin], twin, "are copies of rows of another source")
+    else:
+        remarks += _counted(twin != np.arange(rows), twin, "are copies of others, and count as one image with them")
+    remarks += _counted(alike != twin, alike, "equal others in their features, but not in class or nuisance")
     if "split" in columns:
         split, understood = read_split(columns["split"], owner)
         remarks += [f"{understood} was understood"] if understood else []
@@ -136,20 +138,30 @@ def _check_shapes(features: Mapping[str, np.ndarray], columns: Mapping[str, np.n
     return rows
 
 
-def _twins(x: np.ndarray, known: list[np.ndarray]) -> np.ndarray:
-    """``(N,)``: the first row of each group of copies, of the same features and with all else that is known the same.
+def _twins(x: np.ndarray, known: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """``(N,)`` each: the first row of the same features, and the first of which all else that is known is the same too.
 
     Where most rows have a copy, features take few values, and equal ones mean nothing.
     """
     alone = np.arange(len(x))
     finite = np.isfinite(x[0]).all()  # what is not finite is refused where the layer is read
-    group = copies(x) if finite and len(x) > 1 else alone
-    if len(np.unique(group)) < len(x) / 2:
-        return alone
+    alike = copies(x) if finite and len(x) > 1 else alone
+    if len(np.unique(alike)) < len(x) / 2:
+        return alone, alone
+    same = np.ones(len(x), bool)
     for values in known:
-        same = values == values[group]
-        group = np.where(same | (np.isnan(values) & np.isnan(values[group])), group, alone)
-    return group
+        same &= (values == values[alike]) | (np.isnan(values) & np.isnan(values[alike]))
+    return alike, np.where(same, alike, alone)
+
+
+def _counted(which: np.ndarray, first: np.ndarray, what: str) -> list[str]:
+    """How many rows that is true of, with one of them; nothing if none."""
+    rows = np.flatnonzero(which)
+    return (
+        [f"{len(rows)} of {len(which)} rows {what} (as row {rows[0] + 1} and {first[rows[0]] + 1})"]
+        if len(rows)
+        else []
+    )
 
 
 def _draw(label: np.ndarray, source: np.ndarray, division: Division, test: float, val: float, seed: int) -> np.ndarray:
