@@ -13,7 +13,7 @@ from invariantnets.features.table import FeatureTable
 from invariantnets.probes.mav import mean_activation_vectors
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
-from invariantnets.statistics.moments import BLOCK_ROWS, moments, varies
+from invariantnets.statistics.moments import BLOCK_ROWS, moments, precision, varies
 from invariantnets.statistics.resampling import Resampling, ratio
 
 COMPONENTS = 40
@@ -69,9 +69,9 @@ def describe(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Result]:
     dead = []
     if (table.split == "train").any():
         train = table.part("train")
-        share = 1 - varies(*column_spread(train.features[layer])).mean()
+        share = 1 - varies(*column_spread(train.features[layer]), precision(train.features[layer])).mean()
         rows = {"split": "train", "n": len(train), "sources": len(np.unique(train.source))}
-        dead.append(result("dead_fraction", share, note="features constant to float32 rounding", **rows))
+        dead.append(result("dead_fraction", share, note="features constant to rounding", **rows))
     of_classes = []
     if table.labelled:
         ideal = len(present) - 1

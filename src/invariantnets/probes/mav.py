@@ -12,6 +12,7 @@ from invariantnets.probes.linear import read_blind, read_by_label
 from invariantnets.probes.probe import ClassReading
 from invariantnets.probes.task import Task
 from invariantnets.results.words import PROBES
+from invariantnets.statistics.lengths import unit
 from invariantnets.statistics.moments import BLOCK_ROWS, Moments, project, project_by
 
 
@@ -19,7 +20,7 @@ def mean_activation_vectors(features: np.ndarray, label: np.ndarray, num_classes
     """The mean of each class.
 
     Args:
-        features: ``(N, D)`` float32.
+        features: ``(N, D)``.
         label: ``(N,)``; every class must have a row.
         num_classes: C.
 
@@ -54,8 +55,7 @@ def means_per_value(train: Sequence[Moments], indicators: slice) -> np.ndarray:
 
 def _directions(means: np.ndarray) -> np.ndarray:
     """``(…, C, D)`` → ``(…, D, C)`` unit vectors; a zero mean has similarity 0 to everything."""
-    norm = np.linalg.norm(means, axis=-1, keepdims=True)
-    return np.swapaxes(means / np.where(norm == 0, 1, norm), -1, -2)
+    return np.swapaxes(unit(means), -1, -2)
 
 
 def classify(features: np.ndarray, means: np.ndarray) -> np.ndarray:

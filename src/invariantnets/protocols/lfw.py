@@ -50,11 +50,11 @@ def all_pairs(x: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         label: ``(N,)`` identities.
 
     Returns:
-        genuine and impostor scores, float32; together N (N - 1) / 2.
+        genuine and impostor scores, of the features' precision; together N (N - 1) / 2.
     """
     images = np.unique(label, return_counts=True)[1].astype(np.int64)
     count = int((images * (images - 1) // 2).sum())
-    genuine, impostor = np.empty(count, np.float32), np.empty(len(x) * (len(x) - 1) // 2 - count, np.float32)
+    genuine, impostor = np.empty(count, x.dtype), np.empty(len(x) * (len(x) - 1) // 2 - count, x.dtype)
     filled = [0, 0]
     for start in range(0, len(x), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)

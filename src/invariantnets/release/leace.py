@@ -48,7 +48,7 @@ def erase(x: np.ndarray, mean: np.ndarray, read: np.ndarray, write: np.ndarray) 
         read: ``(D, K)``, the first factor of `eraser`.
         write: ``(K, D)``, the second.
     """
-    return x - (project(x, read) - mean @ read) @ write
+    return x - project(x, read, origin=mean) @ write
 
 
 @dataclass(frozen=True)
