@@ -347,13 +347,13 @@ def test_training_images_are_refused_unless_the_split_was_drawn_here(table: Feat
     assert run_pairs(drawn, "F7", list=path, bootstrap=5) == run_pairs(table, "F7", list=path, bootstrap=5)
 
 
-def test_a_list_is_measured_on_a_table_of_one_class_too(table: FeatureTable, tmp_path: Path) -> None:
+def test_a_list_is_measured_on_a_closed_set_and_without_classes_too(table: FeatureTable, tmp_path: Path) -> None:
     protocol = partial(run_pairs, list=write(tmp_path, lines_of(range(24))), bootstrap=5)
     bare = replace(table, label=np.zeros(len(table), int), num_classes=1)
-    for split in ("test", ["train", "val", "test", "test"]):
-        divided = replace(bare, split=np.resize(split, len(bare)), meta={"division": "drawn"})
-        found = [r for part in measure(divided, "F7", [], protocol, 0, 5, lambda step: None) for r in part]
-        assert "verification/cosine" in {r.probe for r in found}
+    closed = replace(table, split=np.resize(["train", "train", "val", "test"], len(table)), meta={"division": "drawn"})
+    for each in (bare, closed):
+        found = [r for part in measure(each, "F7", [], protocol, 0, 5, lambda step: None) for r in part]
+        assert "verification/cosine" in {r.probe for r in found} and "norm" not in {r.target for r in found}
 
 
 def test_what_is_made_of_the_split_does_not_stop_the_rest(table: FeatureTable) -> None:
