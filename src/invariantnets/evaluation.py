@@ -24,7 +24,7 @@ from invariantnets.figures import draw_run
 from invariantnets.files import write_atomically
 from invariantnets.nuisance import SPLITS
 from invariantnets.probes import DEFAULT, Probe, named, read_answers, run_probes
-from invariantnets.protocols import run_protocols
+from invariantnets.protocols import by_list, run_protocols, unfit
 from invariantnets.provenance import provenance
 from invariantnets.report import render_run
 from invariantnets.results import Result, to_jsonl
@@ -165,9 +165,16 @@ def measure(
     """All that can be said of a layer, part by part, so that what comes before an error is not lost.
 
     Probes need a training split. Protocols compare people, so that they are for networks that were not
-    trained on those of the test split. ``answers``: at which layer to write what the network itself says of the class.
+    trained on those of the test split; a list says itself whom to compare. Whether they can is known before anything
+    is probed. ``answers``: at which layer to write what the network itself says of the class.
     """
     divided = set(SPLITS) <= set(table.split)
+    opened = table.num_classes > 1 and not (divided and is_closed(table))
+    if protocols is not None and not (opened or by_list(protocols)):
+        protocols = None
+    if protocols is not None and (why := unfit(protocols, table, layer, seed)):
+        log.warning(why)
+        protocols = None
     if divided:
         yield run_probes(table, layer, probes, seed=seed, bootstrap=bootstrap, progress=progress)
         if answers is not None:
@@ -175,8 +182,9 @@ def measure(
     else:
         log.info("%s: no train and val rows, so nothing to fit a probe on", layer)
     yield describe(table, layer, seed=seed)
-    if protocols is not None and not (divided and is_closed(table)):
+    if protocols is not None:
         yield protocols(table, layer, seed=seed, progress=progress)
+    if protocols is not None and opened:
         progress("norm")
         yield describe_norm(table, layer, seed=seed)
         yield describe_recognition(table, layer, seed=seed)

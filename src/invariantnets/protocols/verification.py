@@ -18,7 +18,7 @@ class Pairs:
     Attributes:
         left, right: ``(P,)`` rows of the features.
         same: ``(P,)`` whether the two show one person.
-        fold: ``(P,)`` 0 … F - 1; no identity is in two folds.
+        fold: ``(P,)`` 0 … F - 1; those that are made here share no identity.
     """
 
     left: np.ndarray
