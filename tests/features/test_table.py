@@ -150,6 +150,12 @@ def test_all_zero_rows_are_counted():
     assert zero_rows(x) == 5
 
 
+@pytest.mark.parametrize(("column", "said"), [(1.7e9 + YAW, True), (YAW, False)])
+def test_a_column_that_drowns_all_others_is_named(column, said):
+    drowned = "column 16 of 'features' makes up all but the whole length of the rows"
+    assert (drowned in remarks(table(features=np.c_[X, column]))) is said
+
+
 def test_a_nuisance_that_never_varies_within_a_class_is_marked():
     made = table(gender=np.array(["f", "m"])[LABEL % 2], light=RNG.normal(size=ROWS))
     assert {n.name: n.fixed for n in made.nuisances} == {"yaw": False, "gender": True, "light": False}

@@ -18,7 +18,7 @@ from invariantnets.features.columns import (
     read_prediction,
     read_split,
 )
-from invariantnets.features.matrix import check_far, copies, kept, zero_rows
+from invariantnets.features.matrix import check_far, copies, dominant, kept, zero_rows
 from invariantnets.nuisance import SPLITS, Kind
 
 # Columns that are no nuisance.
@@ -53,6 +53,11 @@ def assemble(
         if zeros := zero_rows(values):
             remarks.append(
                 f"{zeros} of {rows} rows of {name!r} are zero throughout: was nothing found in those images?"
+            )
+        if (column := dominant(values)) is not None:
+            remarks.append(
+                f"column {column} of {name!r} makes up all but the whole length of the rows: cosines see nothing else; "
+                "is it a feature?"
             )
     alike, twin = _twins(max(x.values(), key=lambda values: values.shape[1]), [label, *nuisances.values()])
     source = np.unique(given["source"], return_inverse=True)[1] if "source" in given else twin

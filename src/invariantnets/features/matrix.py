@@ -18,6 +18,8 @@ FAR = 1e6
 NEAR = 1e-3
 # With fewer, two rows may well be that near by chance.
 FEW_FEATURES = 16
+# Of the squared length of the rows.
+DOMINANT = 0.999
 _SAMPLE_ROWS = 10_000
 _NEXT = 4  # rows of a cell that each is compared with
 
@@ -78,6 +80,17 @@ def zero_rows(x: np.ndarray) -> int:
     """Number of rows that are zero throughout, as a detector writes that found no face."""
     blocks = (x[start : start + BLOCK_ROWS] for start in range(0, len(x), BLOCK_ROWS))
     return sum(int(np.count_nonzero(~block.any(1))) for block in blocks)
+
+
+def dominant(x: np.ndarray) -> int | None:
+    """The column that is all but the whole length of the rows, so that cosines see nothing else; None if none is."""
+    sample = x[:: max(1, len(x) // _SAMPLE_ROWS)]
+    scale = np.abs(sample).max(initial=0)
+    if x.shape[1] < 3 or not 0 < scale < np.inf:
+        return None
+    square = ((sample / scale) ** 2).mean(0)
+    largest = int(square.argmax())
+    return largest if square[largest] > DOMINANT * square.sum() else None
 
 
 def copies(x: np.ndarray) -> np.ndarray:
