@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-
 from invariantnets.errors import InvariantNetsError
 from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.moments import BLOCK_ROWS
@@ -136,6 +133,9 @@ def copies(x: np.ndarray) -> np.ndarray:
         ]
         or [np.zeros(0, bool)]
     )
+    from scipy.sparse import coo_array  # here: a table made in a notebook waits for no more than it must
+    from scipy.sparse.csgraph import connected_components
+
     edges = coo_array((np.ones(np.count_nonzero(same)), (left[same], right[same])), shape=(len(x), len(x)))
     group = connected_components(edges, directed=False)[1]
     return np.unique(group, return_index=True)[1][group]
