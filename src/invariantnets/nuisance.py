@@ -23,12 +23,14 @@ class Nuisance:
             ``binary`` (codes 0..K-1).
         unit: for axes and tables, e.g. ``°``.
         categories: names of the codes of a categorical or binary nuisance.
+        fixed: it never varies within a class, as somebody's sex does not: who knows the class knows it.
     """
 
     name: str
     kind: Kind = "continuous"
     unit: str = ""
     categories: tuple[str, ...] = ()
+    fixed: bool = False
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """The regression target that stands for the nuisance.

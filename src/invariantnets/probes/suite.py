@@ -93,7 +93,7 @@ def run_probes(
     step("strongest probe")
     for target in task.every:
         found = of_nuisance[target.nuisance.name]
-        found.append(strongest(scorer, target, [r for r in found if r.metric == "r2"]))
+        found += strongest(scorer, target, found)
     return of_class + [r for found in of_nuisance.values() for r in found]
 
 
