@@ -88,9 +88,7 @@ def _degrees(encoded: np.ndarray) -> np.ndarray:
     return found
 
 
-def _classes(
-    common: np.ndarray, predicted: np.ndarray, true: np.ndarray, mean: np.ndarray, binary: bool
-) -> Judgement:
+def _classes(common: np.ndarray, predicted: np.ndarray, true: np.ndarray, mean: np.ndarray, binary: bool) -> Judgement:
     code = true.argmax(1)
     present = np.unique(code)
     k = len(present)

@@ -189,8 +189,8 @@ def strongest(scorer: Scorer, target: Target, found: list[Result]) -> list[Resul
     nuisance = target.nuisance
     fields: dict[str, Any] = {"target": nuisance.name, "probe": "strongest", "fixed": nuisance.fixed}
     if not honest:
-        lost = {"value": float("nan"), "status": "failed", "note": "every honest probe failed", "chance": 0.0}
-        return [scorer.result(metric="r2", **lost, **fields)]
+        fields |= {"value": float("nan"), "status": "failed", "note": "every honest probe failed", "chance": 0.0}
+        return [scorer.result(metric="r2", **fields)]
     best = max(honest, key=lambda r: r.validation or 0.0)
     return [
         scorer.result(

@@ -50,9 +50,7 @@ def plan_targets(nuisances: Sequence[Nuisance], train: Mapping[str, np.ndarray])
     return targets
 
 
-def shuffled_by_class(
-    values: np.ndarray, label: np.ndarray, test: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def shuffled_by_class(values: np.ndarray, label: np.ndarray, test: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The control of a nuisance that never varies within a class: each class gets the value of another, in all splits.
 
     Shuffled among rows, it would vary within a class, as the nuisance does not, and no reader of the class could find

@@ -146,9 +146,7 @@ def prepare(table: FeatureTable, layer: str, seed: int) -> Task:
         if n.fixed
     }
     y = {
-        split: design(
-            targets, part.nuisance, len(part), rng, {k: v[table.split == split] for k, v in by_class.items()}
-        )
+        split: design(targets, part.nuisance, len(part), rng, {k: v[table.split == split] for k, v in by_class.items()})
         for split, part in parts.items()
     }
     task = Task(x, y, parts, targets, targets, label=False, closed=is_closed(table), seed=seed)
