@@ -87,7 +87,7 @@ def run_sections(
         title = f"How well the {t} can be read{_read(found, t) if many else ''}"
         tables["leaks"] += result_tables(title, found, units, results, folded=many)
     for about, title in _TITLES.items():
-        found = [r for r in results if r.about == about]
+        found = [r for r in results if r.about == about and not (many and r.probe.startswith("mav/"))]
         tables[_PART.get(about, "description")] += result_tables(title, found, units, results)
     return _sections(tables, figures)
 
@@ -110,6 +110,7 @@ def sweep_sections(
     for t in [*best, *(t for t in targets if t not in best)] if many else targets:
         columns = {
             "R², strongest honest probe": ("r2", t, "strongest"),
+            "AUC, strongest honest probe": ("auc", t, "strongest"),
             "R², linear": ("r2", t, "ridge"),
             "RMSE, linear per true label (uses the answer)": ("rmse", t, "ridge/per_label"),
         }

@@ -142,14 +142,18 @@ def overview(results: Sequence[Result], targets: Sequence[str]) -> list[Table]:
             found["r2"] = strongest
             floor = next(iter(select(results, "r2", target, "class_mean")), None)
             control = found["auc"] or strongest
-            positive = f" ({count(r.n)} positive)" if (r := found["false_negative_rate"]) else ""
+            positive = f"{count(r.n)} of " if (r := found["false_negative_rate"]) else ""
             cells = [_cell(r) for r in found.values()]
-            cells += [written(control).control, written(floor).value if floor else NONE, count(strongest.n) + positive]
+            cells += [
+                written(control).control,
+                number(floor.value if floor else None, "r2"),
+                positive + count(strongest.n),
+            ]
             filled |= {i for i, cell in enumerate(cells) if cell != NONE}
             marks = (*((_CONSTANT,) if strongest.fixed else ()), *((_FAILED,) if failed(strongest) else ()))
             rows.append(Row(target, tuple(cells), marks))
     shown = sorted(filled)
-    header = [*columns, "shuffled control (AUC, else R²)", "class-only floor, R²", "rows"]
+    header = [*columns, "shuffled control (AUC, else R²)", "class-only floor, R²", "positive of all rows"]
     rows = [Row(r.name, tuple(r.cells[i] for i in shown), r.marks) for r in rows]
     title = "What the strongest honest probe reads of each nuisance"
     return [Table(title, ("nuisance", *(header[i] for i in shown)), {"": rows}, stacked=True)] if rows else []

@@ -30,7 +30,8 @@ TERMS = {
     "Chance": (r"chance|guessing", "What can be reached without looking at the image."),
     "Shuffled control": (
         r"shuffled control",
-        "The same probe, trained and tested on values that were shuffled: what it finds where there is nothing.",
+        "The same probe, trained and tested on values that were shuffled: what it finds where there is nothing. What "
+        "is constant within each class is shuffled by class: what it finds where there is nothing but identity.",
     ),
     "Failed": (
         r"failed|No probe|no probe",
