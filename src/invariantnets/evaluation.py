@@ -169,12 +169,6 @@ def measure(
     is probed. ``answers``: at which layer to write what the network itself says of the class.
     """
     divided = set(SPLITS) <= set(table.split)
-    opened = table.num_classes > 1 and not (divided and is_closed(table))
-    if protocols is not None and not (opened or by_list(protocols)):
-        protocols = None
-    if protocols is not None and (why := unfit(protocols, table, layer, seed)):
-        log.warning(why)
-        protocols = None
     if divided:
         yield run_probes(table, layer, probes, seed=seed, bootstrap=bootstrap, progress=progress)
         if answers is not None:
@@ -184,10 +178,32 @@ def measure(
     yield describe(table, layer, seed=seed)
     if protocols is not None:
         yield protocols(table, layer, seed=seed, progress=progress)
-    if protocols is not None and opened:
+    if protocols is not None and is_open(table):
         progress("norm")
         yield describe_norm(table, layer, seed=seed)
         yield describe_recognition(table, layer, seed=seed)
+
+
+def is_open(table: FeatureTable) -> bool:
+    """Whether the people of test, if they are known, are others than those that probes are fitted to."""
+    return table.labelled and not (set(SPLITS) <= set(table.split) and is_closed(table))
+
+
+def usable(
+    protocols: Protocols | None, table: FeatureTable, layer: str, seed: int
+) -> tuple[Protocols | None, list[str]]:
+    """The protocols, where they can be run on the table; and what must be said if not.
+
+    They compare people, so that they are for networks that were not trained on those of the test split; a list says
+    itself whom to compare.
+
+    Raises:
+        InvariantNetsError: a list that cannot be read, or does not fit the table.
+    """
+    if protocols is None or not (is_open(table) or by_list(protocols)):
+        return None, []
+    why = unfit(protocols, table, layer, seed)
+    return (None, [why]) if why else (protocols, [])
 
 
 def remarks_on(table: FeatureTable) -> list[str]:
@@ -239,11 +255,16 @@ def evaluate(
         if width := table.meta.get("projected", {}).get(layer):
             log.info("%s has %d features: probed after a random projection", layer, width)
         table = prepare(table, layer)
-        remarks += [remark for remark in remarks_on(table) if remark not in remarks]
+        recognition, unused = usable(protocols, table, layer, seed)
+        new = [remark for remark in [*remarks_on(table), *unused] if remark not in remarks]
+        for remark in new:
+            if remark not in table.meta.get("remarks", ()):  # those were said when the table was made
+                log.warning("%s", remark)
+        remarks += new
         # The network's own answers are the same at every layer: they are written once, at their own.
         answers = (subject.classifier or layer) if shown is None else None
         told = partial(_tell, progress, layer)
-        for part in measure(table, layer, probes, protocols, seed, bootstrap, told, answers):
+        for part in measure(table, layer, probes, recognition, seed, bootstrap, told, answers):
             results += part
             keep(results)
         if shown is None or layer == subject.embedding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from invariantnets.errors import InvariantNetsError
 from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.moments import BLOCK_ROWS

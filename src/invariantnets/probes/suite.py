@@ -134,7 +134,7 @@ def _read(task: Task, layer: str, probes: Sequence[Probe], bootstrap: int, step:
     step("strongest probe")
     for target in task.every:
         found = of_nuisance[target.nuisance.name]
-        found.append(strongest(scorer, target, [r for r in found if r.metric == "r2"]))
+        found += strongest(scorer, target, found)
     return classes + [r for found in of_nuisance.values() for r in found]
 
 

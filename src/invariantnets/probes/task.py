@@ -12,7 +12,7 @@ import numpy as np
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import SPLITS
-from invariantnets.probes.targets import Target, design, plan_targets, r2
+from invariantnets.probes.targets import Target, design, plan_targets, r2, shuffled_by_class
 from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.moments import Moments, class_moments
 
@@ -142,7 +142,15 @@ def prepare(table: FeatureTable, layer: str, seed: int, closed: bool) -> Task:
     targets = plan_targets(table.nuisances, parts["train"].nuisance)
     rng = numpy_rng(seed, 0)
     x = {split: part.features[layer] for split, part in parts.items()}
-    y = {split: design(targets, part.nuisance, len(part), rng) for split, part in parts.items()}
+    by_class = {
+        n.name: shuffled_by_class(table.nuisance[n.name], table.label, table.split == "test", numpy_rng(seed, 7, i))
+        for i, n in enumerate(table.nuisances)
+        if n.fixed
+    }
+    y = {
+        split: design(targets, part.nuisance, len(part), rng, {k: v[table.split == split] for k, v in by_class.items()})
+        for split, part in parts.items()
+    }
     task = Task(x, y, parts, targets, targets, label=False, closed=closed, seed=seed)
     if not task.train_all.live.any():
         raise InvariantNetsError(

@@ -21,11 +21,13 @@ def by_list(protocol: Callable[..., list[Result]]) -> bool:
 
 
 def unfit(protocol: Callable[..., list[Result]], table: FeatureTable, layer: str, seed: int) -> str | None:
-    """Why a table cannot be measured by a protocol, before anything is compared; None if it can.
+    """Why a table cannot be measured by a protocol of ours, before anything is compared; None if it can.
 
     Raises:
         InvariantNetsError: a list that was asked for cannot be read, or does not fit the table.
     """
+    if getattr(protocol, "func", protocol) not in (run_lfw, run_pairs, run_protocols):
+        return None
     try:
         protocol(table, layer, seed=seed, similarities=())
     except InvariantNetsError as error:

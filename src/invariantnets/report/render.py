@@ -20,7 +20,8 @@ from invariantnets.files import write_atomically
 from invariantnets.report.headline import and_, facts, sentences, sweep_sentences
 from invariantnets.report.papers import forgetting, rudd2016, taigman2015_look_alikes, taigman2015_widths
 from invariantnets.report.papers.comparison import Comparison
-from invariantnets.report.sections import Section, Table, beside, result_tables, run_sections, sweep_sections
+from invariantnets.report.sections import Section, run_sections, sweep_sections
+from invariantnets.report.tables import Table, beside, result_tables
 from invariantnets.report.terms import Glossary
 from invariantnets.results.format import count
 from invariantnets.results.result import Result
@@ -53,6 +54,7 @@ def render_run(folder: Path) -> Path:
         headline=said,
         facts=numbers,
         terms=terms.new([*said, *(text for f in numbers for text in (f.name, f.detail))]),
+        remarks=[str(remark) for remark in provenance.get("remarks") or []],
         sections=_explained(run_sections(run.here, run.units, figures), terms),
         others=_other_layers(run),
         layer=run.layer,
