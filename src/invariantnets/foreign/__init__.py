@@ -8,6 +8,7 @@ from invariantnets.foreign.dlib_face import DlibFace, dlib_face
 from invariantnets.foreign.module import module
 from invariantnets.foreign.module_backbone import ModuleBackbone
 from invariantnets.foreign.onnx import OnnxBackbone, onnx
+from invariantnets.foreign.pixels import Pixels
 from invariantnets.foreign.preprocessing import Preprocessing
 from invariantnets.foreign.timm import timm
 from invariantnets.foreign.torchscript import torchscript
@@ -17,6 +18,7 @@ __all__ = [
     "DlibFace",
     "ModuleBackbone",
     "OnnxBackbone",
+    "Pixels",
     "Preprocessing",
     "dlib_face",
     "module",

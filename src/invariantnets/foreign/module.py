@@ -76,7 +76,13 @@ def module(
     wanted(f"backbone.target={target}: a module", image_size=image_size, mean=mean, std=std)
     assert image_size is not None and mean is not None and std is not None
     prepare = declared(image_size, mean, std, interpolation, crop, scale, channels)
-    record = {"library": "module", "network": target, "target": target, "arguments": dict(arguments or {}), "seed": seed}
+    record = {
+        "library": "module",
+        "network": target,
+        "target": target,
+        "arguments": dict(arguments or {}),
+        "seed": seed,
+    }
     if (source := inspect.getsourcefile(found if callable(found) else type(found))) and Path(source).is_file():
         record["source"] = {"file": source, "sha256": checksum(Path(source))}
     if weights is not None:

@@ -62,7 +62,7 @@ class ModuleBackbone(nn.Module):
         self._order, self._times, self.classifier, read = self._watch_once()
         if embedding is None and read is None:
             raise InvariantNetsError(
-                "the network has no linear map and no convolution, so nothing to read; name a layer: backbone.embedding="
+                "the network has no linear map and no convolution, so nothing to read; give backbone.embedding=<layer>"
             )
         self.embedding = embedding or read or OUTPUT
         self.check([self.embedding])

@@ -139,7 +139,8 @@ class OnnxBackbone:
             options.log_severity_level = 4
             try:
                 model = onnx_graph.exposed(self._model, names)
-                session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+                on = {"providers": ["CPUExecutionProvider"], "enable_fallback": 0}
+                session = runtime.InferenceSession(model, options, **on)
             except Exception as error:  # as above
                 raise InvariantNetsError(
                     f"ONNX Runtime cannot run this network ({_reason(error)}); export it once more, below 2 GB"
@@ -203,7 +204,9 @@ def onnx(
     model = onnx_graph.read(path)
     picture = onnx_graph.picture(model, layout, owner)
     if picture.kind not in _KINDS:
-        raise InvariantNetsError(f"{owner}: its input {picture.name} takes neither floats nor bytes; export it otherwise")
+        raise InvariantNetsError(
+            f"{owner}: its input {picture.name} takes neither floats nor bytes; export it otherwise"
+        )
     if _KINDS[picture.kind] is np.uint8:
         mean, std, scale = 0.0, 1.0, 1.0
     size = image_size if image_size is not None else list(picture.sides) if picture.sides else None

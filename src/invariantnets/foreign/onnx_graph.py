@@ -41,8 +41,8 @@ def read(path: Path) -> onnx.ModelProto:
     except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         beside = {entry.value for t in model.graph.initializer for entry in t.external_data if entry.key == "location"}
         raise InvariantNetsError(
-            f"backbone.path={path}: its weights are in {', '.join(sorted(beside))}, which is missing or too short beside "
-            f"it ({_line(error)}); put it there"
+            f"backbone.path={path}: its weights are in {', '.join(sorted(beside))}, which is missing beside it, or too "
+            f"short ({_line(error)}); put it there"
         ) from None
     try:
         onnx.checker.check_model(model)
@@ -102,7 +102,9 @@ def picture(model: onnx.ModelProto, layout: str | None, owner: str) -> Picture:
     places = {"NCHW": 1, "NHWC": 3}
     found = [name for name, place in places.items() if sizes[place] in (1, 3)]
     if layout is None and len(found) != 1:
-        raise InvariantNetsError(f"{owner}: its input is {sizes}, so its layout is unknown: give backbone.layout=NCHW or NHWC")
+        raise InvariantNetsError(
+            f"{owner}: its input is {sizes}, so its layout is unknown: give backbone.layout=NCHW or NHWC"
+        )
     layout = layout or found[0]
     channels = sizes[places[layout]]
     if channels not in (None, 1, 3):

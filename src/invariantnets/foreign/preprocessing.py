@@ -118,9 +118,13 @@ def declared(
         if value not in known:
             raise InvariantNetsError(f"backbone.{name}={value}: choose from {', '.join(known)}")
     if crop is not None and not 0 < crop <= 1:
-        raise InvariantNetsError(f"backbone.crop={crop}: give the fraction of the picture that is kept, above 0 up to 1")
+        raise InvariantNetsError(
+            f"backbone.crop={crop}: give the fraction of the picture that is kept, above 0 up to 1"
+        )
     if not (scale > 0 and math.isfinite(scale)):
-        raise InvariantNetsError(f"backbone.scale={scale}: give what pixels of 0–255 are multiplied by, e.g. 0.00392157")
+        raise InvariantNetsError(
+            f"backbone.scale={scale}: give what pixels of 0–255 are multiplied by, e.g. 0.00392157"
+        )
     width = 1 if channels == "grey" else 3
     means, stds = by_channel(mean, "mean", width), by_channel(std, "std", width)
     if min(stds) <= 0:

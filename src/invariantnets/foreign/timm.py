@@ -109,5 +109,7 @@ def _usual(library: ModuleType, name: str) -> Any:
     if found is None and tag:
         tags = [known.partition(".")[2] for known in library.list_pretrained(f"{network}.*")]
         near = ", ".join(difflib.get_close_matches(tag, tags, 3) or tags[:3]) or "no tag"
-        raise InvariantNetsError(f"backbone.name={name}: timm has no weights {tag!r} of {network}; did you mean {near}?")
+        raise InvariantNetsError(
+            f"backbone.name={name}: timm has no weights {tag!r} of {network}; did you mean {near}?"
+        )
     return found or library.models.PretrainedCfg()

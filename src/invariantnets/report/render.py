@@ -17,6 +17,7 @@ from invariantnets.bootstrapping.selection import HEADER
 from invariantnets.errors import InvariantNetsError
 from invariantnets.figures import draw_sweep
 from invariantnets.files import write_atomically
+from invariantnets.report.beside import beside_sections
 from invariantnets.report.headline import and_, facts, sentences, sweep_sentences
 from invariantnets.report.papers import forgetting, rudd2016, taigman2015_look_alikes, taigman2015_widths
 from invariantnets.report.papers.comparison import Comparison
@@ -53,7 +54,7 @@ def render_run(folder: Path) -> Path:
         headline=said,
         facts=numbers,
         terms=terms.new([*said, *(text for f in numbers for text in (f.name, f.detail))]),
-        sections=_explained(run_sections(run.here, run.units, figures), terms),
+        sections=_explained([*run_sections(run.here, run.units, figures), *beside_sections(run)], terms),
         others=_other_layers(run),
         layer=run.layer,
         drawn=bool(figures),
