@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import difflib
 import importlib
-import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -83,13 +82,13 @@ def module(
         "arguments": dict(arguments or {}),
         "seed": seed,
     }
-    if (source := inspect.getsourcefile(found if callable(found) else type(found))) and Path(source).is_file():
+    if (source := getattr(sys.modules[target.partition(":")[0]], "__file__", None)) and Path(source).is_file():
         record["source"] = {"file": source, "sha256": checksum(Path(source))}
     if weights is not None:
         path = Path(weights).expanduser()
         record["sha256"] = load_weights(network, path, target)
         record |= {"weights": str(weights), "network": f"{target}, {path.name}"}
-    untrained = partial(_untrained, network, seed, prepare, embedding) if _can_be_drawn(network) else None
+    untrained = partial(_untrained, network, seed + 1, prepare, embedding) if _can_be_drawn(network) else None
     return ModuleBackbone(network, prepare, embedding, record, untrained)
 
 

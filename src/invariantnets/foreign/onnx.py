@@ -55,10 +55,14 @@ class OnnxBackbone:
         embedding: str | None,
         record: dict[str, Any],
     ):
-        self._model, self._picture, self.prepare = model, picture, prepare
+        self._model, self._picture, self.prepare, self.record = model, picture, prepare, record
         self._sessions: dict[tuple[str, ...], Any] = {}
         self._order = onnx_graph.computed(model, picture.name)
-        outputs = [value.name for value in model.graph.output]
+        outputs = [value.name for value in model.graph.output if value.name in self._order]
+        if not outputs:
+            raise InvariantNetsError(
+                f"{record['network']}: damaged: nothing that it gives depends on the picture; fetch or export it once more"
+            )
         read = onnx_graph.read_by_classifier(model, picture.name)
         self.embedding = embedding or read or outputs[0]
         self.check([self.embedding])
@@ -143,7 +147,8 @@ class OnnxBackbone:
                 session = runtime.InferenceSession(model, options, **on)
             except Exception as error:  # as above
                 raise InvariantNetsError(
-                    f"ONNX Runtime cannot run this network ({_reason(error)}); export it once more, below 2 GB"
+                    f"{self.record['network']}: damaged, or larger than 2 GB: ONNX Runtime cannot run it "
+                    f"({_reason(error)}); fetch or export it once more"
                 ) from None
             self._sessions = {names: session}  # of the layers that are read now
         return self._sessions[names]

@@ -129,7 +129,7 @@ def declared(
     means, stds = by_channel(mean, "mean", width), by_channel(std, "std", width)
     if min(stds) <= 0:
         raise InvariantNetsError(f"backbone.std={std}: give numbers above 0")
-    side = sides[0] if len(sides) == 1 else (sides[0], sides[1])
+    side = sides[0] if len(set(sides)) == 1 else (sides[0], sides[1])
     return Preprocessing(side, means, stds, interpolation, crop, scale=scale, channels=channels)
 
 

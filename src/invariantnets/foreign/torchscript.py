@@ -55,7 +55,7 @@ def torchscript(
     prepare = declared(image_size, mean, std, interpolation, crop, scale, channels)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore")  # torch now prefers torch.export
             network = torch.jit.load(path, map_location="cpu")
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0].split(". ")[0][:150] if str(error) else type(error).__name__

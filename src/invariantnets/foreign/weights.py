@@ -43,7 +43,7 @@ def filled(network: nn.Module, name: str, weights: str | Path | None, seed: int)
             "%s has random weights of seed %d, since nothing is downloaded: give backbone.weights=<file>", name, seed
         )
         return {"network": f"{name}, random weights", "weights": None, "seed": seed}
-    digest = load_weights(network, Path(weights).expanduser(), name)
+    digest = load_weights(network, Path(weights).expanduser(), f"{name} of these backbone.num_classes")
     return {"network": f"{name}, {Path(weights).name}", "weights": str(weights), "sha256": digest}
 
 
@@ -77,7 +77,7 @@ def load_weights(network: nn.Module, path: Path, owner: str) -> str:
             for fault, found in faults.items()
             if found
         )
-        raise InvariantNetsError(f"{path}: not the weights of {owner} of these backbone.num_classes: it {what}")
+        raise InvariantNetsError(f"{path}: not the weights of {owner}: it {what}")
     network.load_state_dict(state, strict=True)
     return checksum(path)
 

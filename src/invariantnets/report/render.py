@@ -49,12 +49,14 @@ def render_run(folder: Path) -> Path:
     provenance, said = run.provenance, sentences(run.here, run.layer, run.units)
     figures = _embedded(folder / "figures", run.figures)
     numbers, terms = facts(run.here, run.units), Glossary()
+    found = run_sections(run.here, run.units, figures)
+    leaks, others = found[:1], found[1:]
     html = _template("run.html.j2").render(
         title=str(provenance.get("name") or folder.name),
         headline=said,
         facts=numbers,
         terms=terms.new([*said, *(text for f in numbers for text in (f.name, f.detail))]),
-        sections=_explained([*run_sections(run.here, run.units, figures), *beside_sections(run)], terms),
+        sections=_explained([*leaks, *beside_sections(run), *others], terms),
         others=_other_layers(run),
         layer=run.layer,
         drawn=bool(figures),
