@@ -178,7 +178,7 @@ def set_beside(
             found["random weights"] = lambda: replace(from_backbone(make(), images, **options), available=layers)
         else:
             drawn = getattr(network, "record", {}).get("weights", "") is None
-            why = "its own are random already" if drawn else "it does not know how to draw any"
+            why = "its own are random already" if drawn else "how they are drawn is not known"
             found["random weights"] = f"no random weights are set beside this network: {why}"
     return found
 
