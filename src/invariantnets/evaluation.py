@@ -6,7 +6,7 @@ import html
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -79,7 +79,7 @@ def choose_layers(wanted: str | Iterable[str] | None, subject: Subject) -> list[
         return list(subject.available)
     if wanted is None:
         return [subject.embedding]
-    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    names = [str(name) for name in ([wanted] if isinstance(wanted, str | int) else wanted)]  # "0" of a Sequential
     for name in names:
         if name not in subject.available and subject.unlisted is not None:
             subject.unlisted(name)
@@ -105,6 +105,11 @@ class Evaluation:
     layer: str
     record: Mapping[str, Any] = field(repr=False)
 
+    def beside(self, name: str, other: Evaluation) -> Evaluation:
+        """This, and what was measured of something else that its report sets beside it, as ``name``."""
+        theirs = [replace(result, subject=name) for result in other.results if not result.where]
+        return replace(self, results=[*self.results, *theirs])
+
     def to_frame(self) -> pd.DataFrame:
         """A row a number, its columns the fields of `Result`."""
         return pd.DataFrame([asdict(result) for result in self.results])
@@ -118,7 +123,8 @@ class Evaluation:
         folder = Path(folder)
         write_atomically(folder / "results.jsonl", to_jsonl(self.results))
         write_atomically(folder / "provenance.json", json.dumps(self.record, indent=1, ensure_ascii=False))
-        draw_run(self.results, self.table, self.layer, folder / "figures")
+        own = [result for result in self.results if not result.subject]
+        draw_run(own, self.table, self.layer, folder / "figures")
         return render_run(folder)
 
     def report(self, path: str | Path) -> Path:
@@ -134,9 +140,12 @@ class Evaluation:
             return self.save(folder).read_text(encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        """A page of its own inside the notebook's, so that neither's style reaches the other."""
-        page = html.escape(self._html())
-        return f'<iframe srcdoc="{page}" style="width: 100%; height: 45em; border: 0"></iframe>'
+        return in_notebook(self._html())
+
+
+def in_notebook(page: str) -> str:
+    """A page of its own inside the notebook's, so that neither's style reaches the other."""
+    return f'<iframe srcdoc="{html.escape(page)}" style="width: 100%; height: 45em; border: 0"></iframe>'
 
 
 def subject_of(table: FeatureTable, name: str = "table") -> Subject:
@@ -304,5 +313,13 @@ def run_suite(
     Raises:
         InvariantNetsError: an unknown probe, or a table that cannot be used; the message says why.
     """
-    readers = [named(probe) if isinstance(probe, str) else probe for probe in probes]
-    return evaluate(subject_of(table, name), readers, **options)
+    return evaluate(subject_of(table, name), readers_of(probes), **options)
+
+
+def readers_of(probes: Sequence[Probe | str]) -> list[Probe]:
+    """Probes, some of them by their names.
+
+    Raises:
+        InvariantNetsError: an unknown name.
+    """
+    return [named(probe) if isinstance(probe, str) else probe for probe in probes]

@@ -46,6 +46,7 @@ class Result:
         chosen: what was chosen on validation: ``{"k": 8, "space": "whitened"}``; by ``strongest`` ``{"probe": "mlp"}``.
         title: what the probe calls itself in reports; empty for those that `words.probe_name` knows.
         fixed: the nuisance never varies within a class, so that classes are what its interval resamples.
+        subject: empty for what is evaluated; else what is set beside it: ``random weights``, ``pixels``.
     """
 
     metric: str
@@ -71,6 +72,7 @@ class Result:
     chosen: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
     fixed: bool = False
+    subject: str = ""
 
 
 def to_jsonl(results: Iterable[Result]) -> str:
