@@ -24,6 +24,7 @@ from invariantnets.features.readers.arrow import (
     read_parquet,
 )
 from invariantnets.features.readers.hdf import read_hdf, read_mat
+from invariantnets.features.readers.limits import first_bytes
 from invariantnets.features.readers.text import is_text, read_text
 
 # What readers raise on a damaged file.
@@ -110,15 +111,13 @@ def _read_with_table(path: Path, ids: Collection[str]) -> Raw:
 
 
 def _is_npy(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(6) == b"\x93NUMPY"
+    return first_bytes(path, 6) == b"\x93NUMPY"
 
 
 def _read_file(path: Path, ids: Collection[str]) -> tuple[dict[str, np.ndarray], list[str]]:
     if path.name.lower().endswith(PICKLES):
         raise InvariantNetsError(_pickle_line(path))
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+    head = first_bytes(path, HEAD_BYTES)
     if reader := _reader(path, head):
         return reader(path)
     if head[:2] == b"\x1f\x8b":
@@ -144,7 +143,7 @@ def _reader(path: Path, head: bytes) -> Callable[[Path], tuple[dict[str, np.ndar
         if "[Content_Types].xml" in names:
             raise InvariantNetsError("is a workbook; save its sheet as .csv")
         return read_npz
-    if head.startswith((b"ARROW1", b"FEA1", b"\xff\xff\xff\xff")):
+    if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
         return read_arrow
     if head.startswith(b"\x89HDF\r\n\x1a\n") or head[512:520] == b"\x89HDF\r\n\x1a\n":
         return read_hdf
@@ -153,7 +152,7 @@ def _reader(path: Path, head: bytes) -> Callable[[Path], tuple[dict[str, np.ndar
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
         return read_safetensors
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
-        if head[2:16].endswith(b"l\xfc\x9cF\xf9 j\xa8P\x19."):  # how torch began its files before they were zips
+        if b"l\xfc\x9cF\xf9 j\xa8P\x19." in head[:20]:  # how torch began its files before they were zips
             return read_torch
         raise InvariantNetsError(_pickle_line(path))
     by_magic = {b"\x93NUMPY": read_npy, b"PAR1": read_parquet}

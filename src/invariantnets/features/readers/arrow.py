@@ -17,7 +17,7 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.readers.limits import check_size
+from invariantnets.features.readers.limits import check_size, check_unpacked, first_bytes
 
 Columns = tuple[dict[str, np.ndarray], list[str]]
 BLOCK_BYTES = 1 << 24
@@ -41,8 +41,7 @@ def read_parquet(path: Path) -> Columns:
 
 def read_arrow(path: Path) -> Columns:
     """Columns of a feather or Arrow file, or of an Arrow stream."""
-    with path.open("rb") as file:
-        stream = file.read(4) == b"\xff\xff\xff\xff"
+    stream = first_bytes(path, 4) == b"\xff\xff\xff\xff"
     return columns_of(_stream(path) if stream else pyarrow.feather.read_table(path, memory_map=True))
 
 
@@ -53,8 +52,9 @@ def _stream(path: Path) -> pa.Table:
 
 def read_lines(path: Path) -> Columns:
     """Columns of lines of JSON, each an object with a value a column."""
+    check_unpacked(path)
     options = pyarrow.json.ReadOptions(block_size=BLOCK_BYTES)
-    compressed = path.open("rb").read(2) == b"\x1f\x8b"
+    compressed = first_bytes(path, 2) == b"\x1f\x8b"
     with pa.input_stream(str(path), compression="gzip" if compressed else None) as file:
         return columns_of(pyarrow.json.read_json(file, read_options=options))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.readers.arrays import decoded
-from invariantnets.features.readers.limits import check_size
+from invariantnets.features.readers.limits import check_size, first_bytes
 
 Columns = tuple[dict[str, np.ndarray], list[str]]
 
@@ -26,7 +26,7 @@ def read_hdf(path: Path) -> Columns:
     except ModuleNotFoundError:
         raise InvariantNetsError("needs h5py; install it with pip install 'invariantnets[h5]'") from None
     arrays: dict[str, np.ndarray] = {}
-    matlab = path.open("rb").read(10) == b"MATLAB 7.3"
+    matlab = first_bytes(path, 10) == b"MATLAB 7.3"
     with h5py.File(path) as file:
 
         def visit(name: str, node: Any) -> None:

@@ -22,7 +22,7 @@ import pyarrow.csv
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.naming import PREFIXES, is_id, numbered
 from invariantnets.features.readers.arrow import BLOCK_BYTES, check_doubled, columns_of
-from invariantnets.features.readers.limits import LARGE, RATIO, bytes_in_words, check_size
+from invariantnets.features.readers.limits import check_unpacked, first_bytes
 
 HEAD_BYTES = 1 << 18
 SAMPLE_ROWS = 20
@@ -97,32 +97,9 @@ def read_text(path: Path, ids: Collection[str] = ()) -> tuple[dict[str, np.ndarr
     return arrays, remarks + more
 
 
-def check_unpacked(path: Path) -> None:
-    """Refuse a .gz that unpacks to more than it can honestly hold; nothing of it is kept.
-
-    Raises:
-        InvariantNetsError: as of `check_size`.
-    """
-    with path.open("rb") as file:
-        if file.read(2) != b"\x1f\x8b":
-            return
-        file.seek(0)
-        count = 0
-        with gzip.GzipFile(fileobj=file) as unpacked:
-            while block := unpacked.read(1 << 22):
-                count += len(block)
-                if count > max(LARGE, RATIO * file.tell()):
-                    raise InvariantNetsError(
-                        f"the first {bytes_in_words(file.tell())} unpack to over {bytes_in_words(count)}; if that is "
-                        "right, unpack it with gunzip"
-                    )
-    check_size("what it unpacks to", count, path.stat().st_size)
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
+    packed = first_bytes(path, 2) == b"\x1f\x8b"
     opened: IO[bytes] = cast(IO[bytes], gzip.open(path)) if packed else path.open("rb")
     with opened:
         yield opened
