@@ -128,7 +128,10 @@ def _read_file(path: Path, ids: Collection[str]) -> tuple[dict[str, np.ndarray],
     if not head.startswith(IMAGES) and is_text(head):
         if head.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"{":
             return read_lines(path)
-        if head.lstrip()[:1] != b"[" and (b"\n" in head or len(head) == HEAD_BYTES or b"\n\x00" in head):
+        if head.lstrip()[:1] == b"[":
+            line = f"pandas.read_json('{path.name}').to_json('{path.stem}.jsonl', orient='records', lines=True)"
+            raise InvariantNetsError(f"is one list of JSON; write a row a line: {line}")
+        if b"\n" in head or len(head) == HEAD_BYTES or b"\n\x00" in head:
             return read_text(path, ids)
     raise InvariantNetsError(f"is no table ({_ending(path)}); give a {FORMATS}")
 

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import safe_open
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.readers.limits import check_size
+from invariantnets.features.readers.limits import bytes_in_words, check_size
 
 Columns = tuple[dict[str, np.ndarray], list[str]]
 
@@ -55,11 +55,10 @@ def _check_header(name: str, file: IO[bytes], size: int) -> None:
             "cannot be read (Object arrays cannot be loaded when allow_pickle=False): "
             f"array {name!r} holds Python objects; save text as np.array(x, str) and numbers as np.array(x, float)"
         )
-    check_size(f"array {name!r} of shape {shape}", int(np.prod(shape, dtype=object)) * dtype.itemsize, size)
     if (needed := int(np.prod(shape, dtype=object)) * dtype.itemsize) > size:
         raise InvariantNetsError(
-            f"cannot be read (array {name!r} of shape {shape} needs {needed} bytes, the file has {size}); it was cut "
-            "off: write it again"
+            f"cannot be read (array {name!r} of shape {shape} needs {bytes_in_words(needed)}, the file has "
+            f"{bytes_in_words(size)}); it was cut off or damaged: write it again"
         )
 
 
@@ -109,7 +108,7 @@ def read_torch(path: Path) -> Columns:
             f"it holds a {type(found).__name__} without names; save a dictionary: "
             "torch.save({'features': x, 'label': y}, …)"
         )
-    if any(str(name).endswith((".weight", ".bias")) for name in (*found, *found.get("state_dict", {}))):
+    if any(str(name).split(".")[-1] in ("weight", "bias") for name in (*found, *found.get("state_dict", {}))):
         raise InvariantNetsError("it holds the weights of a network, no table; see backbone= in docs/models.md")
     return {str(name): _of_values(str(name), values) for name, values in found.items()}, []
 

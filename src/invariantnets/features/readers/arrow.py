@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Sequence
@@ -56,7 +57,32 @@ def read_lines(path: Path) -> Columns:
     options = pyarrow.json.ReadOptions(block_size=BLOCK_BYTES)
     compressed = first_bytes(path, 2) == b"\x1f\x8b"
     with pa.input_stream(str(path), compression="gzip" if compressed else None) as file:
-        return columns_of(pyarrow.json.read_json(file, read_options=options))
+        try:
+            table = pyarrow.json.read_json(file, read_options=options)
+        except pa.ArrowInvalid:
+            _check_lines(path, compressed)
+            raise
+    return columns_of(table)
+
+
+def _check_lines(path: Path, compressed: bool) -> None:
+    """Name the first line that is no JSON, has a column twice, or another type of value than above."""
+    types: dict[str, type] = {}
+    with gzip.open(path) if compressed else path.open("rb") as file:
+        for place, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                pairs = json.loads(line, object_pairs_hook=list)
+            except ValueError as error:
+                raise InvariantNetsError(f"line {place} is no JSON ({error}); mend or drop it") from None
+            check_doubled([str(name) for name, _ in pairs])
+            for name, value in pairs:
+                kind = float if type(value) is int else type(value)
+                if value is not None and types.setdefault(name, kind) is not kind:
+                    raise InvariantNetsError(
+                        f"column {name!r}, line {place}: {_shown(value)} is of another type than above; mend the cell"
+                    )
 
 
 def is_dataset(folder: Path) -> bool:

@@ -12,6 +12,7 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.features.readers.arrays import decoded
 from invariantnets.features.readers.limits import check_size, first_bytes
 
+SIZES = {"double": 8, "int64": 8, "uint64": 8, "single": 4, "int32": 4, "uint32": 4, "int16": 2, "uint16": 2}
 Columns = tuple[dict[str, np.ndarray], list[str]]
 
 
@@ -72,8 +73,9 @@ def read_mat(path: Path) -> Columns:
     from scipy.io.matlab import MatReadError
 
     try:
-        for name, shape, _ in scipy.io.whosmat(path):
-            check_size(f"variable {name!r} of shape {shape}", int(np.prod(shape, dtype=object)), path.stat().st_size)
+        for name, shape, kind in scipy.io.whosmat(path):
+            size = int(np.prod(shape, dtype=object)) * SIZES.get(kind, 1)
+            check_size(f"variable {name!r} of shape {shape}", size, path.stat().st_size)
         found = scipy.io.loadmat(path, simplify_cells=True)
     except MatReadError as error:
         raise OSError(str(error)) from None

@@ -118,19 +118,18 @@ def _dialect(head: bytes) -> tuple[Dialect, list[str]]:
     lines = lines[skipped:]
     if not lines:
         raise InvariantNetsError("has no row: the file is empty")
+    lines[0] = re.sub(r"^#\s*", "", lines[0])  # numpy's savetxt marks its header so
     sample = {mark: _sampled(lines, mark) for mark in DELIMITERS}
+    widths = {mark: len(rows[0]) for mark, rows in sample.items()}
     # A list as text has commas or spaces of its own: what divides the line of names divides all lines alike.
-    fits = {mark: len(rows[0]) for mark, rows in sample.items() if len({*map(len, rows[1:]), len(rows[0])}) == 1}
-    indexed = {m: len(r[0]) for m, r in sample.items() if {len(row) for row in r[1:]} == {len(r[0]) + 1}}
-    delimiter = max(fits or sample, key=lambda mark: fits.get(mark, len(sample[mark][0])))
-    named_rows = not fits.get(delimiter, 0) > 1 and bool(indexed)
-    if named_rows:
-        delimiter = max(indexed, key=lambda mark: indexed[mark])
+    fits = [mark for mark, rows in sample.items() if widths[mark] > 1 and {*map(len, rows)} == {widths[mark]}]
+    longer = [m for m, rows in sample.items() if widths[m] > 1 and {*map(len, rows[1:])} == {widths[m] + 1}]
+    delimiter = max(fits or longer or sample, key=lambda mark: widths[mark])
     rows = sample[delimiter]
-    names = [*([""] if named_rows else []), *(name.strip() for name in rows[0])]
-    names[0] = re.sub(r"^#\s*", "", names[0])
-    if delimiter == " " and rows[0][0] == "#":
-        names = names[1:]
+    names = [name.strip() for name in rows[0]]
+    if longer and not fits:
+        trailing = not any(row[-1].strip() for row in rows[1:])  # a delimiter at the end of each row
+        names = [*names, ""] if trailing else ["", *names]
     cells = [cell for row in rows[1:] for cell in row]
     comma = delimiter != "," and any(map(COMMA.fullmatch, cells)) and not any(map(POINT.fullmatch, cells))
     if delimiter != ",":
@@ -186,23 +185,24 @@ def _spaced(file: IO[bytes], dialect: Dialect, names: list[str]) -> pa.Table:
         frame = pd.read_csv(
             file,
             sep=r"\s+",
-            names=names,
+            header=None,
             skiprows=dialect.skipped,
             encoding=dialect.encoding,
             dtype=str,
             keep_default_na=False,
-            index_col=False,
         )
     except UnicodeDecodeError:
         raise pa.ArrowInvalid("invalid UTF8 data") from None
+    except pd.errors.EmptyDataError:
+        raise InvariantNetsError("has no row") from None
     except pd.errors.ParserError as error:
         raise InvariantNetsError(f"a row is longer than the others ({' '.join(str(error).split())})") from None
-    if (short := frame.isna().any(axis=1).to_numpy()).any():
+    short = frame.isna().any(axis=1).to_numpy()
+    if short.any() or len(frame.columns) != len(names):
         raise InvariantNetsError(
-            f"row {int(np.flatnonzero(short)[0]) + 1} has fewer columns than the {len(names)} that the first line "
-            "names; mend or drop it"
+            f"row {int(short.argmax()) + 1} has not the {len(names)} columns that the first line names; mend or drop it"
         )
-    return pa.table({name: pa.array(frame[name], pa.string()) for name in names})
+    return pa.table({name: pa.array(frame[place], pa.string()) for place, name in enumerate(names)})
 
 
 def _check_rows(path: Path, dialect: Dialect) -> None:
