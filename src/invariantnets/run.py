@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
@@ -28,6 +28,9 @@ from invariantnets.report import render_sweep
 from invariantnets.report.render import comparisons
 from invariantnets.results import Result, to_jsonl
 from invariantnets.results.runs import read_sweep
+
+# What is said of the columns of a table.
+OF_TABLES = ("label", "split", "source", "name", "nuisances", "ignore", "kinds", "units", "division")
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -70,6 +73,9 @@ def evaluate(cfg: DictConfig) -> None:
             "sweep=<multirun folder>, backbone=<network>; "
             f"got {' and '.join(given) or 'none'}"
         )
+    told = {key: cfg[key] for key in OF_TABLES if cfg[key] is not None}
+    if told and cfg.features is None:
+        raise InvariantNetsError(f"{next(iter(told))}= tells of the columns of features=<table>; {given[0]}= has its own")
     if cfg.sweep is not None:
         report_sweep(Path(cfg.sweep))
         return
@@ -78,7 +84,7 @@ def evaluate(cfg: DictConfig) -> None:
     if cfg.get("backbone"):
         subject = other_network(cfg)
     elif cfg.features:
-        subject = subject_of(load_table(cfg.features), Path(cfg.features).name)
+        subject = own_table(cfg, told)
     else:
         from invariantnets.subjects import from_checkpoint
 
@@ -91,6 +97,17 @@ def evaluate(cfg: DictConfig) -> None:
         exit_code = 0
     finally:
         close(loggers, exit_code)
+
+
+def own_table(cfg: DictConfig, told: dict[str, Any]) -> Subject:
+    """``features=``: a table that anybody brings, its columns mapped as it is told.
+
+    Raises:
+        InvariantNetsError: what the table raises.
+    """
+    plainly = {key: OmegaConf.to_container(x) if OmegaConf.is_config(x) else x for key, x in told.items()}
+    layers = OmegaConf.to_container(cfg.layers) if OmegaConf.is_config(cfg.layers) else cfg.layers
+    return subject_of(load_table(cfg.features, layers=layers, **plainly), Path(cfg.features).name)
 
 
 def other_network(cfg: DictConfig) -> Subject:

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import safe_open
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.readers.limits import bytes_in_words, check_size
+from invariantnets.features.readers.limits import bytes_in_words, check_size, first_bytes
 
 Columns = tuple[dict[str, np.ndarray], list[str]]
 
@@ -90,6 +90,8 @@ def read_torch(path: Path) -> Columns:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             check_zip(archive)
+    elif first_bytes(path, 1) != b"\x80":
+        raise OSError("it begins like no file of torch.save")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:

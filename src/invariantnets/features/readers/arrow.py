@@ -256,5 +256,5 @@ def _odd_one(rows: list[list[str] | None], width: int) -> int:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = "an empty cell" if value is None else repr(value)
     return text if len(text) <= 40 else f"{text[:36]}…{text[-1]}"

@@ -114,7 +114,7 @@ def _dialect(head: bytes) -> tuple[Dialect, list[str]]:
     lines = text.splitlines(keepends=True)[: 4 * SAMPLE_ROWS]
     if len(head) == HEAD_BYTES and len(lines) > 2:
         lines = lines[:-1]  # it may be cut
-    skipped = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("sep=")), 0)
+    skipped = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("sep=")), len(lines))
     lines = lines[skipped:]
     if not lines:
         raise InvariantNetsError("has no row: the file is empty")
@@ -197,7 +197,7 @@ def _spaced(file: IO[bytes], dialect: Dialect, names: list[str]) -> pa.Table:
         raise InvariantNetsError("has no row") from None
     except pd.errors.ParserError as error:
         raise InvariantNetsError(f"a row is longer than the others ({' '.join(str(error).split())})") from None
-    short = frame.isna().any(axis=1).to_numpy()
+    short = frame.isna().any(axis=1).to_numpy() | (frame.iloc[:, -1] == "").to_numpy()
     if short.any() or len(frame.columns) != len(names):
         raise InvariantNetsError(
             f"row {int(short.argmax()) + 1} has not the {len(names)} columns that the first line names; mend or drop it"
