@@ -29,7 +29,9 @@ def test_columns_are_told_on_the_command_line(tmp_path: Path) -> None:
     run("evaluate.py", "features=faces.of.mine", *words, *QUICK, "hydra.run.dir=out", cwd=tmp_path)
     results = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
     assert {result["target"] for result in results if result["about"] == "nuisance"} == {"yaw"}
-    (best,) = [r for r in results if (r["target"], r["probe"], r["metric"]) == ("yaw", "ridge", "r2") and not r["where"]]
+    (best,) = [
+        r for r in results if (r["target"], r["probe"], r["metric"]) == ("yaw", "ridge", "r2") and not r["where"]
+    ]
     assert best["value"] > 0.5 and best["n"] == 80 and best["sources"] == 40
 
 

@@ -105,9 +105,8 @@ def own_table(cfg: DictConfig, told: dict[str, Any]) -> Subject:
     Raises:
         InvariantNetsError: what the table raises.
     """
-    plainly = {key: OmegaConf.to_container(x) if OmegaConf.is_config(x) else x for key, x in told.items()}
-    layers = OmegaConf.to_container(cfg.layers) if OmegaConf.is_config(cfg.layers) else cfg.layers
-    return subject_of(load_table(cfg.features, layers=layers, **plainly), Path(cfg.features).name)
+    mapping = plain(OmegaConf.create({"layers": cfg.layers, **told}))
+    return subject_of(load_table(cfg.features, **mapping), Path(cfg.features).name)
 
 
 def other_network(cfg: DictConfig) -> Subject:

@@ -171,6 +171,7 @@ FORMATS: dict[str, tuple[str, Beside]] = {
     "tsv with decimal commas": ("t.tsv", to_csv(sep="\t", decimal=",")),
     "csv with a byte order mark": ("t.csv", to_csv(encoding="utf-8-sig")),
     "csv in utf-16": ("t.csv", to_csv(encoding="utf-16")),
+    "csv in utf-16 without a mark": ("t.csv", to_csv(encoding="utf-16-be")),
     "csv in latin-1": ("t.csv", to_csv(encoding="latin-1")),
     "csv, all quoted": ("t.csv", to_csv(quoting=1)),
     "csv with crlf": ("t.csv", to_csv(lineterminator="\r\n")),

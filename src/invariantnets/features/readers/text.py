@@ -34,6 +34,7 @@ WHOLE = r"^[+-]?\d{1,18}$"
 TOO_LONG = r"^[+-]?\d{19,}$"  # for an integer of the machine: it names something
 # What comes back as it was when it is written as a number again: nothing is lost by reading it as one.
 SAME = r"^(?:0|-?[1-9]\d{0,17}|-?(?:0|[1-9]\d{0,14})\.(?:0|\d{0,14}[1-9]))$"
+LATIN = "its text is not UTF-8 and was read as latin-1; save it as UTF-8 if names look wrong"
 COMMA, POINT = re.compile(r"\s*[+-]?\d+,\d+(?:[eE][+-]?\d+)?\s*"), re.compile(r"\s*[+-]?\d+\.\d+(?:[eE][+-]?\d+)?\s*")
 
 
@@ -50,8 +51,23 @@ class Dialect:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether a file that begins so is text: marked as utf-16, or without control characters."""
-    return head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or not re.search(rb"[\x00-\x08\x0e-\x1f]", head)
+    """Whether a file that begins so is text: in utf-16, or without control characters."""
+    return _encoding(head).startswith("utf-16") or not re.search(rb"[\x00-\x08\x0e-\x1f]", head)
+
+
+def _encoding(head: bytes) -> str:
+    """Utf-16 by its mark, or as its letters leave every other byte empty; latin-1 where utf-8 is wrong."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    most = len(head) // 2 * 0.9
+    little, big = (head[first::2].count(0) > most > 0 and head[1 - first :: 2].count(0) == 0 for first in (1, 0))
+    if little or big:
+        return "utf-16-le" if little else "utf-16-be"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # the last letter may be cut
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
 
 
 def read_text(path: Path, ids: Collection[str] = ()) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -75,7 +91,7 @@ def read_text(path: Path, ids: Collection[str] = ()) -> tuple[dict[str, np.ndarr
     except pa.ArrowInvalid as error:
         if "UTF8" in str(error) and dialect.encoding == "utf-8":
             dialect = Dialect(**{**vars(dialect), "encoding": "latin-1"})
-            remarks = [*remarks, "its text is not UTF-8 and was read as latin-1; save it as UTF-8 if names look wrong"]
+            remarks = [*remarks, LATIN]
         elif "conversion error" not in str(error):
             _check_rows(path, dialect)
             raise
@@ -106,10 +122,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _dialect(head: bytes) -> tuple[Dialect, list[str]]:
-    encoding, remarks = "utf-8", []
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
-        remarks.append("it is encoded as utf-16")
+    encoding = _encoding(head)
+    remarks = [LATIN] if encoding == "latin-1" else [f"it is encoded as {encoding}"] if encoding != "utf-8" else []
     text = head.decode(encoding, "replace").removeprefix("\ufeff")
     lines = text.splitlines(keepends=True)[: 4 * SAMPLE_ROWS]
     if len(head) == HEAD_BYTES and len(lines) > 2:
