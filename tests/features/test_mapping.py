@@ -68,11 +68,14 @@ def test_many_columns_of_any_beginning_are_a_layer_and_few_are_columns() -> None
 @pytest.mark.parametrize(
     ("name", "role"),
     [
-        *((name, "label") for name in ("y", "target", "class", "person", "identity", "id_name", "subject", "who")),
+        *(
+            (name, "label")
+            for name in ("y", "target", "class", "person", "identity", "id_name", "subject", "who", "labels")
+        ),
         *((name, "label") for name in ("Label", "PERSON")),
         *((name, "split") for name in ("set", "subset", "Split")),
         *((name, "source") for name in ("photo", "video", "image_id")),
-        *((name, "name") for name in ("img_path", "path", "file", "filename", "image")),
+        *((name, "name") for name in ("img_path", "path", "file", "filename", "image", "paths")),
     ],
 )
 def test_guessed_names_are_said(name: str, role: str) -> None:
@@ -95,6 +98,13 @@ def test_a_path_that_comes_back_says_what_rows_have_in_common() -> None:
     found = mapped({"embedding": X, "label": WHO, "img_path": np.array([f"{i // 2}.jpg" for i in range(N)])})
     assert "source" in found.columns and "name" not in found.columns
     assert found.remarks == ["source=img_path was taken as what rows have in common; source=<column> takes another"]
+
+
+def test_names_of_classes_are_no_classes() -> None:
+    """As scikit-learn's data sets come."""
+    found = mapped({"X": X, "y": np.arange(N) % 3, "target_names": np.array(["ann", "bob", "cy"])})
+    assert list(found.features) == ["X"] and found.columns["label"].tolist() == [0, 1, 2] * 4
+    assert found.remarks[0] == "target_names (3,) was left out: it has no value a row"
 
 
 def test_numbers_to_be_predicted_are_no_classes() -> None:
@@ -122,7 +132,7 @@ def test_what_is_named_is_taken() -> None:
 
 def test_one_matrix_is_the_features_and_boxes_are_not() -> None:
     beside = {"bbox": BBOX, "kps": KPS.reshape(N, 5, 2), "label": WHO, "yaw": YAW}
-    for name in ("embedding", "features", "X", "fc7"):
+    for name in ("embedding", "face_features", "X", "fc7"):
         found = mapped({name: X, **beside})
         assert list(found.features) == [name] and set(found.columns) == {"label", "yaw"}
         assert found.remarks == [

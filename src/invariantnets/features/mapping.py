@@ -95,7 +95,8 @@ def _mapped(
     columns, wanted, parting = apart(rest, nuisances or ())
     for column in wanted:
         _check_there("nuisances", column, columns)
-    guessed = _guess(columns, named, wanted)
+    rows = {len(x) for x in features.values()}
+    guessed = _guess(columns, named, wanted, rows)
     roles = {**{own: own for own in OWN if own in columns}, **guessed, **named}
     remarks = [*raw.remarks, *gathering, *choosing, *parting]
     for role, column in guessed.items():
@@ -128,14 +129,17 @@ def _check_there(key: str, column: str, known: Collection[str]) -> None:
         raise InvariantNetsError(f"{key}={column}: there is no such column; {hint}")
 
 
-def _guess(columns: Mapping[str, np.ndarray], named: Mapping[str, str], wanted: Sequence[str]) -> dict[str, str]:
-    """Roles that were not named, by what people call them."""
+def _guess(
+    columns: Mapping[str, np.ndarray], named: Mapping[str, str], wanted: Sequence[str], rows: Collection[int]
+) -> dict[str, str]:
+    """Roles that were not named, by what people call them: of columns with as many rows as the features."""
     taken, guessed = {*named.values(), *wanted}, {}
     for role, words in (("label", LABEL), ("split", SPLIT), ("source", SOURCE), ("name", NAME)):
         if role in named or role in columns:
             continue
         fits = {"label": _tells_classes, "split": _tells_splits, "source": _repeats, "name": _is_text}[role]
-        found = [key for key, x in columns.items() if key.lower() in words and key not in taken and x.ndim == 1]
+        found = [key for key, x in columns.items() if key.lower() in words and x.ndim == 1 and len(x) in rows]
+        found = [key for key in found if key not in taken]
         found = sorted((key for key in found if fits(columns[key])), key=lambda key: words.index(key.lower()))
         if role != "name" and len(found) > 1:
             raise InvariantNetsError(

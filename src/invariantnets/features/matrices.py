@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.naming import FEATURES, PREFIXES, is_side, numbered
+from invariantnets.features.naming import PREFIXES, is_features, is_side, numbered
 
 Arrays = dict[str, np.ndarray]
 BLOCK_ROWS = 4096
@@ -101,7 +101,7 @@ def chosen(
     matrices = {name: x for name, x in arrays.items() if x.ndim == 2 and (name not in columns or name in wanted)}
     thin = [name for name, x in matrices.items() if x.shape[1] == 1 and name not in wanted]
     if len(thin) == len(matrices):
-        thin = [name for name in thin if name.lower() not in FEATURES]
+        thin = [name for name in thin if not is_features(name)]
     found = {name: x for name, x in matrices.items() if name not in thin}
     # What is called like boxes or landmarks is what pipelines write beside the features; cubes too.
     side = [name for name in found if is_side(name) and name not in wanted and len(found) > 1]
@@ -113,7 +113,7 @@ def chosen(
             )
     features = {name: found[name] for name in wanted or found if name not in side}
     if layers is None and len(features) > 1:
-        called = [name for name in features if name.lower() in FEATURES]
+        called = [name for name in features if is_features(name)]
         features = {called[0]: features[called[0]]} if len(called) == 1 else features
     if len(features) != 1 and (layers is None and found):
         candidates = features or found

@@ -6,15 +6,18 @@ import re
 from collections.abc import Iterable, Mapping
 
 # The first of each is the name that needs no word; the others are guessed, and said.
-LABEL = ("label", "y", "target", "class", "person", "identity", "id_name", "subject", "who")
-SPLIT = ("split", "set", "subset", "partition")
+LABEL = ("label", "labels", "y", "target", "targets", "class", "person", "identity", "id_name", "subject", "who")
+LABEL += ("identities", "class_id", "person_id", "subject_id")
+SPLIT = ("split", "splits", "set", "subset", "partition")
 SOURCE = ("source", "photo", "video", "image_id", "photo_id", "video_id")
 NAME = ("name", "img_path", "image_path", "path", "filepath", "file", "filename", "file_name", "image")
+NAME += ("names", "img_paths", "image_paths", "paths", "filepaths", "files", "filenames", "file_names")
 SPELT = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "0", "1", "2"}
 # Numbers of these are names of rows, not something to predict.
 ROW_IDS = {"id", "ids", "idx", "index", "row", "row_id", "rowid", "row_number"}
 # Matrices that are features, and those that face pipelines write beside them.
-FEATURES = {"embedding", "embeddings", "emb", "embs", "features", "feature", "feats", "feat", "x", "encodings"}
+FEATURES = {"embedding", "embeddings", "emb", "embs", "features", "feature", "feats", "feat", "x"}
+FEATURES |= {"encoding", "encodings", "vector", "vectors", "descriptors", "representations", "latents"}
 SIDE = {"bbox", "bboxes", "box", "boxes", "rect", "rects", "kps", "keypoint", "keypoints", "landmark", "landmarks"}
 SIDE |= {
     "lmk",
@@ -56,9 +59,18 @@ def is_id(name: str) -> bool:
     return lower in {*LABEL, *SOURCE, *NAME, *ROW_IDS, "prediction"} or lower.endswith(("_id", "_name", "_path"))
 
 
+def is_features(name: str) -> bool:
+    """Whether a matrix is called like features."""
+    return not FEATURES.isdisjoint(_words(name))
+
+
 def is_side(name: str) -> bool:
     """Whether an array is called like what comes beside features: boxes, landmarks, scores."""
-    return not SIDE.isdisjoint(re.split(r"[^a-z]+", name.lower()))
+    return not SIDE.isdisjoint(_words(name))
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r"[^a-z]+", name.lower())
 
 
 def numbered(names: Iterable[str]) -> Mapping[str, list[str]]:
