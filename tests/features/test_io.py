@@ -269,7 +269,7 @@ def test_features_of_text(tmp_path: Path, kind: str) -> None:
 def test_lists_of_different_lengths(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     pd.DataFrame({**COLUMNS, "ip1": [list(range(i % 3 + 1)) for i in range(ROWS)]}).to_parquet(path)
-    assert "column 'ip1': row 2 has a list of 2, row 1 1 numbers; mend or drop the row" in refused(path)
+    assert "column 'ip1': row 2 has a list of 2, the first one has 1 numbers; mend or drop the row" in refused(path)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

@@ -200,13 +200,15 @@ def _array(name: str, column: pa.ChunkedArray) -> np.ndarray | None:
 
 
 def _matrix(name: str, column: pa.ChunkedArray) -> np.ndarray:
+    if column.null_count == len(column):
+        return np.full(len(column), None, object)
     lengths = pc.list_value_length(column).to_numpy()
-    width = lengths[0]
+    width = lengths[~np.isnan(lengths)][0]
     if not (lengths == width).all():
         row = int(np.flatnonzero(~(lengths == width))[0])
         found = "no list" if np.isnan(lengths[row]) else f"a list of {lengths[row]:g}"
         raise InvariantNetsError(
-            f"column {name!r}: row {row + 1} has {found}, row 1 {width:g} numbers; mend or drop the row"
+            f"column {name!r}: row {row + 1} has {found}, the first one has {width:g} numbers; mend or drop the row"
         )
     parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
     return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(len(column), int(width))
