@@ -90,6 +90,41 @@ def make_results() -> Callable[..., list[Result]]:
 
 
 @pytest.fixture
+def make_attribute_results() -> Callable[..., list[Result]]:
+    """What one run measures of binary attributes, made up: name → R² and AUC of ridge, which is the strongest.
+
+    A reading that is told the class stands beside it, and an honest one that finds ``other``, where that is given.
+    """
+
+    def make(
+        attributes: Mapping[str, tuple[float, float]], other: float | None = None, fixed: bool = False
+    ) -> list[Result]:
+        def result(metric: str, value: float, target: str, probe: str, n: int = 400, **fields) -> Result:
+            fields = {"seed": 0, "low": value - 0.05, "high": min(value + 0.05, 1.0), "fixed": fixed, **fields}
+            return Result(metric, value, "F7", target, probe, "test", n=n, sources=40 if fixed else n, **fields)
+
+        def reading(name: str, r2: float, auc: float, probe: str, **fields) -> list[Result]:
+            return [
+                result("r2", r2, name, probe, chance=0.0, control=0.01, **fields),
+                result("auc", auc, name, probe, chance=0.5, control=0.51, **fields),
+                result("accuracy", 0.98, name, probe, chance=0.98, **fields),
+                result("balanced_accuracy", 0.7, name, probe, chance=0.5, **fields),
+                result("false_negative_rate", 0.25, name, probe, n=8, **fields),
+                result("false_positive_rate", 0.35, name, probe, n=392, **fields),
+            ]
+
+        found = []
+        for name, (r2, auc) in attributes.items():
+            found += reading(name, r2, auc, "ridge")
+            found += reading(name, 1.0, 1.0, "class_mean", uses_answer=True)
+            found += reading(name, r2, other, "knn") if other is not None else []
+            found += reading(name, r2, auc, "strongest", chosen={"probe": "ridge"})[:2]
+        return found
+
+    return make
+
+
+@pytest.fixture
 def make_face_results() -> Callable[..., list[Result]]:
     """What one run measures on people never trained on, made up: protocols, nuisances by their R² (None: failed)."""
 

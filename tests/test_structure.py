@@ -14,6 +14,7 @@ ROOMS = [
     {"cli", "division", "files", "nuisance", "provenance"},
     {"data"},
     {"backbones"},
+    {"foreign"},
     {"constraints"},
     {"module", "muon"},
     {"checkpoint"},
@@ -30,7 +31,7 @@ ROOMS = [
     {"report"},
     {"look_alikes"},
     {"evaluation"},
-    {"training", "subjects"},
+    {"training", "side_by_side", "subjects"},
     {"run"},
     {"sweep"},
 ]

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from invariantnets.evaluation import run_suite
     from invariantnets.features import FeatureTable
     from invariantnets.results import Result
+    from invariantnets.side_by_side import compare
 
-__all__ = ["FeatureTable", "Result", "run_suite"]
+__all__ = ["FeatureTable", "Result", "compare", "run_suite"]
 
 _PLACES = {
     "FeatureTable": "invariantnets.features",
     "Result": "invariantnets.results",
+    "compare": "invariantnets.side_by_side",
     "run_suite": "invariantnets.evaluation",
 }
 

@@ -6,7 +6,7 @@ import html
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,13 @@ import pandas as pd
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.norm import describe_norm, describe_recognition
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.checks import is_closed
+from invariantnets.features.checks import is_closed, thin_classes, unprobable
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import draw_run
 from invariantnets.files import write_atomically
 from invariantnets.nuisance import SPLITS
 from invariantnets.probes import DEFAULT, Probe, named, read_answers, run_probes
-from invariantnets.protocols import run_protocols
+from invariantnets.protocols import by_list, run_protocols, unfit
 from invariantnets.provenance import provenance
 from invariantnets.report import render_run
 from invariantnets.results import Result, to_jsonl
@@ -79,7 +79,7 @@ def choose_layers(wanted: str | Iterable[str] | None, subject: Subject) -> list[
         return list(subject.available)
     if wanted is None:
         return [subject.embedding]
-    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    names = [str(name) for name in ([wanted] if isinstance(wanted, str | int) else wanted)]  # "0" of a Sequential
     for name in names:
         if name not in subject.available and subject.unlisted is not None:
             subject.unlisted(name)
@@ -105,6 +105,11 @@ class Evaluation:
     layer: str
     record: Mapping[str, Any] = field(repr=False)
 
+    def beside(self, name: str, other: Evaluation) -> Evaluation:
+        """This, and what was measured of something else that its report sets beside it, as ``name``."""
+        theirs = [replace(result, subject=name) for result in other.results if not result.where]
+        return replace(self, results=[*self.results, *theirs])
+
     def to_frame(self) -> pd.DataFrame:
         """A row a number, its columns the fields of `Result`."""
         return pd.DataFrame([asdict(result) for result in self.results])
@@ -118,7 +123,8 @@ class Evaluation:
         folder = Path(folder)
         write_atomically(folder / "results.jsonl", to_jsonl(self.results))
         write_atomically(folder / "provenance.json", json.dumps(self.record, indent=1, ensure_ascii=False))
-        draw_run(self.results, self.table, self.layer, folder / "figures")
+        own = [result for result in self.results if not result.subject]
+        draw_run(own, self.table, self.layer, folder / "figures")
         return render_run(folder)
 
     def report(self, path: str | Path) -> Path:
@@ -134,9 +140,12 @@ class Evaluation:
             return self.save(folder).read_text(encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        """A page of its own inside the notebook's, so that neither's style reaches the other."""
-        page = html.escape(self._html())
-        return f'<iframe srcdoc="{page}" style="width: 100%; height: 45em; border: 0"></iframe>'
+        return in_notebook(self._html())
+
+
+def in_notebook(page: str) -> str:
+    """A page of its own inside the notebook's, so that neither's style reaches the other."""
+    return f'<iframe srcdoc="{html.escape(page)}" style="width: 100%; height: 45em; border: 0"></iframe>'
 
 
 def subject_of(table: FeatureTable, name: str = "table") -> Subject:
@@ -165,7 +174,8 @@ def measure(
     """All that can be said of a layer, part by part, so that what comes before an error is not lost.
 
     Probes need a training split. Protocols compare people, so that they are for networks that were not
-    trained on those of the test split. ``answers``: at which layer to write what the network itself says of the class.
+    trained on those of the test split; a list says itself whom to compare. Whether they can is known before anything
+    is probed. ``answers``: at which layer to write what the network itself says of the class.
     """
     divided = set(SPLITS) <= set(table.split)
     if divided:
@@ -175,11 +185,43 @@ def measure(
     else:
         log.info("%s: no train and val rows, so nothing to fit a probe on", layer)
     yield describe(table, layer, seed=seed)
-    if protocols is not None and not (divided and is_closed(table)):
+    if protocols is not None:
         yield protocols(table, layer, seed=seed, progress=progress)
+    if protocols is not None and is_open(table):
         progress("norm")
         yield describe_norm(table, layer, seed=seed)
         yield describe_recognition(table, layer, seed=seed)
+
+
+def is_open(table: FeatureTable) -> bool:
+    """Whether the people of test, if they are known, are others than those that probes are fitted to."""
+    return table.labelled and not (set(SPLITS) <= set(table.split) and is_closed(table))
+
+
+def usable(
+    protocols: Protocols | None, table: FeatureTable, layer: str, seed: int
+) -> tuple[Protocols | None, list[str]]:
+    """The protocols, where they can be run on the table; and what must be said if not.
+
+    They compare people, so that they are for networks that were not trained on those of the test split; a list says
+    itself whom to compare.
+
+    Raises:
+        InvariantNetsError: a list that cannot be read, or does not fit the table.
+    """
+    if protocols is None or not (is_open(table) or by_list(protocols)):
+        return None, []
+    why = unfit(protocols, table, layer, seed)
+    return (None, [why]) if why else (protocols, [])
+
+
+def remarks_on(table: FeatureTable) -> list[str]:
+    """What was assumed, drawn or left out, and what of it cannot be probed: all that a reader must know beforehand."""
+    known = list(table.meta.get("remarks", ()))
+    if not set(SPLITS) <= set(table.split):
+        return known
+    cannot = [f"nuisance {name!r} is not probed: {why}" for name, why in unprobable(table).items()]
+    return [*known, *([thin] if (thin := thin_classes(table)) else []), *cannot]
 
 
 def evaluate(
@@ -215,16 +257,23 @@ def evaluate(
     started = datetime.now(timezone.utc)
     results: list[Result] = []
     shown: tuple[FeatureTable, str] | None = None
+    remarks: list[str] = []
     for layer in choose_layers(layers, subject):
         _tell(progress, layer, "features")
         table = subject.table(layer)
         if width := table.meta.get("projected", {}).get(layer):
             log.info("%s has %d features: probed after a random projection", layer, width)
         table = prepare(table, layer)
+        recognition, unused = usable(protocols, table, layer, seed)
+        new = [remark for remark in [*remarks_on(table), *unused] if remark not in remarks]
+        for remark in new:
+            if remark not in table.meta.get("remarks", ()):  # those were said when the table was made
+                log.warning("%s", remark)
+        remarks += new
         # The network's own answers are the same at every layer: they are written once, at their own.
         answers = (subject.classifier or layer) if shown is None else None
         told = partial(_tell, progress, layer)
-        for part in measure(table, layer, probes, protocols, seed, bootstrap, told, answers):
+        for part in measure(table, layer, probes, recognition, seed, bootstrap, told, answers):
             results += part
             keep(results)
         if shown is None or layer == subject.embedding:
@@ -241,6 +290,7 @@ def evaluate(
         checkpoint=str(subject.checkpoint) if subject.checkpoint else None,
         started=started,
         units={n.name: n.unit for n in shown[0].nuisances},
+        remarks=remarks,
     )
     return Evaluation(results, *shown, record)
 
@@ -263,5 +313,13 @@ def run_suite(
     Raises:
         InvariantNetsError: an unknown probe, or a table that cannot be used; the message says why.
     """
-    readers = [named(probe) if isinstance(probe, str) else probe for probe in probes]
-    return evaluate(subject_of(table, name), readers, **options)
+    return evaluate(subject_of(table, name), readers_of(probes), **options)
+
+
+def readers_of(probes: Sequence[Probe | str]) -> list[Probe]:
+    """Probes, some of them by their names.
+
+    Raises:
+        InvariantNetsError: an unknown name.
+    """
+    return [named(probe) if isinstance(probe, str) else probe for probe in probes]

@@ -205,7 +205,7 @@ def _send(run: wandb.Run, folder: Path) -> None:
     ]
     media["results"] = wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])
     run.log(media)
-    run.summary.update(summary(results))
+    run.summary.update(summary([result for result in results if not result.subject]))
     artifact = wandb.Artifact(f"report-{run.id}", type="report")
     for name in ("report.html", "results.jsonl", "provenance.json"):
         artifact.add_file(str(folder / name))

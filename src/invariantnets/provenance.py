@@ -34,6 +34,7 @@ def provenance(
     checkpoint: str | None,
     started: datetime,
     units: dict[str, str],
+    remarks: list[str],
 ) -> dict[str, Any]:
     """Everything a reader needs to repeat a run, as plain JSON."""
     now = datetime.now(timezone.utc)
@@ -49,6 +50,7 @@ def provenance(
         "data_checksum": checksums,
         "checkpoint": checkpoint,
         "units": units,
+        "remarks": remarks,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round((now - started).total_seconds(), 1),
         "command": " ".join(sys.argv),

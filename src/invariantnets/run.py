@@ -5,7 +5,8 @@ A table of features needs no Lightning: whatever trains is imported where it is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,11 @@ from invariantnets.report.render import comparisons
 from invariantnets.results import Result, to_jsonl
 from invariantnets.results.runs import read_sweep
 
+log = logging.getLogger(__name__)
+# Column of a report → what makes the subject that fills it, or a sentence why none does.
+Beside = Mapping[str, Callable[[], Subject] | str]
+# Loaders that run what they are given → the key that names it.
+_CODE = {"invariantnets.foreign.module": "target", "invariantnets.foreign.torchscript": "path"}
 # What is said of the columns of a table.
 OF_TABLES = ("label", "split", "source", "name", "nuisances", "ignore", "kinds", "units", "division")
 
@@ -75,14 +81,17 @@ def evaluate(cfg: DictConfig) -> None:
         )
     told = {key: cfg[key] for key in OF_TABLES if cfg[key] is not None}
     if told and cfg.features is None:
-        raise InvariantNetsError(f"{next(iter(told))}= tells of the columns of features=<table>; {given[0]}= has its own")
+        raise InvariantNetsError(
+            f"{next(iter(told))}= tells of the columns of features=<table>; {given[0]}= has its own"
+        )
     if cfg.sweep is not None:
         report_sweep(Path(cfg.sweep))
         return
     folder, exit_code = Path(cfg.paths.output_dir), 1
     other = (HydraConfig.get().runtime.choices["data"], cfg.data) if cfg.get("data") else None
+    beside: Beside = {}
     if cfg.get("backbone"):
-        subject = other_network(cfg)
+        subject, beside = other_network(cfg)
     elif cfg.features:
         subject = own_table(cfg, told)
     else:
@@ -92,7 +101,7 @@ def evaluate(cfg: DictConfig) -> None:
     logger = instantiate(cfg.logger)(RunInfo(folder, subject.name, "evaluate", config=plain(cfg)))
     loggers = [logger] if logger else []
     try:
-        print(probe(cfg, subject, folder))
+        print(probe(cfg, subject, folder, beside))
         send(loggers, folder)
         exit_code = 0
     finally:
@@ -105,35 +114,37 @@ def own_table(cfg: DictConfig, told: dict[str, Any]) -> Subject:
     Raises:
         InvariantNetsError: what the table raises.
     """
-    mapping = plain(OmegaConf.create({"layers": cfg.layers, **told}))
+    mapping = plain(OmegaConf.create({"layers": cfg.layers, "seed": cfg.seed, **told}))
     return subject_of(load_table(cfg.features, **mapping), Path(cfg.features).name)
 
 
-def other_network(cfg: DictConfig) -> Subject:
-    """``backbone=``: a network that was not trained here, looking at ``data=``.
+def other_network(cfg: DictConfig) -> tuple[Subject, Beside]:
+    """``backbone=``: a network that was not trained here, looking at ``data=``, and what is set beside it.
 
     Raises:
-        InvariantNetsError: no data; or what the network or the data raise.
+        InvariantNetsError: no data, code that is not named on the command line; or what the network or the data raise.
     """
     if not cfg.get("data"):
         raise InvariantNetsError(
             "backbone= needs something to look at: add data=<a data set>, e.g. data=rotated_digits"
         )
-    from invariantnets.subjects import from_backbone
+    from invariantnets.subjects import from_backbone, set_beside
 
+    code = _CODE.get(cfg.backbone["_target_"])
+    said = any(word.lstrip("+").startswith(f"backbone.{code}=") for word in HydraConfig.get().overrides.task)
+    if code and cfg.backbone[code] is not None and not said:
+        raise InvariantNetsError(f"backbone.{code} is code that is run: name it on the command line, not in a file")
     chosen = HydraConfig.get().runtime.choices
     choices = {"model": chosen["backbone"], "data": chosen["data"]}
-    return from_backbone(
-        instantiate(cfg.backbone, _convert_="all"),
-        instantiate(cfg.data, _convert_="all"),
-        **choices,
-        device=cfg.device,
-        probe_images=cfg.probe_images,
-        config={"backbone": plain(cfg.backbone), "data": plain(cfg.data), "choices": choices},
-    )
+    network, images = (instantiate(node, _convert_="all") for node in (cfg.backbone, cfg.data))
+    options = {"data": chosen["data"], "device": cfg.device, "probe_images": cfg.probe_images}
+    config = {"backbone": plain(cfg.backbone), "data": plain(cfg.data), "choices": choices}
+    subject = from_backbone(network, images, model=chosen["backbone"], config=config, **options)
+    layers = evaluation.choose_layers(cfg.layers, subject)
+    return subject, set_beside(network, images, cfg.beside or [], layers, **options)
 
 
-def probe(cfg: DictConfig, subject: Subject, folder: Path) -> Path:
+def probe(cfg: DictConfig, subject: Subject, folder: Path, beside: Beside | None = None) -> Path:
     """Measure a subject as configured; after each step, the results so far are on disk. Returns the report's path."""
 
     def prepare(table: FeatureTable, layer: str) -> FeatureTable:
@@ -149,19 +160,32 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path) -> Path:
     def keep(results: list[Result]) -> None:
         write_atomically(folder / "results.jsonl", to_jsonl(results))
 
+    readers = [instantiate(reader) for reader in cfg.probe.values() if reader]
     with Console(stderr=True).status("") as status:
+        options = {"seed": cfg.seed, "bootstrap": cfg.probes.bootstrap}
         found = evaluation.evaluate(
             subject,
-            [instantiate(reader) for reader in cfg.probe.values() if reader],
+            readers,
             layers=cfg.layers,
             protocols=instantiate(cfg.protocols),
-            seed=cfg.seed,
-            bootstrap=cfg.probes.bootstrap,
             prepare=prepare,
             keep=keep,
             progress=status.update,
             overrides=list(HydraConfig.get().overrides.task),
+            **options,
         )
+        for name, other in (beside or {}).items():
+            if isinstance(other, str):
+                log.info(other)
+                found = replace(found, record={**found.record, "beside": [other]})
+                continue
+
+            def told(step: str, name: str = name) -> None:
+                status.update(f"{name}, {step}")
+
+            theirs = evaluation.evaluate(other(), readers, layers="all", protocols=None, progress=told, **options)
+            found = found.beside(name, theirs)
+            keep(found.results)
     return found.save(folder)
 
 

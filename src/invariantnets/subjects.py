@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import Subject
 from invariantnets.features.extract import extract
 from invariantnets.features.table import FeatureTable
+from invariantnets.foreign import Pixels
 from invariantnets.provenance import plain
 
-__all__ = ["from_backbone", "from_checkpoint"]
+__all__ = ["from_backbone", "from_checkpoint", "set_beside"]
 
 PICTURES = 64  # of a network of any size that are in memory together, with all that it makes of them
 
@@ -139,6 +141,46 @@ def from_backbone(
         config={**(config or {}), "network": record},
         unlisted=known,
     )
+
+
+def set_beside(
+    network: Backbone,
+    images: BankedImages,
+    names: Sequence[str],
+    layers: Sequence[str],
+    **options: Any,
+) -> dict[str, Callable[[], Subject] | str]:
+    """What a report sets beside a network that was not trained here.
+
+    Args:
+        network: as of `from_backbone`.
+        images: what it looks at.
+        names: of ``random`` (the same network with random weights) and ``pixels``.
+        layers: of the network that are looked at.
+        **options: of `from_backbone`.
+
+    Returns:
+        Column of the report → what makes the subject, all of whose ``available`` layers are meant; or a sentence why
+        there is none.
+
+    Raises:
+        InvariantNetsError: an unknown name.
+    """
+    found: dict[str, Callable[[], Subject] | str] = {}
+    for name in names:
+        if name == "pixels":
+            found["pixels"] = lambda: from_backbone(Pixels(), images, **options)
+        elif name != "random":
+            raise InvariantNetsError(
+                f"beside={list(names)}: there is no {name!r}; choose from random, pixels, or [] for none"
+            )
+        elif (make := getattr(network, "untrained", None)) is not None:
+            found["random weights"] = lambda: replace(from_backbone(make(), images, **options), available=layers)
+        else:
+            drawn = getattr(network, "record", {}).get("weights", "") is None
+            why = "its own are random already" if drawn else "how they are drawn is not known"
+            found["random weights"] = f"no random weights are set beside this network: {why}"
+    return found
 
 
 def chosen_device(name: str) -> str:

@@ -7,35 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from invariantnets.data.lfw_lists import image_name, read_blufr, read_identification, read_pairs, read_people
+from invariantnets.data.lfw_lists import read_blufr, read_identification, read_people
 from invariantnets.errors import InvariantNetsError
-
-VIEW_1 = "2\nAnn_B\t1\t4\nCy\t2\t3\nAnn_B\t1\tCy\t2\nCy\t1\tDi\t12\n"
-VIEW_2 = "2\t1\nAnn_B\t1\t4\nAnn_B\t1\tCy\t2\nDi\t2\t3\nDi\t2\tEve\t1\n"
-
-
-def test_names() -> None:
-    assert image_name("Aaron_Peirsol", 1) == "Aaron_Peirsol/Aaron_Peirsol_0001"
-
-
-def test_pairs_of_view_1_are_one_fold(tmp_path: Path) -> None:
-    (tmp_path / "pairs").write_text(VIEW_1)
-    assert read_pairs(tmp_path / "pairs") == [
-        [
-            ("Ann_B/Ann_B_0001", "Ann_B/Ann_B_0004", True),
-            ("Cy/Cy_0002", "Cy/Cy_0003", True),
-            ("Ann_B/Ann_B_0001", "Cy/Cy_0002", False),
-            ("Cy/Cy_0001", "Di/Di_0012", False),
-        ]
-    ]
-
-
-@pytest.mark.parametrize("ending", ["", "\n\n", "\r\n"])
-def test_pairs_of_view_2_are_several(tmp_path: Path, ending: str) -> None:
-    (tmp_path / "pairs").write_text(VIEW_2 + ending)
-    first, second = read_pairs(tmp_path / "pairs")
-    assert first == [("Ann_B/Ann_B_0001", "Ann_B/Ann_B_0004", True), ("Ann_B/Ann_B_0001", "Cy/Cy_0002", False)]
-    assert [pair.same for pair in second] == [True, False]
+from invariantnets.protocols.pair_lists import read_pair_list
 
 
 def test_people(tmp_path: Path) -> None:
@@ -92,11 +66,6 @@ def test_identification(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("read", "text", "message"),
     [
-        (read_pairs, "x\n", "line 1: expected the number of pairs, or of folds"),
-        (read_pairs, "", "line 1: .* got 'the end of the file'"),
-        (read_pairs, "1\nAnn\t1\t2\n", "line 3: expected person<tab>number<tab>other person<tab>number, got 'the end"),
-        (read_pairs, "1\nAnn\t1\n", "line 2: expected person<tab>number<tab>number, got 'Ann.t1'"),
-        (read_pairs, VIEW_1 + "Ann\t1\t2\n", "line 6: expected the end of the file"),
         (read_people, "3\nAnn\t1\nBob\t2\n", "line 2: expected the number of people of fold 1 of 3"),
         (read_people, "1\nAnn\tx\n", "line 2: expected person<tab>number of images"),
     ],
@@ -107,29 +76,30 @@ def test_damaged_lists_are_refused_by_line(tmp_path: Path, read: Callable, text:
         read(tmp_path / "list.txt")
 
 
-@pytest.mark.parametrize("read", [read_pairs, read_people, read_blufr, read_identification])
+@pytest.mark.parametrize("read", [read_people, read_blufr, read_identification])
 def test_missing_lists_are_named(tmp_path: Path, read: Callable) -> None:
     with pytest.raises(InvariantNetsError, match="cannot be read .No such file or directory.; it comes with LFW"):
         read(tmp_path / "absent")
 
 
 def test_a_list_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "pairs.txt").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "people.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InvariantNetsError, match="not UTF-8 text"):
-        read_pairs(tmp_path / "pairs.txt")
+        read_people(tmp_path / "people.txt")
 
 
 def test_the_real_lists() -> None:
     folder = Path(os.environ.get("INVARIANTNETS_DATA", "absent")) / "lfw"
     if not (folder / "pairs.txt").is_file():
         pytest.skip("INVARIANTNETS_DATA names no folder that holds lfw")
-    folds = read_pairs(folder / "pairs.txt")
-    assert len(folds) == 10 and all([p.same for p in fold] == [True] * 300 + [False] * 300 for fold in folds)
-    for name, pairs, people in (("Train", 2200, 4038), ("Test", 1000, 1711)):
-        (fold,) = read_pairs(folder / f"pairsDev{name}.txt")
+    pairs = read_pair_list(folder / "pairs.txt").pairs
+    assert [p.same for p in pairs] == ([True] * 300 + [False] * 300) * 10
+    assert [p.fold for p in pairs] == np.repeat(np.arange(10), 600).tolist()
+    for name, count, people in (("Train", 2200, 4038), ("Test", 1000, 1711)):
+        listed_pairs = read_pair_list(folder / f"pairsDev{name}.txt").pairs
         (listed,) = read_people(folder / f"peopleDev{name}.txt")
-        assert len(fold) == pairs and len(listed) == people
-        assert {image.partition("/")[0] for pair in fold for image in pair[:2]} <= set(listed)
+        assert len(listed_pairs) == count and len(listed) == people
+        assert {image.partition("/")[0] for pair in listed_pairs for image in pair[:2]} <= set(listed)
     assert sum(sum(fold.values()) for fold in read_people(folder / "people.txt")) == 13233
     lists = read_blufr(folder / "blufr")
     assert len(lists.name) == 13233 and len(np.unique(lists.label)) == 5749

@@ -320,3 +320,26 @@ def test_fewer_training_images_and_the_same_others(wanted: int) -> None:
     assert torch.equal(images, make(train_images=wanted).bank("train").image)
     if wanted == 20:
         assert not torch.equal(images, other.bank("train").image)
+
+
+@pytest.mark.parametrize(
+    ("angles", "kinds", "kind"),
+    [
+        ("-90:90:45", None, "continuous"),
+        ("-180:135:45", None, "circular"),
+        ("0:315:45", None, "circular"),
+        ("-180:135:45", {"angle": "continuous"}, "continuous"),
+        ("-45:45:15", {"angle": "circular"}, "circular"),
+    ],
+)
+def test_angles_wrap_beyond_half_a_turn(angles: str, kinds: dict[str, str] | None, kind: str) -> None:
+    (nuisance,) = make(angles=angles, kinds=kinds).spec.nuisances
+    assert (nuisance.name, nuisance.kind, nuisance.unit) == ("angle", kind, "°")
+
+
+@pytest.mark.parametrize("kinds", [{"angel": "circular"}, {"angle": "categorical"}, {"angle": "round"}])
+def test_a_kind_that_cannot_be(kinds: dict[str, str]) -> None:
+    with pytest.raises(
+        InvariantNetsError, match=r"data\.kinds\.(angel|angle): choose continuous or circular, of angle"
+    ):
+        make(kinds=kinds)

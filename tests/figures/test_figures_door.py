@@ -16,6 +16,7 @@ from invariantnets.figures.drawing import About
 
 OF_RUN = {
     "readable": ["readable.svg"],
+    "attributes": ["attributes.svg"],
     "selectivity": ["selectivity.svg"],
     "prediction": ["prediction_angle.svg"],
     "depth": ["depth_angle.svg"],
@@ -41,8 +42,9 @@ def name(draw) -> str:
 
 
 @pytest.fixture
-def full_run(make_results, make_face_results, measured, table) -> Scene:
+def full_run(make_results, make_face_results, make_attribute_results, measured, table) -> Scene:
     here = make_results(layer="F7") + make_face_results(leaks={"yaw": 0.4})
+    here += make_attribute_results({f"attribute_{i}": (0.03 * i, 0.5 + 0.07 * i) for i in range(6)})
     here += [r for r in measured() if r.target == "norm"]
     return Scene({"": [here]}, {"": [make_results(layer="conv1") + here]}, layer="F7", table=table(layer="F7"))
 

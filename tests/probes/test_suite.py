@@ -16,6 +16,7 @@ from invariantnets.results.result import Result
 
 HONEST = ("ridge", "ridge/per_mav_label", "knn", "mlp")
 REGRESSORS = (*HONEST, "ridge/per_label")
+FLOORS = ("class_mean", "class_mean/mav")
 
 
 def probed(table, *, mlp_epochs: int = 5, progress=None, **seed: int) -> list[Result]:
@@ -79,7 +80,7 @@ def test_failed_probes_are_excluded_and_none_left_is_no_evidence(make_table, mon
     table = make_table(mixed)
     monkeypatch.setattr(Task, "validation_r2", lambda *args: -0.25)
     found = [r for r in probed(table, mlp_epochs=1) if r.metric == "r2"]
-    assert len(found) == len(REGRESSORS) + 1 and {r.status for r in found} == {"failed"}
+    assert len(found) == len(REGRESSORS) + len(FLOORS) + 1 and {r.status for r in found} == {"failed"}
     strongest = overall(found, "r2", "angle", "strongest")
     assert np.isnan(strongest.value) and strongest.low is None and "every honest probe failed" in strongest.note
 
@@ -129,7 +130,8 @@ def test_every_number_says_what_it_was_measured_on(make_table):
         assert (r.n, r.sources) == (len(part), len(np.unique(part.source)))
         assert r.low is not None and r.high is not None and r.low <= r.value <= r.high
         assert r.chance is not None or r.metric.startswith("predicted")
-        assert r.uses_answer == (r.probe in ("ridge/per_label", "mav/known_angle", "mav/estimated_angle_true_label"))
+        told = ("ridge/per_label", "class_mean", "mav/known_angle", "mav/estimated_angle_true_label")
+        assert r.uses_answer == (r.probe in told)
         if r.probe != "softmax":
             assert r.n_fit is not None and r.n_fit <= len(train)
     assert {r.probe for r in results if r.target == "label"} == {
@@ -181,10 +183,11 @@ def test_other_kinds_of_nuisance(make_table):
     nuisances = (Nuisance("pose", "circular", "°"), Nuisance("light", "categorical", categories=("a", "b", "c")))
     table = replace(table, nuisances=nuisances, nuisance={"pose": angle, "light": (angle / 30 + 1).astype(int)})
     results = probed(table)
-    assert {r.metric for r in results if r.target == "pose"} == {"r2"}
+    assert {r.metric for r in results if r.target == "pose"} == {"r2", "mae"}
     accuracy = overall(results, "accuracy", "light", "ridge")
     assert accuracy.chance == pytest.approx(1 / 3) and accuracy.value > 0.6
-    assert {r.metric for r in results if r.target == "light"} == {"r2", "accuracy"}
+    of_classes = {"r2", "auc", "accuracy", "balanced_accuracy"}
+    assert {r.metric for r in results if r.target == "light"} == of_classes
     assert overall(results, "accuracy", "label", "mav/known_light").value > 0.5
 
 
@@ -250,7 +253,7 @@ def test_too_many_classes_for_moments_of_each_share_a_regressor(make_table, monk
     full = probed(table)
     monkeypatch.setattr("invariantnets.probes.task.PER_CLASS", 0)
     shared = probed(table)
-    assert {r.probe for r in shared} == {"softmax", "mav", "ridge", "knn", "mlp", "strongest"}
+    assert {r.probe for r in shared} == {"softmax", "mav", *FLOORS, "ridge", "knn", "mlp", "strongest"}
     assert [r for r in shared if r.probe == "mav"] == [r for r in full if r.probe == "mav"]
     found, expected = (overall(results, "r2", "angle", "ridge").value for results in (shared, full))
     assert found == pytest.approx(expected, rel=1e-6)

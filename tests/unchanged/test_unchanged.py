@@ -1,4 +1,8 @@
-"""Every number is what it was at commit 8d8781d, whose results of the same tables lie beside this file."""
+"""Every number is what it was at commit 8d8781d, whose results of the same tables lie beside this file.
+
+But one: the lower end of a spread in closed.jsonl, 5.2030 where it was 5.2037. Replicates were summed in float32, in
+which a mean square less the square of the mean leaves 7e-4 of rounding where a class is drawn with one image.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,16 @@ from invariantnets.results import Result, read_jsonl, to_jsonl
 from programs import run
 
 HERE = Path(__file__).parent
+# What was not measured then: of which kinds of nuisance, and by whom.
+SINCE = {
+    ("glasses", "auc"),
+    ("glasses", "balanced_accuracy"),
+    ("glasses", "false_negative_rate"),
+    ("glasses", "false_positive_rate"),
+    ("kind", "auc"),
+    ("kind", "balanced_accuracy"),
+    ("direction", "mae"),
+}
 
 
 def table(closed: bool) -> FeatureTable:
@@ -44,8 +58,9 @@ def same(a: float | None, b: float | None, tolerance: float) -> bool:
 
 
 def compare(now: list[Result], then: list[Result], tolerance: float) -> None:
-    found = {key(r): r for r in now}
-    assert len(found) == len(now) and set(found) == {key(r) for r in then}
+    known = [r for r in now if (r.target, r.metric) not in SINCE and not r.probe.startswith("class_mean")]
+    found = {key(r): r for r in known}
+    assert len(found) == len(known) and set(found) == {key(r) for r in then}
     for old in then:
         new = found[key(old)]
         for field in ("value", "low", "high", "chance", "control"):

@@ -13,7 +13,7 @@ from invariantnets.features.table import FeatureTable
 from invariantnets.probes.mav import mean_activation_vectors
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
-from invariantnets.statistics.moments import BLOCK_ROWS, moments, varies
+from invariantnets.statistics.moments import BLOCK_ROWS, moments, precision, varies
 from invariantnets.statistics.resampling import Resampling, ratio
 
 COMPONENTS = 40
@@ -56,7 +56,6 @@ def describe(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Result]:
     singular = singular_values(total.xx) * (2 / span if span else 0.0)
     means = mean_activation_vectors(x, compact, len(present))
     within, between = scatter_traces(float(np.trace(total.xx)), count, means)
-    ideal = len(present) - 1
     zeros = np.stack([(x == 0).mean(1), np.ones(len(test))], 1)
     bootstrap = Resampling(test.source, REPLICATES, numpy_rng(seed, 4))
     sparsity, low, high = (float(v[0]) for v in bootstrap.interval(zeros, ratio))
@@ -70,9 +69,17 @@ def describe(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Result]:
     dead = []
     if (table.split == "train").any():
         train = table.part("train")
-        share = 1 - varies(*column_spread(train.features[layer])).mean()
+        share = 1 - varies(*column_spread(train.features[layer]), precision(train.features[layer])).mean()
         rows = {"split": "train", "n": len(train), "sources": len(np.unique(train.source))}
-        dead.append(result("dead_fraction", share, note="features constant to float32 rounding", **rows))
+        dead.append(result("dead_fraction", share, note="features constant to rounding", **rows))
+    of_classes = []
+    if table.labelled:
+        ideal = len(present) - 1
+        of_classes = [
+            result("ideal_rank", ideal, note="number of classes of the split - 1"),
+            result("variance_in_ideal_rank", variance_share(singular, ideal)),
+            result("within_between", within / between if between else float("nan"), note="trace Sw / trace Sb"),
+        ]
     normalised = "mean-centred test features, min-max normalised to [-1, 1] over the whole matrix"
     return [
         *(
@@ -80,9 +87,7 @@ def describe(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Result]:
             for i, value in enumerate(singular[:COMPONENTS], 1)
         ),
         result("effective_rank", effective_rank(singular), note="exp of the entropy of the normalised singular values"),
-        result("ideal_rank", ideal, note="number of classes of the split - 1"),
-        result("variance_in_ideal_rank", variance_share(singular, ideal)),
         result("sparsity", sparsity, low=low, high=high, note="share of exact zeros"),
-        result("within_between", within / between if between else float("nan"), note="trace Sw / trace Sb"),
+        *of_classes,
         *dead,
     ]

@@ -14,10 +14,11 @@ from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
 from invariantnets.protocols.identification import closed_set
 from invariantnets.protocols.inputs import one_of_each_source
-from invariantnets.protocols.similarity import Similarity, unit
+from invariantnets.protocols.similarity import Similarity
 from invariantnets.protocols.verification import cross_validate, make_pairs
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import About, Result
+from invariantnets.statistics.lengths import norms, unit
 from invariantnets.statistics.resampling import Resampling, ratio
 
 REPLICATES = 1000
@@ -25,11 +26,6 @@ BINS = 12
 # First and last rank of the bins that the norm is averaged over.
 RANK_BINS = ((1, 1), (2, 5), (6, 10), (11, 50), (51, None))
 FOLDS, PAIRS_PER_FOLD = 10, 300
-
-
-def norms(x: np.ndarray) -> np.ndarray:
-    """Euclidean length of each row, ``(N, D)`` → ``(N,)`` float64."""
-    return np.sqrt(np.einsum("nd,nd->n", x, x, dtype=np.float64))
 
 
 def correlation(bootstrap: Resampling, a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
@@ -100,8 +96,13 @@ def describe_norm(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Res
         results += _entropy_by_norm(make, bootstrap, norm, test.entropy)
     for nuisance in test.nuisances:
         values = np.asarray(test.nuisance[nuisance.name], np.float64)
-        for name, where, column in columns(nuisance, values):
-            results.append(_correlated(make, bootstrap, norm, column, name, where))
+        known = np.isfinite(values)
+        if known.sum() < 2:
+            continue
+        rows = bootstrap if known.all() else Resampling(test.source[known], REPLICATES, numpy_rng(seed, 5))
+        told = partial(make, sources=rows.sources, n=int(known.sum()))
+        for name, where, column in columns(nuisance, values[known]):
+            results.append(_correlated(told, rows, norm[known], column, name, where))
     return results
 
 
@@ -132,7 +133,7 @@ def describe_recognition(table: FeatureTable, layer: str, *, seed: int = 0) -> l
     pairs = make_pairs(label, folds, PAIRS_PER_FOLD, numpy_rng(seed, 10, 1))
     task = closed_set(label, 1, numpy_rng(seed, 10, 2))
     x = test.features[layer]
-    kinds = unit(x), unit(x > 0)
+    kinds = unit(x), unit((x > 0).astype(x.dtype))
     whole, binary = (cross_validate(kind, pairs, lambda train: Similarity())[1] for kind in kinds)
     rank, binary_rank = (task.run(kind, label, Similarity()).rank for kind in kinds)
     people = label[task.probe]

@@ -2,8 +2,9 @@
 
 Images are named ``Aaron_Peirsol/Aaron_Peirsol_0001``. View 1 (``pairsDevTrain.txt``,
 ``pairsDevTest.txt``, ``peopleDevTrain.txt``, ``peopleDevTest.txt``) is for choosing a model, View 2
-(``pairs.txt``) for reporting: Huang et al., *Labeled Faces in the Wild* (2007). BLUFR is of Liao et
-al., *A benchmark study of large-scale unconstrained face recognition* (2014).
+(``pairs.txt``) for reporting: Huang et al., *Labeled Faces in the Wild* (2007). Pairs are read by
+`invariantnets.protocols.pair_lists`. BLUFR is of Liao et al., *A benchmark study of large-scale
+unconstrained face recognition* (2014).
 """
 
 from __future__ import annotations
@@ -11,19 +12,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from invariantnets.errors import InvariantNetsError
-
-
-class ListedPair(NamedTuple):
-    """Two images by name, and whether they show one person."""
-
-    a: str
-    b: str
-    same: bool
 
 
 @dataclass(frozen=True)
@@ -42,36 +34,6 @@ class Blufr:
     test: list[np.ndarray]
     gallery: list[np.ndarray]
     probe: list[np.ndarray]
-
-
-def image_name(person: str, number: int) -> str:
-    """``Aaron_Peirsol``, 1 → ``Aaron_Peirsol/Aaron_Peirsol_0001``."""
-    return f"{person}/{person}_{number:04d}"
-
-
-def read_pairs(path: str | Path) -> list[list[ListedPair]]:
-    """Pairs of View 1 (one fold) or View 2 (ten folds of 600).
-
-    The first line says how many pairs of each sort a fold has (View 2: after the number of folds);
-    a fold is as many lines ``person  i  j`` and then as many ``person  i  other  j``.
-
-    Raises:
-        InvariantNetsError: naming the file, the line and what was expected there.
-    """
-    lines = _Lines(path)
-    head = lines.take(r"\d+(\t\d+)?", "the number of pairs, or of folds and of pairs, as in 10<tab>300")
-    folds, pairs = (int(n) for n in head.split("\t")) if "\t" in head else (1, int(head))
-    found = []
-    for _ in range(folds):
-        same = [lines.take(r"[^\t]+\t\d+\t\d+", "person<tab>number<tab>number").split("\t") for _ in range(pairs)]
-        wanted = "person<tab>number<tab>other person<tab>number"
-        differ = [lines.take(r"[^\t]+\t\d+\t[^\t]+\t\d+", wanted).split("\t") for _ in range(pairs)]
-        found.append(
-            [ListedPair(image_name(p, int(i)), image_name(p, int(j)), True) for p, i, j in same]
-            + [ListedPair(image_name(p, int(i)), image_name(q, int(j)), False) for p, i, q, j in differ]
-        )
-    lines.end()
-    return found
 
 
 def read_people(path: str | Path) -> list[dict[str, int]]:

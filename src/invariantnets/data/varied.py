@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +17,13 @@ from invariantnets.data.batch import DataSpec, parse_range
 from invariantnets.data.perturbation import PERTURBATIONS, variant_bank
 from invariantnets.data.sources import Images
 from invariantnets.errors import InvariantNetsError
-from invariantnets.nuisance import SPLITS
+from invariantnets.nuisance import SPLITS, Kind, Nuisance
 from invariantnets.randomness import numpy_rng
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+HALF_TURN = 180
 
 
 class VariedImages(BankedImages):
@@ -39,6 +42,8 @@ class VariedImages(BankedImages):
         classes: the source's classes that are kept, numbered anew in this order; None keeps all.
         train_images: no more than so many of the training images, drawn with the seed; None keeps all.
         vary: several nuisances in place of one: name → values; one that is None does not vary.
+        kinds: of what varies, ``continuous`` or ``circular``. Unsaid, angles over more than half a turn are circular:
+            of 170° and -170° neither is far from the other.
         **stream: how training batches are made, see :class:`BankedImages`.
 
     Attributes:
@@ -59,13 +64,12 @@ class VariedImages(BankedImages):
         classes: Sequence[int] | None = None,
         train_images: int | None = None,
         vary: Mapping[str, Sequence[float] | str | None] | None = None,
+        kinds: Mapping[str, Kind] | None = None,
         **stream: Unpack[Stream],
     ):
         self.values = _one(nuisance, values) if vary is None else _several(vary, nuisance)
         channels, height, width = image_shape
-        spec = DataSpec(
-            (channels, height, width), num_classes, tuple(PERTURBATIONS[name].nuisance for name in self.values)
-        )
+        spec = DataSpec((channels, height, width), num_classes, _described(self.values, kinds or {}))
         super().__init__(spec, **stream)
         self.source, self.classes, self.train_images = source, classes, train_images
         self._images: Images | None = None
@@ -130,6 +134,21 @@ class VariedImages(BankedImages):
         return Bank(image, self._images.label[rows], nuisance, first)
 
 
+def _described(values: Mapping[str, Sequence[float]], kinds: Mapping[str, Kind]) -> tuple[Nuisance, ...]:
+    """What varies, of the kind that is said, or that its values need."""
+    if unknown := [
+        name for name, kind in kinds.items() if name not in values or kind not in ("continuous", "circular")
+    ]:
+        has = ", ".join(values)
+        raise InvariantNetsError(f"data.kinds.{unknown[0]}: choose continuous or circular, of {has}")
+    found = []
+    for name, some in values.items():
+        nuisance = PERTURBATIONS[name].nuisance
+        wraps = nuisance.unit == "°" and max(some) - min(some) > HALF_TURN
+        found.append(replace(nuisance, kind=kinds.get(name, "circular" if wraps else nuisance.kind)))
+    return tuple(found)
+
+
 def _one(nuisance: str | None, values: Sequence[float] | str | None) -> dict[str, list[float]]:
     if nuisance is None or values is None:
         raise InvariantNetsError("data: say what varies, by data.nuisance= and data.values=, or by data.vary={…}")
@@ -156,7 +175,7 @@ class RotatedImages(VariedImages):
 
     Args:
         angles: degrees counter-clockwise, a list or ``start:stop:step``.
-        source, num_classes, image_shape, classes, train_images, **stream: see :class:`VariedImages`.
+        source, num_classes, image_shape, classes, train_images, kinds, **stream: see :class:`VariedImages`.
     """
 
     def __init__(
@@ -167,7 +186,10 @@ class RotatedImages(VariedImages):
         angles: Sequence[float] | str,
         classes: Sequence[int] | None = None,
         train_images: int | None = None,
+        kinds: Mapping[str, Kind] | None = None,
         **stream: Unpack[Stream],
     ):
         values = parse_range(angles, "data.angles")
-        super().__init__(source, num_classes, image_shape, "angle", values, classes, train_images, **stream)
+        super().__init__(
+            source, num_classes, image_shape, "angle", values, classes, train_images, kinds=kinds, **stream
+        )

@@ -12,6 +12,8 @@ from invariantnets.nuisance import SPLITS
 from invariantnets.statistics.moments import BLOCK_ROWS
 
 MIN_SOURCES = 2
+# Rows in which a nuisance is known: to fit on, to choose on, to report on.
+MIN_KNOWN = {"train": 4, "val": 2, "test": 2}
 
 
 def check_finite(features: np.ndarray, name: str) -> None:
@@ -53,7 +55,7 @@ def _check_classes(table: FeatureTable) -> None:
         raise InvariantNetsError(f"labels {found} do not fit {table.num_classes} classes; number them from 0")
     for split in SPLITS:
         present = np.unique(table.part(split).label)
-        if len(present) < 2:
+        if table.labelled and len(present) < 2:
             raise InvariantNetsError(f"split {split!r} has one class only ({present[0]}); probes need two or more")
     for first, second in itertools.combinations(SPLITS, 2):
         shared = np.intersect1d(table.part(first).source, table.part(second).source)
@@ -63,7 +65,11 @@ def _check_classes(table: FeatureTable) -> None:
                 "split by source image, or number sources uniquely over splits"
             )
     if is_closed(table):
-        _check_closed(table)
+        missing = np.setdiff1d(table.label, table.part("train").label)
+        if len(missing):
+            raise InvariantNetsError(
+                f"class {missing[0]} has no row in split 'train', but some in 'val'; add or drop them"
+            )
 
 
 def is_closed(table: FeatureTable) -> bool:
@@ -82,44 +88,56 @@ def is_closed(table: FeatureTable) -> bool:
     return not len(new)
 
 
-def _check_closed(table: FeatureTable) -> None:
-    train, val = table.part("train"), table.part("val")
+def thin_classes(table: FeatureTable) -> str:
+    """What must be said of a closed set in which some classes have few images; empty if all have enough.
+
+    Such a class is still read and still counts; a regressor of its own has next to nothing to learn from.
+    """
+    if not table.labelled or not is_closed(table):
+        return ""
+    train = table.part("train")
     pairs = np.unique(np.stack([train.label, train.source]), axis=1)
     sources = np.bincount(pairs[0], minlength=table.num_classes)
-    if sources.min() < MIN_SOURCES:
-        label = int(sources.argmin())
-        raise InvariantNetsError(
-            f"class {label} has {sources[label]} source images in split 'train'; it needs at least {MIN_SOURCES}"
-        )
-    missing = np.setdiff1d(np.arange(table.num_classes), val.label)
-    if len(missing):
-        raise InvariantNetsError(f"class {missing[0]} has no row in split 'val', where the probes are chosen; add some")
+    thin = np.flatnonzero(sources < MIN_SOURCES)
+    if not len(thin):
+        return ""
+    name = table.classes[thin[0]] if table.classes else int(thin[0])
+    return (
+        f"{len(thin)} of {table.num_classes} classes, as {name!r}, have fewer than {MIN_SOURCES} images in split "
+        "train: their own regressors (per label) know next to nothing"
+    )
 
 
-def _check_nuisances(table: FeatureTable) -> None:
-    for nuisance in table.nuisances:
-        if nuisance.name not in table.nuisance:
-            raise InvariantNetsError(f"the feature table has no column for nuisance {nuisance.name!r}; add or drop it")
-        column = np.asarray(table.nuisance[nuisance.name], np.float64)
-        if not np.isfinite(column).all():
-            count = np.count_nonzero(~np.isfinite(column))
-            raise InvariantNetsError(f"nuisance {nuisance.name!r}: {count} values are NaN or infinite; drop those rows")
-        for split in SPLITS:
-            values = np.unique(column[table.split == split])
-            if len(values) < 2:
-                raise InvariantNetsError(
-                    f"nuisance {nuisance.name!r} has one value only ({values[0]:g}) in split {split!r}; "
-                    f"nothing can be predicted: drop it or vary it"
-                )
+def unprobable(table: FeatureTable) -> dict[str, str]:
+    """Nuisances that cannot be probed, and why; the others can.
+
+    Args:
+        table: with rows of every split.
+    """
+    return {n.name: why for n in table.nuisances if (why := _why_not(table, n.name))}
+
+
+def _why_not(table: FeatureTable, name: str) -> str:
+    if name not in table.nuisance:
+        return "the table has no such column; add or drop it"
+    values = np.asarray(table.nuisance[name], np.float64)
+    if count := np.count_nonzero(np.isinf(values)):
+        return f"{count} values are infinite; drop those rows"
+    for split, least in MIN_KNOWN.items():
+        known = values[(table.split == split) & ~np.isnan(values)]
+        if len(known) < least:
+            return f"it is known in {len(known)} rows of split {split!r}, and {least} are needed"
+        if (known == known[0]).all():
+            return f"it has one value only ({known[0]:g}) in split {split!r}; nothing can be predicted: vary it"
+    return ""
 
 
 def check_table(table: FeatureTable, layer: str) -> None:
-    """Refuse a table that cannot be probed.
+    """Refuse a table that cannot be probed at all. What is wrong with single nuisances, `unprobable` says.
 
     Raises:
-        InvariantNetsError: missing layer, split, nuisance or class; values that are not finite; a
-            split with one class; a class with too few sources; a nuisance that does not vary.
+        InvariantNetsError: missing layer or split; values that are not finite; a split with one class; a source or
+            some of the classes in two splits.
     """
     check_layer(table, layer)
     _check_classes(table)
-    _check_nuisances(table)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,16 +14,16 @@ import pandas as pd
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from invariantnets.division import Division
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.mapping import map_columns
 from invariantnets.features.readers import columns_of_frame
 from invariantnets.features.reading import DAMAGED, Raw, read
 from invariantnets.features.table import FeatureTable
 from invariantnets.files import write_atomically
-from invariantnets.nuisance import Nuisance
+from invariantnets.nuisance import Kind, Nuisance
 
 PARTS = ("features.safetensors", "rows.parquet", "table.json")
-log = logging.getLogger(__name__)
 OPTIONAL = ("prediction", "entropy", "name")
 
 
@@ -55,6 +54,10 @@ def load_table(
     layers: str | Sequence[str] | None = None,
     nuisances: str | Sequence[str] | None = None,
     ignore: str | Sequence[str] = (),
+    kinds: Mapping[str, Kind] | None = None,
+    units: Mapping[str, str] | None = None,
+    division: Division | None = None,
+    seed: int = 0,
 ) -> FeatureTable:
     """Read a table of features: a folder of :func:`save_table` (memory-mapped), or any file of docs/tables.md.
 
@@ -72,45 +75,57 @@ def load_table(
         layers: the matrices that are features, or ``all``; None: the only one, or the only one that is called so.
         nuisances: what is probed; None: every other column.
         ignore: columns or matrices that are not looked at.
+        kinds: of nuisances, as of `FeatureTable.from_arrays`.
+        units: of nuisances.
+        division: of a split that is drawn.
+        seed: of the draw.
 
     Raises:
         InvariantNetsError: naming the file, the column and the fix.
     """
     path = Path(path)
     named = {"label": label, "split": split, "source": source, "name": name}
+    mapping = {**named, "nuisances": nuisances, "ignore": ignore}
+    meaning = {"kinds": kinds, "units": units, "division": division}
     if any((path / part).is_file() for part in PARTS):
-        if given := [key for key, value in {**named, "nuisances": nuisances}.items() if value] + ["ignore"] * bool(
-            ignore
-        ):
+        if given := [key for key, value in {**mapping, **meaning}.items() if value]:
             raise InvariantNetsError(
                 f"{path}: {given[0]}= is for tables from elsewhere; this one was saved with its own"
             )
         return _load_folder(path)
     raw = read(path, ids=[column for column in named.values() if column is not None])
-    return _table_of(
-        raw, str(path), {"checksum": _checksum(raw.files)}, nuisances=nuisances, ignore=ignore, layers=layers, **named
-    )
+    mapped = map_columns(raw, layers=layers, owner=str(path), **mapping)
+    meta = {"checksum": _checksum(raw.files), "remarks": mapped.remarks}
+    return FeatureTable.from_columns(mapped.features, mapped.columns, owner=str(path), meta=meta, seed=seed, **meaning)
 
 
-def table_of_frame(frame: pd.DataFrame, **mapping: Any) -> FeatureTable:
+def table_of_frame(
+    frame: pd.DataFrame,
+    *,
+    kinds: Mapping[str, Kind] | None = None,
+    units: Mapping[str, str] | None = None,
+    division: Division | None = None,
+    seed: int = 0,
+    **mapping: Any,
+) -> FeatureTable:
     """A table of a data frame: features in numbered columns or in one of lists, the rest as of a file.
 
     Args:
         frame: a row an image.
+        kinds: of nuisances, as of `FeatureTable.from_arrays`.
+        units: of nuisances.
+        division: of a split that is drawn.
+        seed: of the draw.
         **mapping: ``label``, ``split``, ``source``, ``name``, ``layers``, ``nuisances``, ``ignore`` of `load_table`.
 
     Raises:
         InvariantNetsError: what cannot be used, by its name.
     """
-    return _table_of(Raw(*columns_of_frame(frame)), "table", {}, **mapping)
-
-
-def _table_of(raw: Raw, owner: str, meta: Mapping[str, Any], **mapping: Any) -> FeatureTable:
-    mapped = map_columns(raw, owner=owner, **mapping)
-    for remark in mapped.remarks:
-        log.info("%s: %s", owner, remark)
-    meta = {**meta, "remarks": mapped.remarks} if mapped.remarks else meta
-    return FeatureTable.from_columns(mapped.features, mapped.columns, owner=owner, meta=meta)
+    mapped = map_columns(Raw(*columns_of_frame(frame)), **mapping)
+    meta = {"remarks": mapped.remarks}
+    return FeatureTable.from_columns(
+        mapped.features, mapped.columns, meta=meta, kinds=kinds, units=units, division=division, seed=seed
+    )
 
 
 def _checksum(files: Iterable[Path]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import (
+    attributes,
     class_error,
     depth,
     heat_maps,
@@ -35,6 +36,7 @@ __all__ = ["RUN", "SWEEP", "Drawn", "Scene", "draw_run", "draw_sweep"]
 # What leaks, then recognition, then description.
 RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     readable.draw,
+    attributes.draw,
     selectivity.draw,
     prediction.draw,
     depth.draw,

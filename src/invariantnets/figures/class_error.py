@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from invariantnets.figures.drawing import Drawn, Scene
 from invariantnets.figures.overlaid import overlaid
 from invariantnets.figures.style import GREYS, PALETTE, clipped, colour, legend_above, marker, new_axes, whiskers
-from invariantnets.results.select import LABEL, Runs, Spread, over_runs, select
+from invariantnets.results.select import FEW_NUISANCES, LABEL, Runs, Spread, nuisances, over_runs, select
 from invariantnets.results.words import probe_name
 
 __all__ = ["draw"]
@@ -38,13 +38,17 @@ Errors = dict[Any, Spread]
 
 
 def draw(scene: Scene) -> Iterator[Drawn]:
-    """Where accuracies by class were measured; as bars or, of more than can be seen, as strips."""
+    """Where accuracies by class were measured; as bars or, of more than can be seen, as strips.
+
+    MAV at each value of a nuisance is shown where there are few of them.
+    """
     groups, only = overlaid(scene, scene.groups)
     probes = {
         r.probe: probe_name(r.probe, r.title)
         for runs in groups.values()
         for results in runs
         for r in select(results, "accuracy", LABEL)
+        if len(nuisances(results)) <= FEW_NUISANCES or not r.probe.startswith("mav/")
     }
     if scene.layer:
         series = {name: (groups[""], probe) for probe, name in probes.items()}

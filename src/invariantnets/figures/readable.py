@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from invariantnets.figures.attributes import areas
 from invariantnets.figures.drawing import Drawn, Scene
 from invariantnets.figures.style import GREY, colour, marker, new_axes, whiskers
 from invariantnets.results.select import failed, nuisances, select
@@ -21,9 +22,12 @@ _CAPTION = (
 
 
 def draw(scene: Scene) -> Iterator[Drawn]:
-    """Where two nuisances or more were probed; one whose every probe failed has a row and no point."""
+    """Where two nuisances or more were probed, but not where `attributes` shows all of them.
+
+    One whose every probe failed has a row and no point.
+    """
     rows = [r for target in nuisances(scene.run) for r in select(scene.run, "r2", target, "strongest")]
-    if len(rows) < 2:
+    if len(rows) < 2 or len(areas(scene)) == len(rows):
         return
     lost, sound = ([r for r in rows if failed(r) is of] for of in (True, False))
     rows = lost + sorted(sound, key=lambda r: r.value)  # the axis counts from below

@@ -21,6 +21,10 @@ _CAPTION = (
     "tick, a probe reads the features. A tick right of 0 means that the probe, or the split, is broken. × stands for a "
     "probe that failed, which says nothing about invariance; ticks below −0.5 stand at −0.5. Whiskers: {whiskers}."
 )
+_CONSTANT = (
+    " What is constant within each class was shuffled by class: whoever knows the class reads that, too, and what is "
+    "left of the tick is no more than identity tells."
+)
 
 
 def draw(scene: Scene) -> Iterator[Drawn]:
@@ -54,5 +58,5 @@ def draw(scene: Scene) -> Iterator[Drawn]:
     axes.set_xlim(min(axes.get_xlim()[0], -0.05), 1.02)
     axes.set_xlabel("R² (chance 0)")
     legend_above(figure, axes)
-    caption = _CAPTION.format(whiskers=scene.whiskers) + scene.fewer
+    caption = _CAPTION.format(whiskers=scene.whiskers) + (_CONSTANT if any(r.fixed for r in rows) else "") + scene.fewer
     yield Drawn("selectivity.svg", figure, "What each probe reads, and its control", caption, "leaks")

@@ -3,6 +3,7 @@
 import difflib
 
 from invariantnets.errors import InvariantNetsError
+from invariantnets.probes.class_mean import ClassMean
 from invariantnets.probes.estimator import Estimator
 from invariantnets.probes.knn import Knn
 from invariantnets.probes.lda import Lda
@@ -14,6 +15,7 @@ from invariantnets.probes.suite import read_answers, run_probes
 from invariantnets.probes.task import Task
 
 __all__ = [
+    "ClassMean",
     "ClassReading",
     "DEFAULT",
     "Estimator",
@@ -30,7 +32,16 @@ __all__ = [
     "run_probes",
 ]
 
-DEFAULT: tuple[Probe, ...] = (Mav(), Ridge(), Ridge("label"), Ridge("mav"), Knn(), Mlp())
+DEFAULT: tuple[Probe, ...] = (
+    Mav(),
+    ClassMean(),
+    ClassMean("mav"),
+    Ridge(),
+    Ridge("label"),
+    Ridge("mav"),
+    Knn(),
+    Mlp(),
+)
 
 
 def named(name: str) -> Probe:

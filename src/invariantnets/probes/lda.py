@@ -85,7 +85,7 @@ def _number(target: Target, encoded: np.ndarray) -> np.ndarray:
     return encoded.argmax(1).astype(np.float64)
 
 
-Fit = tuple[np.ndarray, np.ndarray, np.ndarray]  # weights (D, G), intercepts (G,), limits (2, D)
+Fit = tuple[np.ndarray, ...]  # weights (D, G), intercepts (G,), limits (2, D), centre (D,)
 
 
 def discriminants(train: Moments, x: np.ndarray, group: np.ndarray, shrinkage: Sequence[float]) -> Iterable[Fit]:
@@ -108,11 +108,13 @@ def discriminants(train: Moments, x: np.ndarray, group: np.ndarray, shrinkage: S
         inner = (axes * inverse) @ (axes.T @ means.T)
         weights = np.zeros((len(live), len(count)))
         weights[live] = scale[:, None] * inner
-        intercept = np.log(count / train.n) - 0.5 * np.einsum("gd,dg->g", means, inner) - train.x_mean @ weights
-        yield weights, intercept, reach(train)
+        intercept = np.log(count / train.n) - 0.5 * np.einsum("gd,dg->g", means, inner)
+        yield weights, intercept, reach(train), train.x_mean
 
 
-def _posterior(x: np.ndarray, weights: np.ndarray, intercept: np.ndarray, limits: np.ndarray) -> np.ndarray:
+def _posterior(
+    x: np.ndarray, weights: np.ndarray, intercept: np.ndarray, limits: np.ndarray, centre: np.ndarray
+) -> np.ndarray:
     """``(N, D)`` → ``(N, G)``."""
-    found: Any = softmax(project(x, weights, limits=limits) + intercept, axis=1)
+    found: Any = softmax(project(x, weights, limits=limits, origin=centre) + intercept, axis=1)
     return np.asarray(found)

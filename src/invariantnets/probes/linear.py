@@ -19,25 +19,27 @@ Rows = tuple[np.ndarray, np.ndarray]  # (N, D) features and (N, T) targets
 
 @dataclass(frozen=True)
 class LinearModel:
-    """A fitted regressor of T targets: ``x @ coef + intercept``, not far beyond what was seen in training.
+    """A fitted regressor of T targets: ``(x - centre) @ coef + mean``, not far beyond what was seen in training.
 
     Attributes:
         coef: ``(D, T)`` in the units of the features; 0 for dead ones.
-        intercept: ``(T,)``.
+        centre: ``(D,)`` mean of the features: without it, a time stamp times a slope would be rounding.
+        mean: ``(T,)`` of the targets.
         penalty: the λ of each group of targets.
         limits: ``(2, D)``: features beyond are taken to be there, see `reach`.
         bounds: ``(2, T)`` of predictions, see `prediction_bounds`.
     """
 
     coef: np.ndarray
-    intercept: np.ndarray
+    centre: np.ndarray
+    mean: np.ndarray
     penalty: tuple[float, ...]
     limits: np.ndarray
     bounds: np.ndarray
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """``(N, D)`` → ``(N, T)`` float64."""
-        return np.clip(project(features, self.coef, limits=self.limits) + self.intercept, *self.bounds)
+        return np.clip(project(features, self.coef, limits=self.limits, origin=self.centre) + self.mean, *self.bounds)
 
 
 def prediction_bounds(train: Moments) -> np.ndarray:
@@ -64,11 +66,12 @@ def _error(train: Moments, path: np.ndarray, features: np.ndarray, targets: np.n
     """
     penalties, dims, width = path.shape
     weights, limits = path.transpose(1, 0, 2).reshape(dims, -1), reach(train)
-    intercept, bounds = train.y_mean - train.x_mean @ path, prediction_bounds(train)
+    bounds = prediction_bounds(train)
     error = np.zeros((penalties, width))
     for start in range(0, len(features), BLOCK_ROWS):
         x, y = (part[start : start + BLOCK_ROWS] for part in (features, targets))
-        predicted = project(x, weights, limits=limits).reshape(len(x), penalties, width) + intercept
+        predicted = project(x, weights, limits=limits, origin=train.x_mean).reshape(len(x), penalties, width)
+        predicted += train.y_mean
         error += ((np.clip(predicted, *bounds) - y[:, None]) ** 2).sum(0)
     return error
 
@@ -96,8 +99,8 @@ def fit_ridge(
         coef = np.zeros(path.shape[1:])
         for group, index in zip(groups, best, strict=True):
             coef[:, group] = path[index][:, group]
-        intercept = moments.y_mean - moments.x_mean @ coef
-        models.append(LinearModel(coef, intercept, penalty, reach(moments), prediction_bounds(moments)))
+        centre, mean = moments.x_mean, moments.y_mean
+        models.append(LinearModel(coef, centre, mean, penalty, reach(moments), prediction_bounds(moments)))
     return models
 
 
@@ -112,9 +115,9 @@ def predict_by_class(models: Sequence[LinearModel], features: np.ndarray, label:
     Returns:
         ``(N, T)`` float64.
     """
-    parts = zip(*((m.coef, m.limits, m.intercept, *m.bounds) for m in models), strict=True)
-    coef, limits, intercept, low, high = map(np.stack, parts)
-    return np.clip(project_by(features, label, coef, limits) + intercept[label], low[label], high[label])
+    parts = zip(*((m.coef, m.limits, m.centre, m.mean, *m.bounds) for m in models), strict=True)
+    coef, limits, centre, mean, low, high = map(np.stack, parts)
+    return np.clip(project_by(features, label, coef, limits, centre) + mean[label], low[label], high[label])
 
 
 def fit_blind(task: Task) -> LinearModel:

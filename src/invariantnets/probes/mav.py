@@ -12,6 +12,7 @@ from invariantnets.probes.linear import read_blind, read_by_label
 from invariantnets.probes.probe import ClassReading
 from invariantnets.probes.task import Task
 from invariantnets.results.words import PROBES
+from invariantnets.statistics.lengths import unit
 from invariantnets.statistics.moments import BLOCK_ROWS, Moments, project, project_by
 
 
@@ -19,7 +20,7 @@ def mean_activation_vectors(features: np.ndarray, label: np.ndarray, num_classes
     """The mean of each class.
 
     Args:
-        features: ``(N, D)`` float32.
+        features: ``(N, D)``.
         label: ``(N,)``; every class must have a row.
         num_classes: C.
 
@@ -54,8 +55,7 @@ def means_per_value(train: Sequence[Moments], indicators: slice) -> np.ndarray:
 
 def _directions(means: np.ndarray) -> np.ndarray:
     """``(…, C, D)`` → ``(…, D, C)`` unit vectors; a zero mean has similarity 0 to everything."""
-    norm = np.linalg.norm(means, axis=-1, keepdims=True)
-    return np.swapaxes(means / np.where(norm == 0, 1, norm), -1, -2)
+    return np.swapaxes(unit(means), -1, -2)
 
 
 def classify(features: np.ndarray, means: np.ndarray) -> np.ndarray:
@@ -93,6 +93,12 @@ def class_means(task: Task) -> np.ndarray:
     return mean_activation_vectors(task.x["train"], train.label, train.num_classes)
 
 
+def nearest_class(task: Task) -> dict[str, np.ndarray]:
+    """Split → ``(N,)`` class of the nearest mean, on validation and test rows, for `Task.once`."""
+    means = task.once(class_means)
+    return {split: classify(task.x[split], means) for split in ("val", "test")}
+
+
 @dataclass(frozen=True)
 class Mav:
     """The class of the nearest mean; and of the nearest mean at the value of a nuisance, known or estimated (figure 4).
@@ -109,7 +115,7 @@ class Mav:
     def __call__(self, task: Task) -> Iterable[ClassReading]:
         """Of closed sets."""
         x, n_fit = task.x["test"], task.train_all.n
-        yield ClassReading(classify(x, task.once(class_means)), n_fit)
+        yield ClassReading(task.once(nearest_class)["test"], n_fit)
         if not task.per_class:
             return
         estimates = [task.once(read)["test"] for read in (read_blind, read_by_label)]

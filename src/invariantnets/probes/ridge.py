@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from invariantnets.probes.linear import fit_blind, fit_by_class, predict_by_class, read_blind, read_by_label
-from invariantnets.probes.mav import class_means, classify
+from invariantnets.probes.mav import nearest_class
 from invariantnets.probes.probe import Reading
 from invariantnets.probes.task import Task
 from invariantnets.results.words import PROBES
@@ -64,8 +64,8 @@ class Ridge:
 
 
 def _read_by_mav(task: Task) -> dict[str, np.ndarray]:
-    models, means = task.once(fit_by_class), task.once(class_means)
-    return {s: predict_by_class(models, task.x[s], classify(task.x[s], means)) for s in ("val", "test")}
+    models, named = task.once(fit_by_class), task.once(nearest_class)
+    return {s: predict_by_class(models, task.x[s], label) for s, label in named.items()}
 
 
 def _written(penalty: float) -> float | str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from invariantnets.features.table import FeatureTable
+from invariantnets.probes.metrics import judge
 from invariantnets.probes.probe import ClassReading, Probe, Reading
 from invariantnets.probes.targets import FEW_VALUES, Target
 from invariantnets.probes.task import Task
@@ -35,13 +37,20 @@ class Scorer:
             replicates: number of bootstrap replicates.
         """
         self.test, self.layer, self.seed = test, layer, seed
+        self.replicates = replicates
         self.bootstrap = Resampling(test.source, replicates, numpy_rng(seed, 1))
 
-    def result(self, rows: np.ndarray | None = None, **fields: Any) -> Result:
-        """A result on some (boolean mask) or all test rows."""
-        source = self.test.source if rows is None else self.test.source[rows]
-        n, sources = len(source), self.bootstrap.sources if rows is None else len(np.unique(source))
-        return Result(layer=self.layer, split="test", n=n, sources=sources, seed=self.seed, **fields)
+    @cached_property
+    def people(self) -> Resampling:
+        """Of whole classes."""
+        return Resampling(self.test.label, self.replicates, numpy_rng(self.seed, 1))
+
+    def result(self, rows: np.ndarray | None = None, *, fixed: bool = False, **fields: Any) -> Result:
+        """A result on some (boolean mask) or all test rows; ``fixed``: of what classes, not sources, are draws."""
+        unit = self.test.label if fixed else self.test.source
+        unit = unit if rows is None else unit[rows]
+        fields |= {"n": len(unit), "sources": len(np.unique(unit)), "seed": self.seed, "fixed": fixed}
+        return Result(layer=self.layer, split="test", **fields)
 
     def classes(
         self, reading: ClassReading, probe: str, chance: float, *, told: bool = False, title: str = ""
@@ -84,7 +93,10 @@ class Scorer:
         ]
 
     def nuisance(self, task: Task, reading: Reading, probe: Probe) -> list[Result]:
-        """R², and RMSE and MAE (continuous) or accuracy (categorical, binary); and some predictions by true value.
+        """The metrics of `judge`; and some predictions by true value.
+
+        Of a nuisance that never varies within a class, a class is one draw, however many its rows: intervals resample
+        classes.
 
         Args:
             task: what was read.
@@ -93,9 +105,11 @@ class Scorer:
         """
         target, y = reading.target, task.y["test"]
         true, shuffled, mean = y[:, target.true], y[:, target.control], task.mean(target.true)
-        value, low, high = self.bootstrap.interval(*self._errors(target, reading.test, true, mean))
-        control = self._plain(target, reading.control, shuffled, mean)
-        chance = self._plain(target, np.broadcast_to(mean, true.shape), true, mean)
+        judged = judge(target, reading.test, true, mean)
+        control = judge(target, reading.control, shuffled, task.mean(target.control)).plain()
+        chance = judge(target, np.broadcast_to(mean, true.shape), true, mean).plain() | judged.chance
+        resampling = self.people if target.nuisance.fixed else self.bootstrap
+        value, low, high = resampling.interval(judged.quantities, judged.statistic)
         fields: dict[str, Any] = {
             "target": target.nuisance.name,
             "probe": probe.name,
@@ -103,49 +117,27 @@ class Scorer:
             "n_fit": reading.n_fit,
             "status": "failed" if reading.failed else "ok",
             "uses_answer": probe.told,
+            "fixed": target.nuisance.fixed,
         }
         found = [
             self.result(
+                judged.rows.get(metric),
                 metric=metric,
                 value=float(value[i]),
                 low=float(low[i]),
                 high=float(high[i]),
-                chance=chance[i],
-                control=control[i],
+                chance=_known(chance[metric]),
+                control=_known(control[metric]),
                 validation=reading.validation,
                 chosen=reading.chosen,
                 note=reading.note,
                 **fields,
             )
-            for i, metric in enumerate(_metrics(target))
+            for i, metric in enumerate(judged.metrics)
         ]
         if target.nuisance.kind == "continuous" and probe.name in SHOWN_BY_VALUE:
             found += self._by_value(target, reading.test[:, :1], true[:, 0], fields)
         return found
-
-    def _errors(
-        self, target: Target, predicted: np.ndarray, true: np.ndarray, mean: np.ndarray
-    ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-        squared, deviation = ((true - predicted) ** 2).sum(1), ((true - mean) ** 2).sum(1)
-        columns = [squared, deviation, np.ones(len(true))]
-        kind = target.nuisance.kind
-        if kind == "continuous":
-            columns.append(np.abs(true - predicted)[:, 0])
-        elif kind != "circular":
-            columns.append(predicted.argmax(1) == true.argmax(1))
-
-        def statistic(sums: np.ndarray) -> np.ndarray:
-            squared, deviation, n = sums[:, :3].T
-            numbers = [1 - squared / deviation]
-            if kind == "continuous":
-                numbers.append(np.sqrt(squared / n))
-            return np.stack([*numbers, *(extra / n for extra in sums[:, 3:].T)], 1)
-
-        return np.stack(columns, 1).astype(np.float64), statistic
-
-    def _plain(self, target: Target, predicted: np.ndarray, true: np.ndarray, mean: np.ndarray) -> list[float]:
-        quantities, statistic = self._errors(target, predicted, true, mean)
-        return [float(v) for v in statistic(quantities.sum(0, keepdims=True))[0]]
 
     def _by_value(
         self, target: Target, predicted: np.ndarray, true: np.ndarray, fields: Mapping[str, Any]
@@ -172,10 +164,6 @@ class Scorer:
         return results
 
 
-def _metrics(target: Target) -> tuple[str, ...]:
-    return {"continuous": ("r2", "rmse", "mae"), "circular": ("r2",)}.get(target.nuisance.kind, ("r2", "accuracy"))
-
-
 def _mean_and_std(sums: np.ndarray) -> np.ndarray:
     """``(R, 3L)`` counts, sums and sums of squares per label → ``(R, 2)``; labels without rows are left out."""
     count, total, squares = np.split(sums, 3, axis=1)
@@ -185,26 +173,38 @@ def _mean_and_std(sums: np.ndarray) -> np.ndarray:
     return np.stack([mean.sum(1), std.sum(1)], 1) / present.sum(1, keepdims=True)
 
 
-def strongest(scorer: Scorer, target: Target, found: list[Result]) -> Result:
-    """The one number of a layer: test R² of the honest probe that is best on validation.
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def strongest(scorer: Scorer, target: Target, found: list[Result]) -> list[Result]:
+    """The one number of a layer: test R² of the honest probe that is best on validation; and that probe's AUC.
 
     Args:
         scorer: of the test rows.
         target: the nuisance.
-        found: R² of each probe.
+        found: what each probe reads of it.
     """
-    honest = [r for r in found if not r.uses_answer and r.status == "ok"]
-    fields: dict[str, Any] = {"metric": "r2", "target": target.nuisance.name, "probe": "strongest", "chance": 0.0}
+    honest = [r for r in found if r.metric == "r2" and not r.uses_answer and r.status == "ok"]
+    nuisance = target.nuisance
+    fields: dict[str, Any] = {"target": nuisance.name, "probe": "strongest", "fixed": nuisance.fixed}
     if not honest:
-        return scorer.result(value=float("nan"), status="failed", note="every honest probe failed", **fields)
+        fields |= {"value": float("nan"), "status": "failed", "note": "every honest probe failed", "chance": 0.0}
+        return [scorer.result(metric="r2", **fields)]
     best = max(honest, key=lambda r: r.validation or 0.0)
-    return scorer.result(
-        value=best.value,
-        low=best.low,
-        high=best.high,
-        control=best.control,
-        n_fit=best.n_fit,
-        validation=best.validation,
-        chosen={"probe": best.probe, **best.chosen},
-        **fields,
-    )
+    return [
+        scorer.result(
+            metric=r.metric,
+            value=r.value,
+            low=r.low,
+            high=r.high,
+            chance=r.chance,
+            control=r.control,
+            n_fit=best.n_fit,
+            validation=best.validation,
+            chosen={"probe": best.probe, **best.chosen},
+            **fields,
+        )
+        for r in found
+        if r.probe == best.probe and r.metric in ("r2", "auc")
+    ]

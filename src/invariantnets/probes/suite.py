@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from invariantnets.features.checks import check_table, is_closed
+from invariantnets.features.checks import check_table, is_closed, unprobable
 from invariantnets.features.table import FeatureTable
 from invariantnets.probes.probe import ClassReading, Probe, Reading
 from invariantnets.probes.scorer import Scorer, strongest
@@ -19,10 +20,9 @@ from invariantnets.results.words import PROBES
 __all__ = ["read_answers", "run_probes"]
 
 
-def chance_of_class(table: FeatureTable) -> float:
+def chance_of_class(train: FeatureTable) -> float:
     """Accuracy without looking: that of the most frequent class of train, or of a draw among all."""
-    label = table.part("train").label
-    return max(1 / table.num_classes, float(np.bincount(label).max() / len(label)))
+    return max(1 / train.num_classes, float(np.bincount(train.label).max() / len(train)))
 
 
 def read_answers(table: FeatureTable, layer: str, *, seed: int = 0, bootstrap: int = 1000) -> list[Result]:
@@ -35,10 +35,10 @@ def read_answers(table: FeatureTable, layer: str, *, seed: int = 0, bootstrap: i
         bootstrap: replicates of the 95 % intervals, which resample sources.
     """
     test = table.part("test")
-    if test.prediction is None or not is_closed(table):
+    if test.prediction is None or not (table.labelled and is_closed(table)):
         return []
     reading = ClassReading(test.prediction, n_fit=None)
-    return Scorer(test, layer, seed, bootstrap).classes(reading, "softmax", chance_of_class(table))
+    return Scorer(test, layer, seed, bootstrap).classes(reading, "softmax", chance_of_class(table.part("train")))
 
 
 def run_probes(
@@ -72,29 +72,70 @@ def run_probes(
     """
     step = progress or (lambda _: None)
     step("checking the table")
-    if not is_closed(table):
+    closed = is_closed(table)
+    if not closed:
         table = hold_out_people(table, numpy_rng(seed, 6))
     check_table(table, layer)
-    step("sufficient statistics")
-    task = prepare(table, layer, seed)
+    cannot = unprobable(table)
+    results = [_not_probed(table, layer, name, why, seed) for name, why in cannot.items()]
+    for rows, names in _together(table, cannot):
+        part = replace(
+            table if rows is None else table.rows(rows),
+            nuisances=tuple(n for n in table.nuisances if n.name in names),
+        )
+        of_class = rows is None and closed and table.labelled
+        if names or of_class:
+            step("sufficient statistics")
+            task = replace(prepare(part, layer, seed, closed), label=of_class)
+            results += _read(task, layer, probes, bootstrap, step)
+    return results
+
+
+def _together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[np.ndarray | None, list[str]]]:
+    """Nuisances that are known in the same rows, and those rows; first those known in all (None), whichever they are.
+
+    Each set of rows has moments of its own: to read what is unknown in a hundred ways takes a hundred passes.
+    """
+    everywhere: list[str] = []
+    parts: dict[bytes, tuple[np.ndarray, list[str]]] = {}
+    for nuisance in table.nuisances:
+        if nuisance.name not in cannot:
+            known = ~np.isnan(table.nuisance[nuisance.name])
+            if known.all():
+                everywhere.append(nuisance.name)
+            else:
+                parts.setdefault(known.tobytes(), (known, []))[1].append(nuisance.name)
+    yield None, everywhere
+    yield from parts.values()
+
+
+def _not_probed(table: FeatureTable, layer: str, name: str, why: str, seed: int) -> Result:
+    count = np.count_nonzero(table.split == "test")
+    fields: dict[str, Any] = {"split": "test", "n": count, "sources": count, "seed": seed, "chance": 0.0}
+    return Result("r2", float("nan"), layer, name, "strongest", status="failed", note=f"not probed: {why}", **fields)
+
+
+def _read(task: Task, layer: str, probes: Sequence[Probe], bootstrap: int, step: Callable[[str], None]) -> list[Result]:
+    """All readings of a task, by every probe that reads what it asks for."""
     test = task.parts["test"]
     # Pictures of one person are not independent; where people were seen in training, new pictures are what is new.
-    scorer = Scorer(test if task.closed else replace(test, source=test.label), layer, seed, bootstrap)
-    of_class: list[Result] = []
+    scorer = Scorer(test if task.closed else replace(test, source=test.label), layer, task.seed, bootstrap)
+    classes: list[Result] = []
+    chance = chance_of_class(task.parts["train"])
     of_nuisance: dict[str, list[Result]] = {target.nuisance.name: [] for target in task.every}
     for probe in probes:
         step(probe.title)
         for reading in _readings(probe, task):
             if isinstance(reading, ClassReading):
                 title = "" if reading.probe or probe.name in PROBES else probe.title
-                of_class += scorer.classes(reading, probe.name, chance_of_class(table), told=probe.told, title=title)
+                classes += scorer.classes(reading, probe.name, chance, told=probe.told, title=title)
             else:
                 of_nuisance[reading.target.nuisance.name] += scorer.nuisance(task, reading, probe)
     step("strongest probe")
     for target in task.every:
         found = of_nuisance[target.nuisance.name]
-        found.append(strongest(scorer, target, [r for r in found if r.metric == "r2"]))
-    return of_class + [r for found in of_nuisance.values() for r in found]
+        found += strongest(scorer, target, found)
+    return classes + [r for found in of_nuisance.values() for r in found]
 
 
 def _readings(probe: Probe, task: Task) -> Sequence[Reading | ClassReading]:

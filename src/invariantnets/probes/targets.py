@@ -20,7 +20,7 @@ class Target:
         nuisance: what it is.
         values: ``(V,)`` its distinct training values, empty if there are more than ``FEW_VALUES``.
         true: columns of the encoded nuisance.
-        control: columns of the same, shuffled among rows.
+        control: columns of the same, shuffled: among rows, or among classes where it is the same in all of a class.
         indicators: one column per value.
     """
 
@@ -50,8 +50,36 @@ def plan_targets(nuisances: Sequence[Nuisance], train: Mapping[str, np.ndarray])
     return targets
 
 
+def shuffled_by_class(values: np.ndarray, label: np.ndarray, test: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The control of a nuisance that never varies within a class: each class gets the value of another, in all splits.
+
+    Shuffled among rows, it would vary within a class, as the nuisance does not, and no reader of the class could find
+    it. So shuffled, whoever knows the class can (Hewitt and Liang 2019), and what exceeds it is more than the class.
+
+    Args:
+        values: ``(N,)`` of all splits together, one of each class.
+        label: ``(N,)``.
+        test: ``(N,)`` which rows are of test: its classes, be they all or others than those of train, stay together.
+        rng: of the shuffle.
+
+    Returns:
+        ``(N,)``.
+    """
+    classes, first, code = np.unique(label, return_index=True, return_inverse=True)
+    tested = np.isin(classes, label[test])
+    taken = np.empty(len(classes), np.int64)
+    for group in (np.flatnonzero(tested), np.flatnonzero(~tested)):
+        taken[group] = rng.permutation(group)
+    shuffled: np.ndarray = values[first[taken[code]]]
+    return shuffled
+
+
 def design(
-    targets: Sequence[Target], nuisance: Mapping[str, np.ndarray], n: int, rng: np.random.Generator
+    targets: Sequence[Target],
+    nuisance: Mapping[str, np.ndarray],
+    n: int,
+    rng: np.random.Generator,
+    shuffled: Mapping[str, np.ndarray] | None = None,
 ) -> np.ndarray:
     """The targets of one split.
 
@@ -60,6 +88,7 @@ def design(
         nuisance: name → ``(n,)``.
         n: number of rows.
         rng: shuffles the control among all rows of the split.
+        shuffled: name → ``(n,)`` controls that were made already, by `shuffled_by_class`.
 
     Returns:
         ``(n, T)`` float64.
@@ -69,7 +98,8 @@ def design(
         column = np.asarray(nuisance[target.nuisance.name])
         encoded = target.nuisance.encode(column)
         matrix[:, target.true] = encoded
-        matrix[:, target.control] = encoded[rng.permutation(n)]
+        made = (shuffled or {}).get(target.nuisance.name)
+        matrix[:, target.control] = encoded[rng.permutation(n)] if made is None else target.nuisance.encode(made)
         matrix[:, target.indicators] = column[:, None] == target.values
     return matrix
 

@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.checks import is_closed
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import SPLITS
-from invariantnets.probes.targets import Target, design, plan_targets, r2
+from invariantnets.probes.targets import Target, design, plan_targets, r2, shuffled_by_class
 from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.moments import Moments, class_moments
 
@@ -53,7 +52,7 @@ class Task:
     def asked_for(self, kinds: frozenset[str]) -> Task:
         """The same with what is of some kinds as targets; what was computed once is shared."""
         targets = [target for target in self.every if target.nuisance.kind in kinds]
-        return replace(self, targets=targets, label=self.closed and "label" in kinds)
+        return replace(self, targets=targets, label=self.label and "label" in kinds)
 
     def once(self, compute: Callable[[Task], T]) -> T:
         """What several probes need, computed for the first of them. It must not depend on what is asked for."""
@@ -98,8 +97,10 @@ class Task:
 
 def _train(task: Task) -> list[Moments]:
     width, table = task.x["train"].shape[1], task.parts["train"]
-    per_class = task.closed and table.num_classes * width**2 <= PER_CLASS
-    if task.closed and not per_class:
+    many = table.num_classes * width**2 > PER_CLASS
+    # Of rows in which a nuisance is known, some class may have none.
+    per_class = task.closed and not many and len(np.unique(table.label)) == table.num_classes
+    if task.closed and many:
         log.info("%d classes of %d features: no regressor of their own, only one for all", table.num_classes, width)
     label = table.label if per_class else np.zeros_like(table.label)
     return class_moments(task.x["train"], task.y["train"], label, label.max() + 1)
@@ -125,13 +126,14 @@ def hold_out_people(table: FeatureTable, rng: np.random.Generator) -> FeatureTab
     return replace(table, split=np.where(known, np.where(held, "val", "train"), "test"))
 
 
-def prepare(table: FeatureTable, layer: str, seed: int) -> Task:
+def prepare(table: FeatureTable, layer: str, seed: int, closed: bool) -> Task:
     """Encode the targets and read the features of train once.
 
     Args:
         table: checked by `invariantnets.features.checks.check_table`.
         layer: its layer.
         seed: shuffles the controls.
+        closed: whether the classes of test are those of train.
 
     Raises:
         InvariantNetsError: every feature is constant.
@@ -140,8 +142,16 @@ def prepare(table: FeatureTable, layer: str, seed: int) -> Task:
     targets = plan_targets(table.nuisances, parts["train"].nuisance)
     rng = numpy_rng(seed, 0)
     x = {split: part.features[layer] for split, part in parts.items()}
-    y = {split: design(targets, part.nuisance, len(part), rng) for split, part in parts.items()}
-    task = Task(x, y, parts, targets, targets, label=False, closed=is_closed(table), seed=seed)
+    by_class = {
+        n.name: shuffled_by_class(table.nuisance[n.name], table.label, table.split == "test", numpy_rng(seed, 7, i))
+        for i, n in enumerate(table.nuisances)
+        if n.fixed
+    }
+    y = {
+        split: design(targets, part.nuisance, len(part), rng, {k: v[table.split == split] for k, v in by_class.items()})
+        for split, part in parts.items()
+    }
+    task = Task(x, y, parts, targets, targets, label=False, closed=closed, seed=seed)
     if not task.train_all.live.any():
         raise InvariantNetsError(
             f"layer {layer!r}: all {len(task.train_all.x_mean)} features are constant on split 'train', so no probe "

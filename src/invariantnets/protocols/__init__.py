@@ -1,6 +1,37 @@
 """Protocols of face recognition, on any table of features."""
 
-from invariantnets.protocols.lfw import run_lfw
-from invariantnets.protocols.recognition import run_protocols
+from __future__ import annotations
 
-__all__ = ["run_lfw", "run_protocols"]
+from collections.abc import Callable
+
+from invariantnets.errors import InvariantNetsError
+from invariantnets.features.table import FeatureTable
+from invariantnets.protocols.inputs import TrainedOnError
+from invariantnets.protocols.lfw import run_lfw
+from invariantnets.protocols.listed import run_pairs
+from invariantnets.protocols.recognition import run_protocols
+from invariantnets.results.result import Result
+
+__all__ = ["by_list", "run_lfw", "run_pairs", "run_protocols", "unfit"]
+
+
+def by_list(protocol: Callable[..., list[Result]]) -> bool:
+    """Whether a protocol compares images that a list names, whoever is in the splits of the table."""
+    return getattr(protocol, "func", protocol) in (run_lfw, run_pairs)
+
+
+def unfit(protocol: Callable[..., list[Result]], table: FeatureTable, layer: str, seed: int) -> str | None:
+    """Why a table cannot be measured by a protocol of ours, before anything is compared; None if it can.
+
+    Raises:
+        InvariantNetsError: a list that was asked for cannot be read, or does not fit the table.
+    """
+    if getattr(protocol, "func", protocol) not in (run_lfw, run_pairs, run_protocols):
+        return None
+    try:
+        protocol(table, layer, seed=seed, similarities=())
+    except InvariantNetsError as error:
+        if by_list(protocol) and not isinstance(error, TrainedOnError):
+            raise
+        return f"recognition is not measured: {error}"
+    return None

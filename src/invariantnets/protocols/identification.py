@@ -40,7 +40,7 @@ def search(
         probe_label: ``(P,)`` identities.
         similarity: of prepared features.
     """
-    top, rank = np.empty(len(probe), np.float32), np.empty(len(probe), np.int64)
+    top, rank = np.empty(len(probe), probe.dtype), np.empty(len(probe), np.int64)
     for start in range(0, len(probe), _BLOCK_ROWS):
         here = slice(start, start + _BLOCK_ROWS)
         scores = similarity.matrix(probe[here], gallery)

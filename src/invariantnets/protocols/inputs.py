@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +19,8 @@ from invariantnets.randomness import numpy_rng
 
 # Same pairs of the train split, and different ones, that the weights of χ² are learned from.
 CHI2_PAIRS = 3000
+# Of files of images only: subject01.glasses is a name.
+ENDING = re.compile(r"\.(jpe?g|png|bmp|webp|gif|tiff?|p[bgnp]m)$", re.IGNORECASE)
 
 
 def one_of_each_source(table: FeatureTable, rng: np.random.Generator) -> FeatureTable:
@@ -28,32 +35,85 @@ def one_of_each_source(table: FeatureTable, rng: np.random.Generator) -> Feature
     return test if len(first) == len(test) else test.rows(np.sort(first))
 
 
-def find_images(table: FeatureTable, names: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Rows of named images, ``(len(names),)``.
+class TrainedOnError(InvariantNetsError):
+    """A list names images that the network was trained on, or may have been."""
+
+
+def all_rows(table: FeatureTable) -> FeatureTable:
+    """A table whose rows a list may name, all as split test where the split was drawn here.
+
+    Such a split parts what probes are fitted to from what they are tested on. The network that gave the features has
+    seen neither, as far as the table says.
+    """
+    return replace(table, split=np.full(len(table), "test")) if "division" in table.meta else table
+
+
+def _plain(name: str) -> str:
+    """A name without the ending of an image file, in one spelling of accents and of folders."""
+    return ENDING.sub("", unicodedata.normalize("NFC", name).replace("\\", "/"))
+
+
+def _last(name: str, parts: int) -> str:
+    return "/".join(_plain(name).split("/")[-parts:])
+
+
+def matched(names: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, str]:
+    """Rows of wanted images, by the strictest reading of their names under which all, or most, are found.
+
+    Args:
+        names: ``(N,)`` of all rows, each once.
+        wanted: ``(W,)``; a name may come several times.
+
+    Returns:
+        ``(W,)`` rows, -1 for what is not found; and how names were read, empty if they are equal.
+    """
+    asked, back = np.unique(wanted, return_inverse=True)
+    deepest = max(max(name.count("/") + 1 for name in map(_plain, side)) for side in (names, asked))
+    readings: list[tuple[str, Callable[[str], str]]] = [("", str), ("without the ending of the file", _plain)]
+    for parts in range(deepest - 1, 0, -1):
+        how = f"by the last {parts} parts of the path" if parts > 1 else "by the name of the file"
+        readings.append((f"{how}, without its ending", partial(_last, parts=parts)))
+    best, said = np.full(len(asked), -1), ""
+    for how, read in readings:
+        keys, sought = Counter(map(read, names)), list(map(read, asked))
+        # What two images share names neither of them.
+        if len(set(sought)) < len(asked) or any(keys[key] > 1 for key in sought):
+            continue
+        row_of = {read(name): row for row, name in enumerate(names)}
+        rows = np.array([row_of.get(key, -1) for key in sought])
+        if (rows >= 0).sum() > (best >= 0).sum():
+            best, said = rows, how
+        if (best >= 0).all():
+            break
+    return best[back], said
+
+
+def find_images(table: FeatureTable, names: Sequence[str] | np.ndarray) -> tuple[np.ndarray, str]:
+    """Rows of named images, ``(len(names),)``, and how names were read if they are not the table's own.
 
     Raises:
-        InvariantNetsError: the table has no names, a name is missing in it, or its row is not of split test.
+        InvariantNetsError: the table has no names, or a name is missing in it.
+        TrainedOnError: a row is not of split test.
     """
     if table.name is None:
         raise InvariantNetsError("the feature table does not name its images: add a column 'name', as the lists do")
-    order = np.argsort(table.name)
     wanted = np.asarray(names, str)
-    place = np.searchsorted(table.name, wanted, sorter=order)
-    rows = order[np.minimum(place, len(order) - 1)]
-    missing = np.flatnonzero(table.name[rows] != wanted)
-    if len(missing):
+    rows, how = matched(table.name, wanted)
+    if (rows < 0).any():
+        missing = np.unique(wanted[rows < 0])
         raise InvariantNetsError(
-            f"image {str(wanted[missing[0]])!r} (and {len(missing) - 1} more of {len(wanted)}) is on the list but "
-            "not in the feature table; extract all images, and name them as the list does"
+            f"image {str(missing[0])!r} (and {len(missing) - 1} more of {len(np.unique(wanted))}) is on the list but "
+            f"not in the feature table, whose names are like {str(table.name[0])!r}; extract all images, and name them "
+            "as the list does"
         )
-    trained = np.flatnonzero(table.split[rows] != "test")
+    trained = np.unique(rows[table.split[rows] != "test"])
     if len(trained):
-        row = rows[trained[0]]
-        raise InvariantNetsError(
+        row = trained[0]
+        raise TrainedOnError(
             f"image {str(table.name[row])!r} (and {len(trained) - 1} more) is of split {str(table.split[row])!r}; "
             "protocols are measured on split 'test' only"
         )
-    return rows
+    return rows, how
 
 
 def prepared(table: FeatureTable, layer: str, kind: Kind, rows: FeatureTable) -> tuple[np.ndarray, str]:

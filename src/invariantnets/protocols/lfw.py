@@ -12,12 +12,14 @@ import numpy as np
 from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
 from invariantnets.protocols.identification import Task, check_task, detection_rates, open_set
-from invariantnets.protocols.inputs import find_images, prepared
+from invariantnets.protocols.inputs import all_rows, find_images, prepared
+from invariantnets.protocols.listed import resolve
+from invariantnets.protocols.pair_lists import read_pair_list
 from invariantnets.protocols.rates import FARS, shares_above, thresholds_at
 from invariantnets.protocols.recognition import learner
 from invariantnets.protocols.scores import Recorder, join
 from invariantnets.protocols.similarity import Kind, Similarity
-from invariantnets.protocols.verification import Pairs, cross_validate
+from invariantnets.protocols.verification import cross_validate
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
 
@@ -25,21 +27,6 @@ if TYPE_CHECKING:  # the room of data loads Lightning; a table that is probed by
     from invariantnets.data.lfw_lists import Blufr
 
 _BLOCK_ROWS = 1024
-
-
-def view2(table: FeatureTable, path: Path) -> Pairs:
-    """The ten folds of ``pairs.txt`` as rows of a table.
-
-    Raises:
-        InvariantNetsError: the list cannot be read, or names an image that is not among the test rows.
-    """
-    from invariantnets.data.lfw_lists import read_pairs
-
-    folds = read_pairs(path)
-    listed = [pair for fold in folds for pair in fold]
-    left, right = (find_images(table, names) for names in ([p.a for p in listed], [p.b for p in listed]))
-    fold = np.repeat(np.arange(len(folds)), [len(f) for f in folds])
-    return Pairs(left, right, np.array([pair.same for pair in listed]), fold)
 
 
 def all_pairs(x: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -50,11 +37,11 @@ def all_pairs(x: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         label: ``(N,)`` identities.
 
     Returns:
-        genuine and impostor scores, float32; together N (N - 1) / 2.
+        genuine and impostor scores, of the features' precision; together N (N - 1) / 2.
     """
     images = np.unique(label, return_counts=True)[1].astype(np.int64)
     count = int((images * (images - 1) // 2).sum())
-    genuine, impostor = np.empty(count, np.float32), np.empty(len(x) * (len(x) - 1) // 2 - count, np.float32)
+    genuine, impostor = np.empty(count, x.dtype), np.empty(len(x) * (len(x) - 1) // 2 - count, x.dtype)
     filled = [0, 0]
     for start in range(0, len(x), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
@@ -129,8 +116,8 @@ def run_lfw(
 
     The open set has the sizes of the 2015 paper (section 5), one genuine probe of each enrolled identity,
     drawn by ``seed``: the paper's own draw is not among the lists. χ² is learned on the training folds of
-    View 2 and measured there alone: the other protocols do not permit training on LFW. Identities are the
-    folders that images are named by.
+    View 2 and measured there alone: the other protocols do not permit training on LFW. Identities are those
+    of the lists.
 
     Args:
         table: all images, named as in the lists (``Aaron_Peirsol/Aaron_Peirsol_0001``), of split test.
@@ -151,10 +138,13 @@ def run_lfw(
 
     step, folder = progress or (lambda _: None), Path(lists)
     check_layer(table, layer)
-    pairs, trials = view2(table, folder / "pairs.txt"), read_blufr(folder / "blufr")
-    closed = Task(*(find_images(table, names) for names in read_identification(folder / "identification")))
-    rows = find_images(table, trials.name)
-    label = _people(table)
+    table = all_rows(table)
+    pairs, person, said = resolve(table, read_pair_list(folder / "pairs.txt"), 10, seed)
+    trials = read_blufr(folder / "blufr")
+    closed = Task(*(find_images(table, names)[0] for names in read_identification(folder / "identification")))
+    rows, how = find_images(table, trials.name)
+    label = np.full(len(table), -1)
+    label[rows] = trials.label
     check_task(closed, label, impostors=False)
     opened = open_set(label[rows], 1, numpy_rng(seed, 10, 3), enrolled=enrolled, genuine=1, impostors=impostors)
     results: list[Result] = []
@@ -163,7 +153,7 @@ def run_lfw(
         x, note = prepared(table, layer, kind, table)
         record = Recorder(layer, seed, kind, bootstrap)
         scores, accuracy = cross_validate(x, pairs, learner(x, kind, seed))
-        results += record.verification(scores, pairs, label, accuracy, note)
+        results += record.verification(scores, pairs, person, accuracy, join(said, note))
         if kind == "chi2":
             continue
         step(f"{kind}: identification")
@@ -174,9 +164,3 @@ def run_lfw(
         results += record.open_set(found, label[rows][opened.probe], len(opened.gallery), drawn)
         results += blufr(x[rows], label[rows], trials, record, step)
     return results
-
-
-def _people(table: FeatureTable) -> np.ndarray:
-    """``(N,)`` a number for the person of each image, by the folder in its name."""
-    assert table.name is not None
-    return np.unique([name.rpartition("/")[0] for name in table.name], return_inverse=True)[1]

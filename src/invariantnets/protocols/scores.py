@@ -79,7 +79,9 @@ class Recorder:
         reach = float(stdtrit(folds - 1, 0.975)) * error
         over_folds = f"± {error:.4f} standard error over {folds} folds; interval: Student's t"
         fields: dict[str, Any] = {"protocol": "verification", "n": len(pairs), "identities": bootstrap.sources}
-        bounds = {"low": mean - reach, "high": mean + reach, "chance": 0.5}
+        # Of lists that are not balanced, the answer that is given more often is right by chance.
+        most = float(max(np.mean(pairs.same), np.mean(~pairs.same)))
+        bounds = {"low": mean - reach, "high": mean + reach, "chance": most}
         return [
             self.result("accuracy", mean, note=join(over_folds, note), **bounds, **fields),
             *self._each(names, _interval(bootstrap, numbers), note=join(RESAMPLED, note), **fields),

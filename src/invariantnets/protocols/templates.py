@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from invariantnets.protocols.similarity import unit
+from invariantnets.statistics.lengths import unit
 
 
 def pool_templates(x: np.ndarray, identity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -17,9 +17,10 @@ def pool_templates(x: np.ndarray, identity: np.ndarray) -> tuple[np.ndarray, np.
         identity: ``(N,)``.
 
     Returns:
-        templates ``(T, D)`` float32 of length one, and their identities ``(T,)``, ascending.
+        templates ``(T, D)`` of length one, and their identities ``(T,)``, ascending.
     """
     present, group = np.unique(identity, return_inverse=True)
-    total = np.zeros((len(present), x.shape[1]), np.float32)
-    np.add.at(total, group, unit(x))
+    rows = unit(x)
+    total = np.zeros((len(present), x.shape[1]), rows.dtype)
+    np.add.at(total, group, rows)
     return unit(total), present

@@ -18,7 +18,7 @@ class Pairs:
     Attributes:
         left, right: ``(P,)`` rows of the features.
         same: ``(P,)`` whether the two show one person.
-        fold: ``(P,)`` 0 … F - 1; no identity is in two folds.
+        fold: ``(P,)`` 0 … F - 1; those that are made here share no identity.
     """
 
     left: np.ndarray
@@ -141,7 +141,7 @@ def cross_validate(x: np.ndarray, pairs: Pairs, fit: Callable[[Pairs], Similarit
         scores of all pairs ``(P,)``, each by the similarity fitted without its fold, and the accuracy
         of each fold ``(F,)``.
     """
-    scores = np.empty(len(pairs), np.float32)
+    scores = np.empty(len(pairs), x.dtype)
     accuracy = []
     for fold in np.unique(pairs.fold):
         here = pairs.fold == fold

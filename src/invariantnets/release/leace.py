@@ -48,7 +48,7 @@ def erase(x: np.ndarray, mean: np.ndarray, read: np.ndarray, write: np.ndarray) 
         read: ``(D, K)``, the first factor of `eraser`.
         write: ``(K, D)``, the second.
     """
-    return x - (project(x, read) - mean @ read) @ write
+    return x - project(x, read, origin=mean) @ write
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Leace:
     nuisances: Sequence[str] | None = None
 
     def fit(self, table: FeatureTable, layer: str) -> Release:
-        """Fit on the training rows.
+        """Fit on the training rows in which all nuisances are known.
 
         Args:
             table: with rows of split train.
@@ -79,6 +79,8 @@ class Leace:
         if not names:
             raise InvariantNetsError("release=leace: the table has no nuisance to erase")
         part = table.part("train")
+        unknown = np.any([np.isnan(part.nuisance[name]) for name in names], axis=0)
+        part = part.rows(~unknown) if unknown.any() else part
         check_layer(part, layer)
         targets = np.concatenate([known[name].encode(part.nuisance[name]) for name in names], 1)
         train = moments(part.features[layer], targets)

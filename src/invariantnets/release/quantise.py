@@ -39,7 +39,7 @@ def round_to(x: np.ndarray, levels: np.ndarray) -> np.ndarray:
         x: ``(N, D)`` features.
         levels: ``(D, L)``, ascending.
     """
-    coarse = np.empty(x.shape, np.float32)
+    coarse = np.empty_like(x)
     for out, values, placed in zip(coarse.T, x.T, levels, strict=True):
         out[:] = placed[np.searchsorted((placed[1:] + placed[:-1]) / 2, values)]
     return coarse

@@ -29,7 +29,7 @@ class Release:
     """A function of features and what was fitted for it.
 
     Attributes:
-        apply: ``(x, **tensors)``, ``(N, D)`` float32 → ``(N, D')``: a function of a module of this package, which a
+        apply: ``(x, **tensors)``, ``(N, D)`` → ``(N, D')``: a function of a module of this package, which a
             file names.
         tensors: what was fitted, by the names of the function's arguments.
         layer: whose features it is for.
@@ -56,19 +56,20 @@ class Release:
             x: ``(N, width)`` numbers.
 
         Returns:
-            ``(N, D')`` float32.
+            ``(N, D')``, in float64 if they came so, else float32.
 
         Raises:
             InvariantNetsError: another width, or values that are not finite.
         """
-        x = np.asarray(x, np.float32)
+        x = np.asarray(x)
+        x = x if x.dtype == np.float64 else x.astype(np.float32, copy=False)
         if x.ndim != 2 or x.shape[1] != self.width:
             raise InvariantNetsError(
                 f"the release ({self.how}) is for features of shape (N, {self.width}) of layer {self.layer!r}, not "
                 f"{x.shape}; give those it was fitted on, or fit another"
             )
         check_finite(x, self.layer)
-        return np.asarray(self.apply(x, **self.tensors), np.float32)
+        return np.asarray(self.apply(x, **self.tensors), x.dtype)
 
     def fit(self, table: FeatureTable, layer: str) -> Release:
         """Itself, for it is fitted: stands where one that is yet to be fitted may stand.

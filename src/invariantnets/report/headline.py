@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from invariantnets.results.format import count, summary, written
+from invariantnets.results.format import count, span, summary, written
 from invariantnets.results.result import Result
 from invariantnets.results.select import (
     FEW_NUISANCES,
@@ -14,17 +14,19 @@ from invariantnets.results.select import (
     RECOGNITION,
     Runs,
     Spread,
+    above_half,
     failed,
     nuisances,
     over_runs,
     read_best,
     select,
 )
-from invariantnets.results.words import NONE, probe_name
+from invariantnets.results.words import NONE, metric_name, probe_name
 
 _MAV = "mean activation vectors (MAV)"
 # Of more than a few nuisances, so many are named.
 _NAMED = 3
+_PLAIN = {"rmse": "typical error (RMSE)", "mae": "mean error (MAE)", "auc": "AUC", "accuracy": "accuracy"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def sentences(results: Sequence[Result], layer: str, units: Mapping[str, str]) -
 
 
 def facts(results: Sequence[Result], units: Mapping[str, str]) -> list[Fact]:
-    """The same as large numbers: R² and RMSE of the strongest honest probe for each nuisance, and the accuracies.
+    """The same as large numbers: R² and error, or AUC, of the strongest honest probe for each nuisance, and accuracies.
 
     Of many nuisances, those that are read best.
     """
@@ -64,8 +66,8 @@ def facts(results: Sequence[Result], units: Mapping[str, str]) -> list[Fact]:
     for target in targets if len(targets) <= FEW_NUISANCES else read_best([[results]], _NAMED):
         for strongest in select(results, "r2", target, "strongest"):
             shown.append(_fact(strongest, f"R² of {target}", ""))
-            for r in select(results, "rmse", target, str(strongest.chosen.get("probe", "strongest"))):
-                shown.append(_fact(r, f"RMSE of {target}", units.get(target, "")))
+            for r in _beside(results, strongest):
+                shown.append(_fact(r, f"{metric_name(r.metric)} of {target}", units.get(target, "")))
     for probe in ("mav", "softmax"):
         for r in select(results, "accuracy", LABEL, probe):
             shown.append(_fact(r, f"{probe_name(probe)} accuracy", ""))
@@ -104,6 +106,13 @@ def sweep_sentences(groups: Mapping[str, Runs], data: Mapping[str, str]) -> list
     return said
 
 
+def _beside(results: Sequence[Result], strongest: Result) -> list[Result]:
+    """What says it in plainer words than R², by the same probe: RMSE, of an angle that wraps MAE, of classes AUC."""
+    probe = str(strongest.chosen.get("probe", "strongest"))
+    found = (select(results, metric, strongest.target, probe) for metric in ("rmse", "mae", "auc"))
+    return next(filter(None, found), [])
+
+
 def _ranked(groups: Mapping[str, Runs], metric: str, target: str, probe: str) -> list[tuple[str, Spread]]:
     """The groups where this was measured and did not fail, lowest first."""
     found = {name: over_runs(runs, metric, target, probe).get(None) for name, runs in groups.items()}
@@ -137,8 +146,13 @@ def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> list
     strongest = next(iter(select(results, "r2", target, "strongest")), None)
     if strongest is None:
         return []  # nobody looked for it in this way
+    sure, constant = above_half(results, target), _constant(results, strongest)
     if failed(strongest):
-        return [f"From {layer}, no probe of the {target} succeeded; this is not evidence of invariance."]
+        text = f"From {layer}, no probe of the {target} succeeded; this is not evidence of invariance."
+        text += (
+            f" By {_read_by(sure, results)}, its AUC is {_bounded(sure)}, above a half: it is there." if sure else ""
+        )
+        return [text, *constant]
     name = str(strongest.chosen.get("probe", "strongest"))
     known = "" if name == "strongest" else f" ({choice(strongest, results)})"
     shown = written(strongest)
@@ -147,14 +161,39 @@ def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> list
         f"From {layer}, the strongest honest probe{known} reads the {target} with R² {_bounded(strongest)} "
         f"(chance {shown.chance if strongest.chance else 0}{control}; {sized(strongest, results)})"
     )
-    for metric, what in (("rmse", "typical error (RMSE)"), ("accuracy", "accuracy")):
-        for r in select(results, metric, target, name):
-            shown = written(r, unit)
-            guess = f" where guessing gives {shown.chance}" if r.chance is not None else ""
-            text += f"; {what} {shown.value}{guess}"
-    if strongest.low is not None and strongest.low <= (strongest.chance or 0):
-        text += ". The interval holds chance: these probes found nothing, which does not prove that nothing is there"
-    return [f"{text}."]
+    for r in [*_beside(results, strongest), *select(results, "accuracy", target, name)]:
+        shown = written(r, unit)
+        guess = f" where guessing gives {shown.chance}" if r.chance is not None else ""
+        text += f"; {_PLAIN[r.metric]} {_bounded(r) if r.metric == 'auc' else shown.value}{guess}"
+    if _holds_chance(strongest):
+        text += f". {_where_r2_holds_chance(sure, results)}"
+    return [f"{text}.", *constant]
+
+
+def _where_r2_holds_chance(sure: Result | None, results: Sequence[Result]) -> str:
+    if sure is None:
+        return "The interval holds chance: these probes found nothing, which does not prove that nothing is there"
+    if sure.probe == "strongest":
+        return "The interval of R² holds chance, that of the AUC does not: it is there"
+    return f"The interval of R² holds chance, but by {_read_by(sure, results)} the AUC is {_bounded(sure)}"
+
+
+def _holds_chance(r: Result) -> bool:
+    return (r.value if r.low is None else r.low) <= (r.chance or 0)
+
+
+def _read_by(r: Result, results: Sequence[Result]) -> str:
+    return choice(r, results) if r.probe == "strongest" else probe_name(r.probe, r.title)
+
+
+def _constant(results: Sequence[Result], strongest: Result) -> list[str]:
+    """What must be said of a nuisance that never varies within a class."""
+    if not strongest.fixed:
+        return []
+    ways = {"class_mean": "by the true class", "class_mean/mav": "by the class that MAV reads"}
+    floors = [f"{_bounded(r)} {way}" for p, way in ways.items() for r in select(results, "r2", strongest.target, p)]
+    floor = f" (class-only floor: R² {and_(floors)})" if floors else ""
+    return [f"The {strongest.target} is constant within each class: identity alone tells it{floor}."]
 
 
 def choice(strongest: Result, results: Sequence[Result]) -> str:
@@ -168,17 +207,29 @@ def _leaks(results: Sequence[Result], targets: Sequence[str], layer: str) -> lis
     sound = {t: r for t in targets for r in select(results, "r2", t, "strongest") if not failed(r)}
     looked = [t for t in targets if select(results, "r2", t, "strongest")]
     lost = [target for target in looked if target not in sound]
-    unsure = [t for t, r in sound.items() if (r.value if r.low is None else r.low) <= (r.chance or 0)]
-    read = [t for t in read_best([[results]]) if t not in unsure]
-    text = f"From {layer}, {len(read)} of {len(looked)} nuisances can be read better than chance (R² 0)"
+    sure = {t: r for t in looked if (r := above_half(results, t))}
+    weak = [t for t, r in sound.items() if _holds_chance(r)]
+    unsure = [t for t in weak if t not in sure]
+    others = [t for t in [*weak, *lost] if t in sure and sure[t].probe != "strongest"]
+    read = [t for t in read_best([[results]]) if t not in {*unsure, *others}]
+    ranked = {t: r for t in looked for r in select(results, "auc", t, "strongest")}
+    chance = "R² 0, AUC 0.5" if ranked else "R² 0"
+    text = f"From {layer}, {len(read)} of {len(looked)} nuisances can be read better than chance ({chance})"
     if read:
-        text += f", best {and_([f'{t} (R² {_bounded(sound[t])})' for t in read[:_NAMED]])}"
-        text += f", by the strongest honest probe of each; {sized(sound[read[0]], results)}"
+        numbers = {t: f"R² {_bounded(sound[t])}" for t in read}
+        numbers |= {t: f"{numbers[t]}, AUC {_bounded(r)}" for t, r in ranked.items() if t in numbers}
+        text += f", best {and_([f'{t} ({numbers[t]})' for t in read[:_NAMED]])}"
+        text += f", by the strongest honest probe of each; {_sized_all([sound[t] for t in read], results)}"
     said = [f"{text}."]
+    if others:
+        shown = [f"{t} (AUC {_bounded(sure[t])} by {_read_by(sure[t], results)})" for t in others]
+        said.append(f"By a probe that is not the strongest, {and_(shown)} can be told, too.")
     if unsure:
         said.append(f"The interval of {and_(unsure)} holds chance, which does not prove that nothing is there.")
     if lost:
         said.append(f"No probe of {and_(lost)} succeeded; this is not evidence of invariance.")
+    if constant := [t for t, r in sound.items() if r.fixed]:
+        said.append(f"Constant within each class, so that identity alone tells it: {and_(constant)}.")
     return said
 
 
@@ -214,5 +265,17 @@ def _bounded(r: Result) -> str:
 
 def sized(r: Result, results: Sequence[Result]) -> str:
     """Rows, and what is independent among them: people, where nothing is said of a class, since none was trained on."""
-    sources = "images" if any(other.about == "class" for other in results) else "people"
-    return f"n = {count(r.n)} rows of {count(r.sources)} {sources}"
+    return f"n = {count(r.n)} rows of {count(r.sources)} {_drawn(r, results)}"
+
+
+def _sized_all(rows: Sequence[Result], results: Sequence[Result]) -> str:
+    """The same of several: nuisances may be known of other rows, or drawn by class."""
+    if len({_drawn(r, results) for r in rows}) > 1:
+        return f"n = {span([r.n for r in rows])} rows"
+    return f"n = {span([r.n for r in rows])} rows of {span([r.sources for r in rows])} {_drawn(rows[0], results)}"
+
+
+def _drawn(r: Result, results: Sequence[Result]) -> str:
+    if r.fixed:
+        return "classes"
+    return "images" if any(other.about == "class" for other in results) else "people"

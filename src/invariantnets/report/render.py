@@ -17,10 +17,12 @@ from invariantnets.bootstrapping.selection import HEADER
 from invariantnets.errors import InvariantNetsError
 from invariantnets.figures import draw_sweep
 from invariantnets.files import write_atomically
+from invariantnets.report.beside import beside_sections
 from invariantnets.report.headline import and_, facts, sentences, sweep_sentences
 from invariantnets.report.papers import forgetting, rudd2016, taigman2015_look_alikes, taigman2015_widths
 from invariantnets.report.papers.comparison import Comparison
-from invariantnets.report.sections import Section, Table, beside, result_tables, run_sections, sweep_sections
+from invariantnets.report.sections import Section, run_sections, sweep_sections
+from invariantnets.report.tables import Table, beside, result_tables
 from invariantnets.report.terms import Glossary
 from invariantnets.results.format import count
 from invariantnets.results.result import Result
@@ -48,12 +50,15 @@ def render_run(folder: Path) -> Path:
     provenance, said = run.provenance, sentences(run.here, run.layer, run.units)
     figures = _embedded(folder / "figures", run.figures)
     numbers, terms = facts(run.here, run.units), Glossary()
+    found = run_sections(run.here, run.units, figures)
+    leaks, others = found[:1], found[1:]
     html = _template("run.html.j2").render(
         title=str(provenance.get("name") or folder.name),
         headline=said,
         facts=numbers,
         terms=terms.new([*said, *(text for f in numbers for text in (f.name, f.detail))]),
-        sections=_explained(run_sections(run.here, run.units, figures), terms),
+        remarks=[str(remark) for remark in provenance.get("remarks") or []],
+        sections=_explained([*leaks, *beside_sections(run), *others], terms),
         others=_other_layers(run),
         layer=run.layer,
         drawn=bool(figures),

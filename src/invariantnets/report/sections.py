@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from invariantnets.report.headline import and_, choice, sized
-from invariantnets.results.format import chance, count, span, summary, written
+from invariantnets.report.headline import and_
+from invariantnets.report.tables import Row, Table, overview, result_tables
+from invariantnets.results.format import chance, span, summary, written
 from invariantnets.results.result import About, Result
 from invariantnets.results.runs import Group
 from invariantnets.results.select import (
@@ -23,13 +24,12 @@ from invariantnets.results.select import (
     read_best,
     select,
 )
-from invariantnets.results.words import METRICS, NONE, metric_name, number, probe_name
+from invariantnets.results.words import number, probe_name
 
-__all__ = ["Row", "Section", "Table", "beside", "run_sections", "sweep_sections"]
+__all__ = ["Section", "run_sections", "sweep_sections"]
 
 # So many figures are cited by their titles.
 _NAMED = 3
-_FAILED, _TOLD = "failed: says nothing about invariance", "uses the answer"
 # Parts of a report, as figures name them → heading and lead.
 _PARTS = {
     "leaks": ("What leaks", "How well each nuisance, which the features should have forgotten, can still be read."),
@@ -46,52 +46,6 @@ _TITLES: dict[About, str] = {
     "norm": "What the length of the features tells",
     "map": "What a map of the features shows",
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table.
-
-    Attributes:
-        name: what stands at its head.
-        cells: one for each further column.
-        marks: warnings beside the name.
-        more: small print below it.
-    """
-
-    name: str
-    cells: tuple[str, ...]
-    marks: tuple[str, ...] = ()
-    more: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table that says once what its rows share.
-
-    Attributes:
-        title: above it.
-        header: of every column; the first is that of the names.
-        parts: heading (or none) → rows.
-        shared: small print that holds for every row.
-        chance: what guessing gives in each column, as a last row.
-        folded: shown when asked for.
-        stacked: on a narrow page a row becomes a list, each cell under its column's name.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    parts: Mapping[str, Sequence[Row]]
-    shared: str = ""
-    chance: tuple[str, ...] = ()
-    folded: bool = False
-    stacked: bool = False
-
-    def texts(self) -> Iterator[str]:
-        """All that it says."""
-        yield from (self.title, *self.header, self.shared, *self.parts)
-        for row in (row for rows in self.parts.values() for row in rows):
-            yield from (row.name, *row.cells, *row.marks, row.more)
 
 
 @dataclass(frozen=True)
@@ -126,12 +80,14 @@ def run_sections(
     targets = nuisances(results)
     best = read_best([[results]])
     many = len(targets) > FEW_NUISANCES
-    for t in [*best, *(t for t in targets if t not in best)] if many else targets:
+    ordered = [*best, *(t for t in targets if t not in best)] if many else targets
+    tables["leaks"] += overview(results, ordered) if many else []
+    for t in ordered:
         found = [r for r in results if r.about == "nuisance" and r.target == t]
         title = f"How well the {t} can be read{_read(found, t) if many else ''}"
         tables["leaks"] += result_tables(title, found, units, results, folded=many)
     for about, title in _TITLES.items():
-        found = [r for r in results if r.about == about]
+        found = [r for r in results if r.about == about and not (many and r.probe.startswith("mav/"))]
         tables[_PART.get(about, "description")] += result_tables(title, found, units, results)
     return _sections(tables, figures)
 
@@ -154,6 +110,7 @@ def sweep_sections(
     for t in [*best, *(t for t in targets if t not in best)] if many else targets:
         columns = {
             "R², strongest honest probe": ("r2", t, "strongest"),
+            "AUC, strongest honest probe": ("auc", t, "strongest"),
             "R², linear": ("r2", t, "ridge"),
             "RMSE, linear per true label (uses the answer)": ("rmse", t, "ridge/per_label"),
         }
@@ -168,94 +125,12 @@ def sweep_sections(
     return _sections(tables, figures)
 
 
-def beside(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Rows of text, as those of a publication, as a table."""
-    return Table(title, tuple(header), {"": [Row(name, tuple(cells)) for name, *cells in rows]}, stacked=True)
-
-
-def result_tables(
-    title: str,
-    found: Sequence[Result],
-    units: Mapping[str, str],
-    results: Sequence[Result],
-    *,
-    folded: bool = False,
-    apart: Callable[[Result], str] = lambda r: metric_name(r.metric) if r.probe != "description" else "",
-) -> list[Table]:
-    """A table of results about all rows; none if there are none.
-
-    By metric, the strongest probe first. Columns that no row fills are left out, and so is the small print that was
-    said of the same probe before.
-
-    Args:
-        title: of the table.
-        found: what it shows.
-        units: nuisance → unit.
-        results: everything of the layer.
-        folded: shown when asked for.
-        apart: heading of the part where a result stands.
-    """
-    order = {m: i for i, m in enumerate(METRICS)}
-    rows = sorted(
-        (r for r in found if not r.where), key=lambda r: (order.get(r.metric, len(order)), r.probe != "strongest")
-    )
-    if not rows:
-        return []
-    prints = [_print(r, results) for r in rows]
-    shared = {k: v for k, v in prints[0].items() if all(p.get(k) == v for p in prints)}
-    texts = [written(r, units.get(r.target, "")) for r in rows]
-    columns = [name for name in ("chance", "control") if any(getattr(t, name) != NONE for t in texts)]
-    parts: dict[str, list[Row]] = {}
-    said = set()
-    for r, text, small in zip(rows, texts, prints, strict=True):
-        more = "; ".join(v for k, v in small.items() if k not in shared)
-        value = text.value if text.interval == NONE else f"{text.value} {text.interval}"
-        marks = (*((_TOLD,) if r.uses_answer else ()), *((_FAILED,) if failed(r) else ()))
-        cells = (value, *(getattr(text, name) for name in columns))
-        row = Row(_how(r, results), cells, marks, "" if (r.layer, r.probe, more) in said else more)
-        parts.setdefault(apart(r), []).append(row)
-        said.add((r.layer, r.probe, more))
-    names = {"chance": "chance", "control": "shuffled control"}
-    value = "value, 95 % interval" if any(t.interval != NONE for t in texts) else "value"
-    header = ("how", value, *(names[name] for name in columns))
-    return [Table(title, header, parts, "; ".join(shared.values()), folded=folded)]
-
-
-def _how(r: Result, results: Sequence[Result]) -> str:
-    """What a row is called: its probe, or, of a property of the features, the property."""
-    if r.probe == "description":
-        return metric_name(r.metric)
-    name = probe_name(r.probe, r.title)
-    return f"{name}: {choice(r, results)}" if r.probe == "strongest" and "probe" in r.chosen else name
-
-
-def _print(r: Result, results: Sequence[Result]) -> dict[str, str]:
-    """The small print: what else is needed to judge a result."""
-    probed = {"class", "nuisance"}
-    small = {
-        "n": sized(r, results) if r.about in probed else f"n = {count(r.n)}, of {count(r.sources)} independent sources",
-        "fit": f"fitted on {count(r.n_fit)} rows" if r.n_fit is not None else "",
-        "split": f"{r.split} rows",
-        "seed": f"seed {r.seed}",
-        "validation": "",
-        "chosen": ", ".join(f"{k.replace('_', ' ')} = {_plain(v)}" for k, v in r.chosen.items() if k != "probe"),
-        "note": r.note,
-    }
-    if r.validation is not None:
-        metric, places = ("accuracy", 1) if r.about == "class" else ("r2", 3)
-        small["validation"] = f"validation {metric_name(metric)} {number(r.validation, metric, places=places)}"
-    return {k: v for k, v in small.items() if v}
-
-
-def _plain(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-
 def _read(results: Sequence[Result], target: str) -> str:
     """What the strongest honest probe reads, to stand behind a title."""
     for r in select(results, "r2", target, "strongest"):
         text = written(r)
-        return ": failed" if failed(r) else f": R² {text.value} {text.interval}"
+        area = "".join(f", AUC {written(a).value}" for a in select(results, "auc", target, "strongest"))
+        return ": failed" if failed(r) else f": R² {text.value} {text.interval}{area}"
     return ""
 
 

@@ -30,7 +30,8 @@ TERMS = {
     "Chance": (r"chance|guessing", "What can be reached without looking at the image."),
     "Shuffled control": (
         r"shuffled control",
-        "The same probe, trained and tested on values that were shuffled: what it finds where there is nothing.",
+        "The same probe, trained and tested on values that were shuffled: what it finds where there is nothing. What "
+        "is constant within each class is shuffled by class: what it finds where there is nothing but identity.",
     ),
     "Failed": (
         r"failed|No probe|no probe",
@@ -43,6 +44,27 @@ TERMS = {
     "s.d.": (r"s\.d\.|\d ± \d", "Standard deviation: how far repetitions with other seeds lie apart. Written after ±."),
     "RMSE": (r"RMSE", "Root of the mean squared error: the typical error, in the unit of what is read."),
     "MAE": (r"MAE", "Mean absolute error, in the unit of what is read."),
+    "AUC": (
+        r"AUC",
+        "Area under the ROC: how often a picture that shows it is scored above one that does not. 1 is perfect, 0.5 "
+        "chance, however rare it is. Of several classes: each against the rest, averaged.",
+    ),
+    "Balanced accuracy": (
+        r"balanced accuracy",
+        "The share of each class that is named rightly, averaged over classes, be they rare or not; chance is one over "
+        "their number. The class that is named is that whose prediction exceeds its share of the training rows most: "
+        "a threshold of a half would never name what is rare.",
+    ),
+    "False negatives, false positives": (
+        r"false (?:negatives|positives)",
+        "The share of the rows that show it and are told not to, and of those that do not and are told to. Yes is said "
+        "where the prediction exceeds the share of yes in the training rows.",
+    ),
+    "Class-only floor": (
+        r"class-only floor",
+        "What knowing the class tells of it, and nothing else of the image: the mean of that class in training, pulled "
+        "towards that of all as validation asks.",
+    ),
     "MAV": (
         r"MAVs?",
         "Mean activation vector: the mean of a class's features. An image gets the class whose MAV is nearest.",

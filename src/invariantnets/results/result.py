@@ -45,6 +45,8 @@ class Result:
         validation: R² on the validation rows (accuracy for the class), by which the probe was chosen or failed.
         chosen: what was chosen on validation: ``{"k": 8, "space": "whitened"}``; by ``strongest`` ``{"probe": "mlp"}``.
         title: what the probe calls itself in reports; empty for those that `words.probe_name` knows.
+        fixed: the nuisance never varies within a class, so that classes are what its interval resamples.
+        subject: empty for what is evaluated; else what is set beside it: ``random weights``, ``pixels``.
     """
 
     metric: str
@@ -69,6 +71,8 @@ class Result:
     validation: float | None = None
     chosen: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
+    fixed: bool = False
+    subject: str = ""
 
 
 def to_jsonl(results: Iterable[Result]) -> str:

@@ -24,15 +24,17 @@ class Run:
 
     Attributes:
         folder: where.
-        results: all of ``results.jsonl``.
+        results: those of ``results.jsonl`` that are of what was evaluated.
         provenance: ``provenance.json``.
         figures: ``figures/figures.json``, empty if there is none.
+        beside: the results of what is set beside it.
     """
 
     folder: Path
     results: list[Result]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     figures: list[dict[str, str]] = field(default_factory=list)
+    beside: list[Result] = field(default_factory=list)
 
     @property
     def layer(self) -> str:
@@ -96,14 +98,16 @@ def read_run(folder: Path) -> Run:
     Raises:
         InvariantNetsError: results, provenance or the list of figures are missing or unreadable.
     """
-    results = read_jsonl(folder / "results.jsonl")
+    every = read_jsonl(folder / "results.jsonl")
+    results = [r for r in every if not r.subject]
     if not any(r.probe != "softmax" for r in results):
         raise InvariantNetsError(f"{folder / 'results.jsonl'}: holds no probe's result; run evaluate.py again")
-    if not all(isinstance(r.value, int | float) for r in results):
+    if not all(isinstance(r.value, int | float) for r in every):
         raise InvariantNetsError(f"{folder / 'results.jsonl'}: a value is not a number; run evaluate.py again")
     provenance = read_json(folder / "provenance.json", dict)
     listed = folder / "figures" / "figures.json"
-    return Run(folder, results, provenance, read_json(listed, list) if listed.exists() else [])
+    figures = read_json(listed, list) if listed.exists() else []
+    return Run(folder, results, provenance, figures, [r for r in every if r.subject])
 
 
 def read_sweep(folder: Path) -> Sweep:

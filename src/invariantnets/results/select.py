@@ -90,6 +90,20 @@ def with_figures(groups: Iterable[Iterable[Sequence[Result]]]) -> list[str]:
     return every if len(every) <= FEW_NUISANCES else read_best(groups, FEW_NUISANCES)
 
 
+def above_half(results: Iterable[Result], target: str) -> Result | None:
+    """An AUC whose interval lies above a half, so that nobody may say that nothing was found.
+
+    Args:
+        results: those of one layer.
+        target: a nuisance.
+
+    Returns:
+        That of the strongest honest probe, else the surest of another honest one; None if there is none.
+    """
+    sure = [r for r in select(results, "auc", target) if not r.uses_answer and r.low is not None and r.low > 0.5]
+    return max(sure, key=lambda r: (r.probe == "strongest", r.low), default=None)
+
+
 def failed(result: Result) -> bool:
     """Whether a result says nothing: its probe failed on validation, or it is not a number."""
     return result.status == "failed" or not math.isfinite(result.value)

@@ -25,6 +25,7 @@ class Moments:
         xy: ``(D, T)`` Σ (x - x̄)(y - ȳ)ᵀ.
         yy: ``(T,)`` Σ (y - ȳ)².
         y_range: ``(2, T)`` least and greatest target.
+        precision: of the numbers that the features came in: what they vary by below it is rounding.
     """
 
     n: int
@@ -34,6 +35,7 @@ class Moments:
     xy: np.ndarray
     yy: np.ndarray
     y_range: np.ndarray
+    precision: float
 
     def __add__(self, other: Moments) -> Moments:
         """The moments of both sets of rows together (Chan, Golub & LeVeque 1983)."""
@@ -47,6 +49,7 @@ class Moments:
             self.xy + other.xy + weight * np.outer(dx, dy),
             self.yy + other.yy + weight * dy**2,
             np.stack([np.minimum(self.y_range[0], other.y_range[0]), np.maximum(self.y_range[1], other.y_range[1])]),
+            max(self.precision, other.precision),
         )
 
     def targets(self, columns: slice) -> Moments:
@@ -57,12 +60,12 @@ class Moments:
     @property
     def x_std(self) -> np.ndarray:
         """``(D,)`` standard deviation of each feature."""
-        return np.sqrt(np.diag(self.xx) / self.n)
+        return np.sqrt(np.maximum(np.diag(self.xx), 0) / self.n)
 
     @property
     def live(self) -> np.ndarray:
         """``(D,)`` True for features that vary."""
-        return varies(self.x_mean, self.x_std)
+        return varies(self.x_mean, self.x_std, self.precision)
 
 
 def reach(train: Moments) -> np.ndarray:
@@ -74,35 +77,42 @@ def reach(train: Moments) -> np.ndarray:
     return np.stack([train.x_mean - CLIP * train.x_std, train.x_mean + CLIP * train.x_std])
 
 
-def varies(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """Which features vary by more than float32 rounding: the others are dead."""
-    return std > np.finfo(np.float32).eps * np.abs(mean)
+def precision(features: np.ndarray) -> float:
+    """The relative rounding of the numbers that features are held in."""
+    return float(np.finfo(features.dtype).eps)
+
+
+def varies(mean: np.ndarray, std: np.ndarray, precision: float) -> np.ndarray:
+    """Which features vary by more than rounding: the others are dead. A time stamp in float64 is alive."""
+    return std > precision * np.abs(mean)
 
 
 def moments(features: np.ndarray, targets: np.ndarray, rows: np.ndarray | None = None) -> Moments:
     """Moments of some rows, read once, block by block.
 
     Args:
-        features: ``(N, D)`` float32, possibly memory-mapped.
+        features: ``(N, D)`` float32 or float64, possibly memory-mapped.
         targets: ``(N, T)`` float64.
         rows: indices of the rows wanted, at least one; all of them if None.
     """
-    rows = np.arange(len(features)) if rows is None else rows
+    n = len(features) if rows is None else len(rows)
     # Any point near the data is a good origin; exact centring follows from the sums.
-    origin = features[rows[:BLOCK_ROWS]].mean(0, dtype=np.float64)
-    y_origin = targets[rows].mean(0)
+    first = _block(rows, 0)
+    origin, y_origin = features[first].mean(0, dtype=np.float64), targets[first].mean(0)
     dims, width = features.shape[1], targets.shape[1]
     x_sum, y_sum, yy = np.zeros(dims), np.zeros(width), np.zeros(width)
     xx, xy = np.zeros((dims, dims)), np.zeros((dims, width))
-    for start in range(0, len(rows), BLOCK_ROWS):
-        block = rows[start : start + BLOCK_ROWS]
-        x, y = features[block] - origin, targets[block] - y_origin
+    low, high = targets[first].min(0), targets[first].max(0)
+    for start in range(0, n, BLOCK_ROWS):
+        block = _block(rows, start)
+        x, y = features[block] - origin, targets[block]
+        low, high = np.minimum(low, y.min(0)), np.maximum(high, y.max(0))
+        y = y - y_origin
         x_sum += x.sum(0)
         y_sum += y.sum(0)
         yy += (y**2).sum(0)
         xx += x.T @ x
         xy += x.T @ y
-    n = len(rows)
     return Moments(
         n,
         origin + x_sum / n,
@@ -110,15 +120,22 @@ def moments(features: np.ndarray, targets: np.ndarray, rows: np.ndarray | None =
         xx - np.outer(x_sum, x_sum) / n,
         xy - np.outer(x_sum, y_sum) / n,
         yy - y_sum**2 / n,
-        np.stack([targets[rows].min(0), targets[rows].max(0)]),
+        np.stack([low, high]),
+        precision(features),
     )
+
+
+def _block(rows: np.ndarray | None, start: int) -> slice | np.ndarray:
+    """The next `BLOCK_ROWS` of some rows, or of all: a slice copies nothing."""
+    block = slice(start, start + BLOCK_ROWS)
+    return block if rows is None else rows[block]
 
 
 def class_moments(features: np.ndarray, targets: np.ndarray, label: np.ndarray, num_classes: int) -> list[Moments]:
     """Moments of each class; their sum is that of all rows.
 
     Args:
-        features: ``(N, D)`` float32.
+        features: ``(N, D)``.
         targets: ``(N, T)`` float64.
         label: ``(N,)``; every class must have a row.
         num_classes: number of classes.
@@ -127,15 +144,20 @@ def class_moments(features: np.ndarray, targets: np.ndarray, label: np.ndarray, 
 
 
 def project(
-    features: np.ndarray, weights: np.ndarray, rows: np.ndarray | None = None, limits: np.ndarray | None = None
+    features: np.ndarray,
+    weights: np.ndarray,
+    rows: np.ndarray | None = None,
+    limits: np.ndarray | None = None,
+    origin: np.ndarray | float = 0.0,
 ) -> np.ndarray:
-    """``features[rows] @ weights`` in float64, block by block.
+    """``(features[rows] - origin) @ weights`` in float64, block by block.
 
     Args:
-        features: ``(N, D)`` float32.
+        features: ``(N, D)``.
         weights: ``(D, T)`` float64.
         rows: indices; all rows if None.
         limits: ``(2, D)`` least and greatest value that a feature is taken to have; None for no limit.
+        origin: ``(D,)``, taken off before the product: of features far from 0 it would be rounding.
 
     Returns:
         ``(len(rows), T)`` float64.
@@ -143,22 +165,29 @@ def project(
     count = len(features) if rows is None else len(rows)
     out = np.empty((count, weights.shape[1]))
     for start in range(0, count, BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        x = (features[block] if rows is None else features[rows[block]]).astype(np.float64)
-        np.matmul(x if limits is None else np.clip(x, *limits, out=x), weights, out=out[block])
+        x = features[_block(rows, start)].astype(np.float64)
+        if limits is not None:
+            np.clip(x, *limits, out=x)
+        x -= origin
+        np.matmul(x, weights, out=out[start : start + BLOCK_ROWS])
     return out
 
 
 def project_by(
-    features: np.ndarray, choice: np.ndarray, weights: np.ndarray, limits: np.ndarray | None = None
+    features: np.ndarray,
+    choice: np.ndarray,
+    weights: np.ndarray,
+    limits: np.ndarray | None = None,
+    origin: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Each row times the weights chosen for it: ``out[i] = features[i] @ weights[choice[i]]``.
+    """Each row times the weights chosen for it: ``out[i] = (features[i] - origin) @ weights[choice[i]]``.
 
     Args:
-        features: ``(N, D)`` float32.
+        features: ``(N, D)``.
         choice: ``(N,)`` integers below ``M``.
         weights: ``(M, D, T)`` float64.
         limits: ``(M, 2, D)``, as in `project`, for each choice.
+        origin: ``(M, D)``, as in `project`, for each choice.
 
     Returns:
         ``(N, T)`` float64.
@@ -166,5 +195,6 @@ def project_by(
     out = np.empty((len(features), weights.shape[2]))
     for value in np.unique(choice):
         rows = np.flatnonzero(choice == value)
-        out[rows] = project(features, weights[value], rows, None if limits is None else limits[value])
+        centre = 0.0 if origin is None else origin[value]
+        out[rows] = project(features, weights[value], rows, None if limits is None else limits[value], centre)
     return out

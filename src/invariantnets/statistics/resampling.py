@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 LEVELS = (2.5, 97.5)
+BLOCK_SOURCES = 4096
 
 
 class Resampling:
@@ -22,7 +23,8 @@ class Resampling:
         """
         unique, self.group = np.unique(source, return_inverse=True)
         self.sources = len(unique)
-        self.counts = np.empty((replicates, self.sources), np.float32)
+        # A byte holds them: no source is drawn more often than there are sources, nor, of many, 256 times.
+        self.counts = np.empty((replicates, self.sources), np.uint8)
         for row in self.counts:
             row[:] = np.bincount(rng.integers(self.sources, size=self.sources), minlength=self.sources)
 
@@ -44,11 +46,19 @@ class Resampling:
         per_source = np.stack([np.bincount(self.group, column, self.sources) for column in quantities.T], 1)
         with np.errstate(divide="ignore", invalid="ignore"):
             value = statistic(per_source.sum(0, keepdims=True))[0]
-            replicates = statistic((self.counts @ per_source.astype(np.float32)).astype(np.float64))
+            replicates = statistic(self._sums(per_source))
         # A replicate may hold no row of a small subset: it then has no say.
         low, high = np.nanpercentile(np.where(np.isnan(value), 0.0, replicates), LEVELS, axis=0)
         undefined = np.isnan(value)
         return value, np.where(undefined, np.nan, low), np.where(undefined, np.nan, high)
+
+    def _sums(self, per_source: np.ndarray) -> np.ndarray:
+        """``(S, Q)`` sums of each source → ``(R, Q)`` of each replicate, in float64: squares may be of any unit."""
+        sums = np.zeros((len(self.counts), per_source.shape[1]))
+        for start in range(0, self.sources, BLOCK_SOURCES):
+            block = slice(start, start + BLOCK_SOURCES)
+            sums += self.counts[:, block].astype(np.float64) @ per_source[block]
+        return sums
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ class Space:
 
     def transform(self, features: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """``(N, D)`` → ``(len(rows), R)`` float32, clipped at ten standard deviations of the training rows."""
-        coordinates = project(features, self.axes, rows) - self.mean @ self.axes
+        coordinates = project(features, self.axes, rows, origin=self.mean)
         return np.clip(coordinates, -self.limit, self.limit).astype(np.float32)
 
 

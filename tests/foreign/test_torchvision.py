@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.transforms.v2 import functional as T
 
-from invariantnets.backbones import ModuleBackbone, Preprocessing, torchvision
+from invariantnets.foreign import ModuleBackbone, Preprocessing, torchvision
 from invariantnets.errors import InvariantNetsError
 from invariantnets.results.result import read_jsonl
 from programs import ROOT, SMALL, run
@@ -143,7 +143,8 @@ def test_weights_out_of_a_file(tmp_path: Path, resnet: ModuleBackbone) -> None:
     assert net.record["network"] == "resnet18, weights.pth" and "seed" not in net.record
     assert resnet.record["weights"] is None and resnet.record["seed"] == 3
     assert json.loads(json.dumps(net.record)) == {**net.record, "preprocessing": {
-        "size": 32, "mean": MEAN, "std": STD, "interpolation": "bilinear"}}  # fmt: skip
+        "size": 32, "mean": MEAN, "std": STD, "interpolation": "bilinear", "crop": None, "shift": 0.0,
+        "scale": 1 / 255, "channels": "rgb"}}  # fmt: skip
 
 
 def test_the_usual_size_is_the_networks_own() -> None:

@@ -1,0 +1,89 @@
+"""The class-only floor: what somebody reads who knows the class, and nothing else, of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from invariantnets.probes.mav import nearest_class
+from invariantnets.probes.probe import Reading
+from invariantnets.probes.task import Task
+from invariantnets.results.words import PROBES
+
+__all__ = ["ClassMean"]
+
+# So many rows of the overall mean are added to each class: few rows of a class are no reason to believe their mean.
+PULLS = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, np.inf)
+
+
+@dataclass(frozen=True)
+class ClassMean:
+    """The mean of each class in training, pulled towards that of all as validation asks; infinitely: the mean of all.
+
+    Where a nuisance never varies within a class, the true class reads it perfectly. Closed sets only: nobody knows the
+    mean of a class that was never seen in training.
+
+    Args:
+        by: whose class it goes by: the true ``label``, or what ``mav`` reads from the features.
+    """
+
+    by: Literal["label", "mav"] = "label"
+    reads: ClassVar = frozenset({"continuous", "circular", "categorical", "binary"})
+
+    @property
+    def name(self) -> str:
+        """``class_mean`` or ``class_mean/mav``."""
+        return {"label": "class_mean", "mav": "class_mean/mav"}[self.by]
+
+    @property
+    def title(self) -> str:
+        """What reports call it."""
+        return PROBES[self.name]
+
+    @property
+    def told(self) -> bool:
+        """Whether it is given the true class."""
+        return self.by == "label"
+
+    def __call__(self, task: Task) -> Iterable[Reading]:
+        """All nuisances and controls at once."""
+        train = task.parts["train"]
+        if not task.closed or train.num_classes < 2:
+            return
+        of = task.once(nearest_class) if self.by == "mav" else {s: task.parts[s].label for s in ("val", "test")}
+        y, y_val = task.y["train"][:, task.regressed], task.y["val"][:, task.regressed]
+        paths = class_means_pulled(y, train.label, train.num_classes)
+        error = np.stack([((means[of["val"]] - y_val) ** 2).sum(0) for means in paths])
+        for target in task.targets:
+            best = [int(error[:, columns].sum(1).argmin()) for columns in (target.true, target.control)]
+            true, control = (paths[i][:, c] for i, c in zip(best, (target.true, target.control), strict=True))
+            pull = PULLS[best[0]]
+            yield Reading(
+                target,
+                task.validation_r2(true[of["val"]], target),
+                true[of["test"]],
+                control[of["test"]],
+                len(train),
+                {"pull": pull if np.isfinite(pull) else "infinite: predicts the mean"},
+            )
+
+
+def class_means_pulled(y: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarray:
+    """The mean of each class for each of `PULLS`.
+
+    Args:
+        y: ``(N, T)``.
+        label: ``(N,)``; a class without a row has the mean of all.
+        num_classes: C.
+
+    Returns:
+        ``(P, C, T)``.
+    """
+    total, count = np.zeros((num_classes, y.shape[1])), np.bincount(label, minlength=num_classes)[:, None]
+    np.add.at(total, label, y)
+    mean = y.mean(0)
+    excess = total / np.maximum(count, 1) - mean
+    return np.stack([mean + count / np.maximum(count + pull, 1) * excess for pull in PULLS])

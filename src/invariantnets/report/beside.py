@@ -1,0 +1,87 @@
+"""What a network reads beside what its random weights, the pixels and the mean predictor read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from invariantnets.report.sections import Row, Section, Table
+from invariantnets.results.format import written
+from invariantnets.results.result import Result
+from invariantnets.results.runs import Run
+from invariantnets.results.select import LABEL, failed, nuisances, select
+from invariantnets.results.words import NONE, metric_name
+
+PIXELS = "pixels"
+# Of the probe that is strongest, beside its R².
+_METRICS = ("rmse", "mae", "auc", "balanced_accuracy")
+
+
+def beside_sections(run: Run) -> list[Section]:
+    """One table, nuisance by layer, where something is set beside the network; else none."""
+    if not run.beside:
+        return []
+    subjects = list(dict.fromkeys(r.subject for r in run.beside))
+    parts = {}
+    for target in nuisances(run.results):
+        for metric in ("r2", *_METRICS):
+            rows = [_row(run, layer, metric, target, subjects) for layer in _layers(run)]
+            if found := [row for row in rows if any(cell != NONE for cell in row.cells[:1])]:
+                unit = run.units.get(target, "") if metric in ("rmse", "mae") else ""
+                parts[f"{target}: {metric_name(metric)}{f' in {unit}' if unit else ''}"] = found
+    rows = [_row(run, layer, "accuracy", LABEL, subjects) for layer in _layers(run)]
+    if found := [row for row in rows if row.cells[0] != NONE]:
+        parts["class: accuracy by MAV"] = found
+    if not parts:
+        return []
+    table = Table(
+        "What the network reads beside what needs no training",
+        ("layer", "this network", *subjects, "chance"),
+        parts,
+        "; ".join(_small_print(run, subjects)),
+        stacked=True,
+    )
+    lead = "A number says little alone: what random weights or the pixels read as well was not learned."
+    return [Section(f"Beside {' and '.join(subjects)}", lead, [table], [])]
+
+
+def _layers(run: Run) -> list[str]:
+    return list(dict.fromkeys(r.layer for r in run.results if r.probe != "softmax"))
+
+
+def _row(run: Run, layer: str, metric: str, target: str, subjects: Sequence[str]) -> Row:
+    own = _read([r for r in run.results if r.layer == layer], metric, target)
+    theirs = [
+        _read([r for r in run.beside if r.subject == name and (name == PIXELS or r.layer == layer)], metric, target)
+        for name in subjects
+    ]
+    unit = run.units.get(target, "") if metric in ("rmse", "mae") else ""
+    guess = next((written(r, unit).chance for r in (own, *theirs) if r is not None and r.chance is not None), NONE)
+    return Row(layer, (*(_cell(r, unit) for r in (own, *theirs)), guess))
+
+
+def _read(results: Sequence[Result], metric: str, target: str) -> Result | None:
+    """What the strongest honest probe says of a nuisance at one layer, or MAV of the class."""
+    if target == LABEL:
+        return next(iter(select(results, metric, LABEL, "mav")), None)
+    strongest = next(iter(select(results, "r2", target, "strongest")), None)
+    if strongest is None or metric == "r2":
+        return strongest
+    probe = str(strongest.chosen.get("probe", "strongest"))
+    return next(iter(select(results, metric, target, probe)), None)
+
+
+def _cell(r: Result | None, unit: str) -> str:
+    if r is None:
+        return NONE
+    if failed(r):
+        return "failed"
+    text = written(r, unit)
+    return text.value if text.interval == NONE else f"{text.value} {text.interval}"
+
+
+def _small_print(run: Run, subjects: Sequence[str]) -> list[str]:
+    said = ["test rows; the strongest honest probe of each, chosen on validation; 95 % intervals"]
+    said.append("chance is that of the mean of the training rows, whatever the picture")
+    if "random weights" in subjects:
+        said.append("random weights are one draw")
+    return [*said, *map(str, run.provenance.get("beside") or [])]
