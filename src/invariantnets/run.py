@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 Beside = Mapping[str, Callable[[], Subject] | str]
 # Loaders that run what they are given → the key that names it.
 _CODE = {"invariantnets.foreign.module": "target", "invariantnets.foreign.torchscript": "path"}
+# What is said of the columns of a table.
+OF_TABLES = ("label", "split", "source", "name", "nuisances", "ignore", "kinds", "units", "division")
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -77,6 +79,11 @@ def evaluate(cfg: DictConfig) -> None:
             "sweep=<multirun folder>, backbone=<network>; "
             f"got {' and '.join(given) or 'none'}"
         )
+    told = {key: cfg[key] for key in OF_TABLES if cfg[key] is not None}
+    if told and cfg.features is None:
+        raise InvariantNetsError(
+            f"{next(iter(told))}= tells of the columns of features=<table>; {given[0]}= has its own"
+        )
     if cfg.sweep is not None:
         report_sweep(Path(cfg.sweep))
         return
@@ -86,7 +93,7 @@ def evaluate(cfg: DictConfig) -> None:
     if cfg.get("backbone"):
         subject, beside = other_network(cfg)
     elif cfg.features:
-        subject = subject_of(load_table(cfg.features), Path(cfg.features).name)
+        subject = own_table(cfg, told)
     else:
         from invariantnets.subjects import from_checkpoint
 
@@ -99,6 +106,16 @@ def evaluate(cfg: DictConfig) -> None:
         exit_code = 0
     finally:
         close(loggers, exit_code)
+
+
+def own_table(cfg: DictConfig, told: dict[str, Any]) -> Subject:
+    """``features=``: a table that anybody brings, its columns mapped as it is told.
+
+    Raises:
+        InvariantNetsError: what the table raises.
+    """
+    mapping = plain(OmegaConf.create({"layers": cfg.layers, "seed": cfg.seed, **told}))
+    return subject_of(load_table(cfg.features, **mapping), Path(cfg.features).name)
 
 
 def other_network(cfg: DictConfig) -> tuple[Subject, Beside]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from invariantnets.bootstrapping.neighbours import Neighbours, nearest
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.io import DAMAGED
+from invariantnets.features.reading import DAMAGED
 from invariantnets.files import replacing, write_atomically
 
 TABLE, HEADER = "selection.parquet", "selection.json"

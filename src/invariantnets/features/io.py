@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from invariantnets.division import Division
 from invariantnets.errors import InvariantNetsError
+from invariantnets.features.mapping import map_columns
+from invariantnets.features.readers import columns_of_frame
+from invariantnets.features.reading import DAMAGED, Raw, read
 from invariantnets.features.table import FeatureTable
 from invariantnets.files import write_atomically
-from invariantnets.nuisance import Nuisance
+from invariantnets.nuisance import Kind, Nuisance
 
-# What readers raise on a damaged file.
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError)
+PARTS = ("features.safetensors", "rows.parquet", "table.json")
 OPTIONAL = ("prediction", "entropy", "name")
 
 
@@ -41,46 +44,107 @@ def save_table(table: FeatureTable, folder: Path) -> Path:
     return write_atomically(folder / "table.json", json.dumps(header, indent=1))
 
 
-def load_table(path: str | Path) -> FeatureTable:
-    """Read a table of features.
-
-    - a folder written by :func:`save_table` (features are memory-mapped);
-    - ``.npz``: ``label``, ``split``, one or more 2-D arrays (layers), other 1-D arrays are nuisances;
-    - ``.parquet`` or ``.csv``: ``label``, ``split``, numbered columns ``f0 f1 …`` (or, in parquet,
-      columns of lists) are features, all others nuisances;
-    - ``.npy`` with 2-D features, beside a ``.csv`` or ``.parquet`` of the same name with the rest.
+def load_table(
+    path: str | Path,
+    *,
+    label: str | None = None,
+    split: str | None = None,
+    source: str | None = None,
+    name: str | None = None,
+    layers: str | Sequence[str] | None = None,
+    nuisances: str | Sequence[str] | None = None,
+    ignore: str | Sequence[str] = (),
+    kinds: Mapping[str, Kind] | None = None,
+    units: Mapping[str, str] | None = None,
+    division: Division | None = None,
+    seed: int = 0,
+) -> FeatureTable:
+    """Read a table of features: a folder of :func:`save_table` (memory-mapped), or any file of docs/tables.md.
 
     ``split`` says train, val or test. ``source`` numbers what rows have in common (one person, one
     photograph): intervals resample it; without it every row stands alone. ``name`` names each image,
     for the lists of the protocols; ``prediction`` and ``entropy`` (nats) are those of a classifier.
     Nuisances of numbers are continuous, those of text or booleans categorical.
 
+    Args:
+        path: of the file or folder.
+        label: the column of the class; None: one that is called so, or nearly so.
+        split: the column of the split.
+        source: that of what rows have in common.
+        name: that of the images' names.
+        layers: the matrices that are features, or ``all``; None: the only one, or the only one that is called so.
+        nuisances: what is probed; None: every other column.
+        ignore: columns or matrices that are not looked at.
+        kinds: of nuisances, as of `FeatureTable.from_arrays`.
+        units: of nuisances.
+        division: of a split that is drawn.
+        seed: of the draw.
+
     Raises:
         InvariantNetsError: naming the file, the column and the fix.
     """
     path = Path(path)
-    if not path.exists():
-        raise InvariantNetsError(f"features={path}: no such file or folder")
-    try:
-        if path.is_dir():
-            return _load_folder(path)
-        features, columns = _read(path)
-    except DAMAGED as error:
-        if isinstance(error, InvariantNetsError):
-            raise
-        raise InvariantNetsError(f"features={path}: cannot be read ({' '.join(str(error).split())})") from None
-    return FeatureTable.from_columns(features, columns, owner=str(path), meta={"checksum": _checksum(path)})
+    named = {"label": label, "split": split, "source": source, "name": name}
+    mapping = {**named, "nuisances": nuisances, "ignore": ignore}
+    meaning = {"kinds": kinds, "units": units, "division": division}
+    if any((path / part).is_file() for part in PARTS):
+        if given := [key for key, value in {**mapping, **meaning}.items() if value]:
+            raise InvariantNetsError(
+                f"{path}: {given[0]}= is for tables from elsewhere; this one was saved with its own"
+            )
+        return _load_folder(path)
+    raw = read(path, ids=[column for column in named.values() if column is not None])
+    mapped = map_columns(raw, layers=layers, owner=str(path), **mapping)
+    meta = {"checksum": _checksum(raw.files), "remarks": mapped.remarks}
+    return FeatureTable.from_columns(mapped.features, mapped.columns, owner=str(path), meta=meta, seed=seed, **meaning)
 
 
-def _checksum(path: Path) -> str:
+def table_of_frame(
+    frame: pd.DataFrame,
+    *,
+    kinds: Mapping[str, Kind] | None = None,
+    units: Mapping[str, str] | None = None,
+    division: Division | None = None,
+    seed: int = 0,
+    **mapping: Any,
+) -> FeatureTable:
+    """A table of a data frame: features in numbered columns or in one of lists, the rest as of a file.
+
+    Args:
+        frame: a row an image.
+        kinds: of nuisances, as of `FeatureTable.from_arrays`.
+        units: of nuisances.
+        division: of a split that is drawn.
+        seed: of the draw.
+        **mapping: ``label``, ``split``, ``source``, ``name``, ``layers``, ``nuisances``, ``ignore`` of `load_table`.
+
+    Raises:
+        InvariantNetsError: what cannot be used, by its name.
+    """
+    mapped = map_columns(Raw(*columns_of_frame(frame)), **mapping)
+    meta = {"remarks": mapped.remarks}
+    return FeatureTable.from_columns(
+        mapped.features, mapped.columns, meta=meta, kinds=kinds, units=units, division=division, seed=seed
+    )
+
+
+def _checksum(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
 
 
 def _load_folder(folder: Path) -> FeatureTable:
+    try:
+        return _saved(folder)
+    except DAMAGED as error:
+        raise InvariantNetsError(f"features={folder}: cannot be read ({' '.join(str(error).split())})") from None
+
+
+def _saved(folder: Path) -> FeatureTable:
     header = json.loads((folder / "table.json").read_text())
     rows = pd.read_parquet(folder / "rows.parquet")
     with safe_open(folder / "features.safetensors", "pt") as file:  # torch's tensors share the mapped file
@@ -100,42 +164,3 @@ def _load_folder(folder: Path) -> FeatureTable:
         classes=tuple(header.get("classes", ())),
         meta=header["meta"],
     )
-
-
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Feature matrices and the other columns of a file."""
-    if path.suffix == ".npz":
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        return {k: v for k, v in arrays.items() if v.ndim == 2}, {k: v for k, v in arrays.items() if v.ndim != 2}
-    if path.suffix == ".npy":
-        beside = [p for p in (path.with_suffix(".csv"), path.with_suffix(".parquet")) if p.is_file()]
-        if not beside:
-            table = path.with_suffix(".csv")
-            raise InvariantNetsError(f"features={path}: a .npy needs its labels beside it, in {table}")
-        return {"features": np.load(path, mmap_mode="r", allow_pickle=False)}, _columns(_frame(beside[0]))
-    frame = _frame(path)
-    frame.columns = [str(name) for name in frame]
-    names: list[str] = frame.columns.to_list()
-    numbered = [c for c in names if c[:1] == "f" and c[1:].isdigit()]
-    lists = [c for c in names if all(isinstance(v, list | np.ndarray) for v in frame[c].head(1))]
-    features = {name: np.stack(frame[name].to_list()) for name in lists}
-    if numbered:
-        numbered.sort(key=lambda c: int(c[1:]))
-        features["features"] = frame[numbered].to_numpy()
-    return features, _columns(frame.drop(columns=[*numbered, *lists]))
-
-
-def _frame(path: Path) -> pd.DataFrame:
-    if path.suffix not in (".csv", ".parquet"):
-        raise InvariantNetsError(
-            f"features={path}: give a .npz, .npy, .csv or .parquet file, or a folder that was saved here"
-        )
-    frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    if frame.empty:
-        raise InvariantNetsError(f"features={path}: {path.name} has no row")
-    return frame
-
-
-def _columns(frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    return {str(name): frame[name].to_numpy() for name in frame}
