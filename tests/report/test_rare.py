@@ -68,10 +68,11 @@ def test_an_angle_that_wraps_is_told_in_degrees(make_face_results):
     assert "mean error (MAE) 12.8° where guessing gives 90.0°" in sentences(found, "F7", {"yaw": "°"})[0]
 
 
-def test_what_is_constant_within_a_class_is_marked_with_its_floor(make_attribute_results, make_run, plain):
+def test_what_is_constant_within_a_class_has_its_floor(make_attribute_results, make_results, make_run, plain):
     found = make_attribute_results({"gender": (0.9, 0.95)}, fixed=True)
     leak, constant = sentences(found, "F7", {})
-    assert "n = 400 rows of 40 classes" in leak
+    assert "n = 400 rows of 40 people" in leak
+    assert "n = 400 rows of 40 classes" in sentences([*found, *make_results(layer="F7")], "F7", {})[0]
     assert constant == (
         "The gender is constant within each class: identity alone tells it (class-only floor: R² 1.00 [0.95, 1.00] by "
         "the true class)."

@@ -276,6 +276,6 @@ def _sized_all(rows: Sequence[Result], results: Sequence[Result]) -> str:
 
 
 def _drawn(r: Result, results: Sequence[Result]) -> str:
-    if r.fixed:
-        return "classes"
-    return "images" if any(other.about == "class" for other in results) else "people"
+    if not any(other.about == "class" for other in results):
+        return "people"
+    return "classes" if r.fixed else "images"
