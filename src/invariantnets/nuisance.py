@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
+
+from invariantnets.errors import InvariantNetsError
 
 __all__ = ["SPLITS", "Kind", "Nuisance", "infer_nuisance"]
 
@@ -50,14 +52,35 @@ class Nuisance:
         return np.eye(len(self.categories))[np.asarray(values, np.int64)]
 
 
-def infer_nuisance(name: str, values: np.ndarray) -> tuple[Nuisance, np.ndarray]:
+def infer_nuisance(
+    name: str, values: np.ndarray, kind: Kind | None = None, unit: str = ""
+) -> tuple[Nuisance, np.ndarray]:
     """What a column of a table is: numbers are continuous; text and booleans categorical, two of them binary.
+
+    Args:
+        name: of the column.
+        values: ``(N,)``.
+        kind: what it is said to be; None looks at the values.
+        unit: for axes and tables.
 
     Returns:
         The nuisance, and ``(N,)`` float64 numbers or codes.
+
+    Raises:
+        InvariantNetsError: a kind that there is not, or that the values cannot be.
     """
-    if np.issubdtype(values.dtype, np.number):
-        return Nuisance(name), values.astype(np.float64)
-    categories, codes = np.unique(values.astype(str), return_inverse=True)
-    kind: Kind = "binary" if len(categories) == 2 else "categorical"
-    return Nuisance(name, kind, categories=tuple(map(str, categories))), codes.astype(np.float64)
+    if kind is not None and kind not in get_args(Kind):
+        raise InvariantNetsError(f"kinds: {name} is said to be {kind!r}; choose {', '.join(get_args(Kind))}")
+    number = np.issubdtype(values.dtype, np.number)
+    if kind in ("continuous", "circular") and not number:
+        raise InvariantNetsError(f"kinds: {name} is said to be {kind}, but holds text ({values[0]}); give numbers")
+    if number and kind in (None, "continuous", "circular"):
+        return Nuisance(name, kind or "continuous", unit), values.astype(np.float64)
+    categories, codes = np.unique(values if number else values.astype(str), return_inverse=True)
+    if kind == "binary" and len(categories) != 2:
+        raise InvariantNetsError(
+            f"kinds: {name} is said to be binary, but has {len(categories)} values; say categorical"
+        )
+    kind = kind or ("binary" if len(categories) == 2 else "categorical")
+    names = tuple(f"{value:g}" if number else str(value) for value in categories)
+    return Nuisance(name, kind, unit, names), codes.astype(np.float64)
