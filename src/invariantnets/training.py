@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytorch_lightning as pl
 from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
@@ -23,7 +24,10 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.loggers import RunInfo, close
 from invariantnets.look_alikes import find_look_alikes
 from invariantnets.module import InvariantNet
+from invariantnets.nuisance import SPLITS
+from invariantnets.protocols.verification import make_pairs
 from invariantnets.provenance import plain
+from invariantnets.randomness import numpy_rng
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = ("teacher", "init_from")  # entries of a model that are a checkpoint, or "train"
@@ -99,6 +103,7 @@ def fit(
     before = load_checkpoint(resume)["invariantnets"] if resume else {}
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: BankedImages = instantiate(config["data"], _convert_="all")
+    refuse_early(cfg, data)
     data.setup()
     model: InvariantNet = instantiate(config["model"], _convert_="all")
     model.config = config
@@ -130,6 +135,29 @@ def fit(
     finally:
         close(loggers, exit_code)
     return best
+
+
+def refuse_early(cfg: DictConfig, data: BankedImages) -> None:
+    """What the lists of people show of a run that could not end, before an image is read.
+
+    Raises:
+        InvariantNetsError: nobody to validate or to test on, or too few people for the folds of verification.
+    """
+    trained, validated, tested = (data.listed(split) for split in SPLITS)
+    if trained is None or validated is None or tested is None:
+        return
+    if not len(validated):
+        raise InvariantNetsError(
+            f"none of the {len(np.unique(trained))} people trained on has two pictures, so that none is left to "
+            "validate on: add a second picture of some of them"
+        )
+    if cfg.evaluate and not len(tested):
+        raise InvariantNetsError(
+            "these data have no test images to probe the network on: raise data.test_fraction, or say evaluate=false"
+        )
+    if cfg.evaluate and cfg.protocols and "folds" in cfg.protocols and not np.isin(tested, trained).any():
+        people = np.unique(tested, return_inverse=True)[1]
+        make_pairs(people, cfg.protocols.folds, cfg.protocols.pairs_per_fold, numpy_rng(0))  # its checks alone
 
 
 def refuse_in_sweep(trainer: pl.Trainer) -> None:
