@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.transforms.v2 import functional as T
 
-from invariantnets.foreign import ModuleBackbone, Preprocessing, torchvision
 from invariantnets.errors import InvariantNetsError
+from invariantnets.foreign import ModuleBackbone, Preprocessing, torchvision
 from invariantnets.results.result import read_jsonl
 from programs import ROOT, SMALL, run
 

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from invariantnets.division import Division
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.mapping import map_columns
+from invariantnets.features.mapping import Mapped, map_columns
 from invariantnets.features.readers import columns_of_frame
 from invariantnets.features.reading import DAMAGED, Raw, read
 from invariantnets.features.table import FeatureTable
@@ -77,7 +77,8 @@ def load_table(
         ignore: columns or matrices that are not looked at.
         kinds: of nuisances, as of `FeatureTable.from_arrays`.
         units: of nuisances.
-        division: of a split that is drawn.
+        division: of a split that is drawn; None: by ``identity`` where the class is called as people are (``person``,
+            ``identity``, ``subject``), else by ``image``.
         seed: of the draw.
 
     Raises:
@@ -85,9 +86,9 @@ def load_table(
     """
     path = Path(path)
     named = {"label": label, "split": split, "source": source, "name": name}
-    mapping = {**named, "nuisances": nuisances, "ignore": ignore}
-    meaning = {"kinds": kinds, "units": units, "division": division}
+    mapping: dict[str, Any] = {**named, "nuisances": nuisances, "ignore": ignore}
     if any((path / part).is_file() for part in PARTS):
+        meaning = {"kinds": kinds, "units": units, "division": division}
         if given := [key for key, value in {**mapping, **meaning}.items() if value]:
             raise InvariantNetsError(
                 f"{path}: {given[0]}= is for tables from elsewhere; this one was saved with its own"
@@ -96,7 +97,7 @@ def load_table(
     raw = read(path, ids=[column for column in named.values() if column is not None])
     mapped = map_columns(raw, layers=layers, owner=str(path), **mapping)
     meta = {"checksum": _checksum(raw.files), "remarks": mapped.remarks}
-    return FeatureTable.from_columns(mapped.features, mapped.columns, owner=str(path), meta=meta, seed=seed, **meaning)
+    return _table(mapped, str(path), meta, kinds, units, division, seed)
 
 
 def table_of_frame(
@@ -122,9 +123,21 @@ def table_of_frame(
         InvariantNetsError: what cannot be used, by its name.
     """
     mapped = map_columns(Raw(*columns_of_frame(frame)), **mapping)
-    meta = {"remarks": mapped.remarks}
+    return _table(mapped, "table", {"remarks": mapped.remarks}, kinds, units, division, seed)
+
+
+def _table(
+    mapped: Mapped,
+    owner: str,
+    meta: Mapping[str, Any],
+    kinds: Mapping[str, Kind] | None,
+    units: Mapping[str, str] | None,
+    division: Division | None,
+    seed: int,
+) -> FeatureTable:
+    drawn = division or ("identity" if mapped.people else "image")
     return FeatureTable.from_columns(
-        mapped.features, mapped.columns, meta=meta, kinds=kinds, units=units, division=division, seed=seed
+        mapped.features, mapped.columns, owner=owner, meta=meta, kinds=kinds, units=units, division=drawn, seed=seed
     )
 
 
