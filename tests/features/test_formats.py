@@ -20,6 +20,7 @@ from invariantnets.features.io import load_table, table_of_frame
 from invariantnets.features.mapping import map_columns
 from invariantnets.features.readers.arrow import columns_of
 from invariantnets.features.reading import read
+from invariantnets.nuisance import Nuisance
 
 ROWS, WIDTH = 200, 8
 RNG = np.random.default_rng(0)
@@ -240,13 +241,14 @@ def test_a_data_frame_is_read_as_its_file_is(tmp_path: Path) -> None:
     wide = pd.DataFrame(rng.normal(size=(60, 512)))
     wide["person"], wide["yaw"] = np.repeat(["ann", "bob", "cy"], 20), rng.normal(size=60)
     wide["split"] = ["train", "val", "test"] * 20
-    table = table_of_frame(wide)
-    assert list(table.features) == ["features"] and [n.name for n in table.nuisances] == ["yaw"]
+    table = table_of_frame(wide, kinds={"yaw": "circular"}, units={"yaw": "deg"})
+    assert list(table.features) == ["features"] and table.nuisances == (Nuisance("yaw", "circular", "°"),)
     assert sorted(table.features["features"][:, 511]) == pytest.approx(sorted(wide[511]), rel=1e-6)
     assert table.classes == ("ann", "bob", "cy")
     assert any("label=person was taken as the class; label=<column> takes another" in r for r in table.meta["remarks"])
     wide.rename(columns=str).to_parquet(tmp_path / "t.parquet")
-    again = load_table(tmp_path / "t.parquet")
+    again = load_table(tmp_path / "t.parquet", kinds={"yaw": "circular"}, units={"yaw": "deg"})
+    assert again.nuisances == table.nuisances
     assert np.array_equal(again.features["features"], table.features["features"])
     assert np.array_equal(again.label, table.label)
 

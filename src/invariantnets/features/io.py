@@ -85,18 +85,20 @@ def load_table(
     """
     path = Path(path)
     named = {"label": label, "split": split, "source": source, "name": name}
-    mapping = {**named, "nuisances": nuisances, "ignore": ignore}
-    meaning = {"kinds": kinds, "units": units, "division": division}
     if any((path / part).is_file() for part in PARTS):
-        if given := [key for key, value in {**mapping, **meaning}.items() if value]:
+        others = {"nuisances": nuisances, "ignore": ignore, "kinds": kinds, "units": units, "division": division}
+        if given := [key for key, value in {**named, **others}.items() if value]:
             raise InvariantNetsError(
                 f"{path}: {given[0]}= is for tables from elsewhere; this one was saved with its own"
             )
         return _load_folder(path)
     raw = read(path, ids=[column for column in named.values() if column is not None])
-    mapped = map_columns(raw, layers=layers, owner=str(path), **mapping)
+    mapped = map_columns(raw, layers=layers, nuisances=nuisances, ignore=ignore, owner=str(path), **named)
     meta = {"checksum": _checksum(raw.files), "remarks": mapped.remarks}
-    return FeatureTable.from_columns(mapped.features, mapped.columns, owner=str(path), meta=meta, seed=seed, **meaning)
+    known = mapped.features, mapped.columns
+    return FeatureTable.from_columns(
+        *known, owner=str(path), meta=meta, kinds=kinds, units=units, division=division, seed=seed
+    )
 
 
 def table_of_frame(
@@ -122,10 +124,8 @@ def table_of_frame(
         InvariantNetsError: what cannot be used, by its name.
     """
     mapped = map_columns(Raw(*columns_of_frame(frame)), **mapping)
-    meta = {"remarks": mapped.remarks}
-    return FeatureTable.from_columns(
-        mapped.features, mapped.columns, meta=meta, kinds=kinds, units=units, division=division, seed=seed
-    )
+    known, meta = (mapped.features, mapped.columns), {"remarks": mapped.remarks}
+    return FeatureTable.from_columns(*known, meta=meta, kinds=kinds, units=units, division=division, seed=seed)
 
 
 def _checksum(files: Iterable[Path]) -> str:
