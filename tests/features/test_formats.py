@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
 import scipy.io
@@ -20,6 +21,7 @@ from invariantnets.features.io import load_table, table_of_frame
 from invariantnets.features.mapping import map_columns
 from invariantnets.features.readers.arrow import columns_of
 from invariantnets.features.reading import read
+from invariantnets.nuisance import Nuisance
 
 ROWS, WIDTH = 200, 8
 RNG = np.random.default_rng(0)
@@ -121,6 +123,24 @@ def write_matlab_7_3(path: Path) -> None:
         file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
 
 
+def with_classes(table: pd.DataFrame, people: list[str]) -> pa.Table:
+    features = {"label": {"names": people, "_type": "ClassLabel"}, "yaw": {"dtype": "float64", "_type": "Value"}}
+    written = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(written)
+
+
+def write_shards(path: Path) -> None:
+    """As data sets are shared: parquet files that are called by their split and number."""
+    table = frame("lists").drop(columns="split")
+    people = sorted(set(CODES))
+    table["label"] = [people.index(code) for code in CODES]
+    (path / "data").mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        part = table[COLUMNS["split"] == split]
+        for place, rows in enumerate((part[:20], part[20:])):
+            pq.write_table(with_classes(rows, people), path / "data" / f"{split}-0000{place}-of-00002.parquet")
+
+
 def write_dataset(path: Path) -> None:
     """As ``save_to_disk`` lays a DatasetDict out: a folder a split, an Arrow stream and what its columns are."""
     table = frame("lists").drop(columns="split")
@@ -129,7 +149,7 @@ def write_dataset(path: Path) -> None:
     path.mkdir()
     (path / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "val", "test"]}))
     for split in ("train", "val", "test"):
-        part = pa.Table.from_pandas(table[COLUMNS["split"] == split], preserve_index=False)
+        part = with_classes(table[COLUMNS["split"] == split], people)
         folder = path / split
         folder.mkdir()
         with (
@@ -139,8 +159,6 @@ def write_dataset(path: Path) -> None:
             w.write_table(part)
         state = {"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_split": split}
         (folder / "state.json").write_text(json.dumps(state))
-        described = {"label": {"names": people, "_type": "ClassLabel"}, "yaw": {"dtype": "float64", "_type": "Value"}}
-        (folder / "dataset_info.json").write_text(json.dumps({"features": described}))
 
 
 def write_jsonl_gz(path: Path) -> None:
@@ -198,6 +216,7 @@ FORMATS: dict[str, tuple[str, Beside]] = {
     ),
     "jsonl.gz": ("t.jsonl.gz", write_jsonl_gz),
     "data set of Hugging Face": ("t", write_dataset),
+    "data set of Hugging Face, as shared": ("t", write_shards),
     "safetensors and csv": ("t.safetensors", write_safetensors),
     "pt": ("t.pt", write_torch),
     "pth as before torch 1.6": ("t.pth", lambda path: write_torch(path, zipped=False)),
@@ -219,9 +238,9 @@ def test_every_format_gives_the_same_columns(tmp_path: Path, name: str) -> None:
         pytest.importorskip("h5py")
     write(tmp_path / file)
     found = map_columns(read(tmp_path / file))
-    order = np.arange(ROWS)
-    if name.startswith("data set"):
-        order = np.concatenate([np.flatnonzero(COLUMNS["split"] == split) for split in ("train", "val", "test")])
+    order = np.empty(ROWS, int)  # data sets of Hugging Face come split by split, all else as it was
+    for split in ("train", "val", "test"):
+        order[found.columns["split"] == split] = np.flatnonzero(COLUMNS["split"] == split)
     ((_, x),) = found.features.items()
     assert x == pytest.approx(X[order], abs=DIGITS.get(name, 0)) and x.dtype == np.float64
     assert set(found.columns) == set(COLUMNS)
@@ -240,13 +259,14 @@ def test_a_data_frame_is_read_as_its_file_is(tmp_path: Path) -> None:
     wide = pd.DataFrame(rng.normal(size=(60, 512)))
     wide["person"], wide["yaw"] = np.repeat(["ann", "bob", "cy"], 20), rng.normal(size=60)
     wide["split"] = ["train", "val", "test"] * 20
-    table = table_of_frame(wide)
-    assert list(table.features) == ["features"] and [n.name for n in table.nuisances] == ["yaw"]
+    table = table_of_frame(wide, kinds={"yaw": "circular"}, units={"yaw": "deg"})
+    assert list(table.features) == ["features"] and table.nuisances == (Nuisance("yaw", "circular", "°"),)
     assert sorted(table.features["features"][:, 511]) == pytest.approx(sorted(wide[511]), rel=1e-6)
     assert table.classes == ("ann", "bob", "cy")
     assert any("label=person was taken as the class; label=<column> takes another" in r for r in table.meta["remarks"])
     wide.rename(columns=str).to_parquet(tmp_path / "t.parquet")
-    again = load_table(tmp_path / "t.parquet")
+    again = load_table(tmp_path / "t.parquet", kinds={"yaw": "circular"}, units={"yaw": "deg"})
+    assert again.nuisances == table.nuisances
     assert np.array_equal(again.features["features"], table.features["features"])
     assert np.array_equal(again.label, table.label)
 

@@ -86,16 +86,15 @@ def load_table(
     """
     path = Path(path)
     named = {"label": label, "split": split, "source": source, "name": name}
-    mapping: dict[str, Any] = {**named, "nuisances": nuisances, "ignore": ignore}
     if any((path / part).is_file() for part in PARTS):
-        meaning = {"kinds": kinds, "units": units, "division": division}
-        if given := [key for key, value in {**mapping, **meaning}.items() if value]:
+        others = {"nuisances": nuisances, "ignore": ignore, "kinds": kinds, "units": units, "division": division}
+        if given := [key for key, value in {**named, **others}.items() if value]:
             raise InvariantNetsError(
                 f"{path}: {given[0]}= is for tables from elsewhere; this one was saved with its own"
             )
         return _load_folder(path)
     raw = read(path, ids=[column for column in named.values() if column is not None])
-    mapped = map_columns(raw, layers=layers, owner=str(path), **mapping)
+    mapped = map_columns(raw, layers=layers, nuisances=nuisances, ignore=ignore, owner=str(path), **named)
     meta = {"checksum": _checksum(raw.files), "remarks": mapped.remarks}
     return _table(mapped, str(path), meta, kinds, units, division, seed)
 

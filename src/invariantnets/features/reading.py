@@ -15,14 +15,8 @@ from safetensors import SafetensorError
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.readers.arrays import read_npy, read_npz, read_safetensors, read_torch
-from invariantnets.features.readers.arrow import (
-    dataset_files,
-    is_dataset,
-    read_arrow,
-    read_dataset,
-    read_lines,
-    read_parquet,
-)
+from invariantnets.features.readers.arrow import read_arrow, read_lines, read_parquet
+from invariantnets.features.readers.datasets import dataset_files, read_dataset
 from invariantnets.features.readers.hdf import read_hdf, read_mat
 from invariantnets.features.readers.limits import first_bytes
 from invariantnets.features.readers.text import is_text, read_text
@@ -83,10 +77,10 @@ def read(path: str | Path, ids: Collection[str] = ()) -> Raw:
 
 def _read_with_table(path: Path, ids: Collection[str]) -> Raw:
     if path.is_dir():
-        if not is_dataset(path):
+        files = [file for part in dataset_files(path).values() for file in part]
+        if not files:
             raise InvariantNetsError(f"is a folder of no kind that is read; give a {FORMATS}")
-        arrays, remarks = read_dataset(path)
-        return Raw(arrays, remarks, tuple(file for files in dataset_files(path).values() for file in files))
+        return Raw(*read_dataset(path), tuple(files))
     arrays, remarks = _read_file(path, ids)
     # Only files of nothing but matrices have their columns elsewhere.
     if path.name.lower().endswith(BESIDE) or (len(arrays) > 1 and any(x.ndim == 1 for x in arrays.values())):

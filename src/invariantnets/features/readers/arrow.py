@@ -1,4 +1,4 @@
-"""Tables of columns: parquet, feather, Arrow files, data sets of Hugging Face, lines of JSON, data frames."""
+"""Tables of columns: parquet, feather and Arrow files, lines of JSON, data frames."""
 
 from __future__ import annotations
 
@@ -32,21 +32,32 @@ SHORTENED = re.compile(rf"\s*[\[(].*{NUMBER}\s*,?\s*\.\.\.\s*,?\s*{NUMBER}.*[\])
 
 def read_parquet(path: Path) -> Columns:
     """Columns of a parquet file."""
+    check_parquet(path)
+    with pq.ParquetFile(path) as file:
+        check_doubled(file.schema_arrow.names)
+        return columns_of(file.read())
+
+
+def check_parquet(path: Path) -> None:
+    """Refuse a parquet file that unpacks to more than it can honestly hold.
+
+    Raises:
+        InvariantNetsError: as of `check_size`.
+    """
     with pq.ParquetFile(path) as file:
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
         values = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
         check_size(f"its {values:,} values", values * 8, path.stat().st_size)
-        check_doubled(file.schema_arrow.names)
-        return columns_of(file.read())
 
 
 def read_arrow(path: Path) -> Columns:
     """Columns of a feather or Arrow file, or of an Arrow stream."""
     stream = first_bytes(path, 4) == b"\xff\xff\xff\xff"
-    return columns_of(_stream(path) if stream else pyarrow.feather.read_table(path, memory_map=True))
+    return columns_of(read_stream(path) if stream else pyarrow.feather.read_table(path, memory_map=True))
 
 
-def _stream(path: Path) -> pa.Table:
+def read_stream(path: Path) -> pa.Table:
+    """The table of an Arrow stream, memory-mapped."""
     with pa.memory_map(str(path)) as source:
         return pyarrow.ipc.open_stream(source).read_all()
 
@@ -83,41 +94,6 @@ def _check_lines(path: Path, compressed: bool) -> None:
                     raise InvariantNetsError(
                         f"column {name!r}, line {place}: {_shown(value)} is of another type than above; mend the cell"
                     )
-
-
-def is_dataset(folder: Path) -> bool:
-    """Whether a folder was written by ``save_to_disk`` of the library datasets."""
-    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
-
-
-def dataset_files(folder: Path) -> dict[str, list[Path]]:
-    """The files of each split of a data set; of one that is not split, those of ``""``."""
-    listed = folder / "dataset_dict.json"
-    splits = json.loads(listed.read_text())["splits"] if listed.is_file() else [""]
-    files = {}
-    for split in splits:
-        state = json.loads((folder / split / "state.json").read_text())
-        if state.get("_indices_files"):
-            raise InvariantNetsError("its rows are chosen by an index; save it with .flatten_indices() before")
-        files[split] = [folder / split / file["filename"] for file in state["_data_files"]]
-    return files
-
-
-def read_dataset(folder: Path) -> Columns:
-    """Columns of a data set of Hugging Face; one that is split has a column ``split``, classes have their names."""
-    tables = []
-    for split, files in dataset_files(folder).items():
-        table = pa.concat_tables([_stream(file) for file in files])
-        described = json.loads((folder / split / "dataset_info.json").read_text()).get("features") or {}
-        for name, feature in described.items():
-            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names"):
-                place = table.column_names.index(name)
-                codes = pc.if_else(pc.less(table[name], 0), pa.scalar(None, pa.int64()), table[name])  # -1: unknown
-                table = table.set_column(place, name, pc.take(pa.array(feature["names"]), codes))
-        if split and "split" not in table.column_names:
-            table = table.append_column("split", pa.array([split] * len(table), pa.string()))
-        tables.append(table.replace_schema_metadata(None))
-    return columns_of(pa.concat_tables(tables))
 
 
 def columns_of_frame(frame: pd.DataFrame) -> Columns:
@@ -160,7 +136,7 @@ def columns_of(table: pa.Table) -> Columns:
     check_doubled(table.column_names)
     if not len(table):
         raise InvariantNetsError("has no row")
-    arrays, remarks = {}, []
+    arrays, remarks, classes = {}, [], _class_names(table)
     for name in table.column_names:
         if re.fullmatch(r"__index_level_\d+__", name):
             remarks.append(f"the index of the data frame ({name}) was left out; frame.reset_index() makes it a column")
@@ -170,12 +146,22 @@ def columns_of(table: pa.Table) -> Columns:
             column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
+        if name in classes:
+            known = pc.if_else(pc.less(column, 0), pa.scalar(None, column.type), column)  # -1: unknown
+            column = pc.take(pa.chunked_array([classes[name]]), known)
         values = _array(name, column)
         if values is None:
             remarks.append(f"column {name!r} was left out: it holds {column.type}, no numbers or text")
         else:
             arrays[name] = values
     return arrays, remarks
+
+
+def _class_names(table: pa.Table) -> dict[str, list[str]]:
+    """What the library datasets says that the numbers of a column stand for."""
+    written = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    features = written.get("info", {}).get("features", {})
+    return {name: f["names"] for name, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
 
 
 def _array(name: str, column: pa.ChunkedArray) -> np.ndarray | None:
