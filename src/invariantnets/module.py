@@ -21,7 +21,9 @@ from invariantnets.data import Batch, DataSpec
 from invariantnets.errors import InvariantNetsError
 from invariantnets.randomness import torch_rng
 
-__all__ = ["InvariantNet", "inverse_decay", "logs_step", "one_cycle", "warm_up"]
+__all__ = ["FORMAT", "InvariantNet", "inverse_decay", "logs_step", "one_cycle", "warm_up"]
+
+FORMAT = 1  # of what is written beside Lightning's part of a checkpoint
 
 
 def inverse_decay(optimizer: Optimizer, gamma: float = 1e-4, power: float = 0.75) -> LRScheduler:
@@ -251,5 +253,5 @@ class InvariantNet(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let every checkpoint carry its own configuration."""
         wandb_id = self.logger.version if isinstance(self.logger, WandbLogger) else None
-        ours = {"format": 1, "config": self.config, "wandb_id": wandb_id, "identities": list(self.identities)}
+        ours = {"format": FORMAT, "config": self.config, "wandb_id": wandb_id, "identities": list(self.identities)}
         checkpoint["invariantnets"] = ours

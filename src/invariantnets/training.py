@@ -14,11 +14,11 @@ from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
-from invariantnets.checkpoint import load_checkpoint, load_model
+from invariantnets.checkpoint import check_continues, load_checkpoint, load_model
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.loggers import RunInfo, close
@@ -100,13 +100,18 @@ def fit(
     if GROWN_FROM in cfg.data:
         find_look_alikes(cfg, folder, several_processes(cfg))
     config = plain(cfg)
-    before = load_checkpoint(resume)["invariantnets"] if resume else {}
+    before = {}
+    if resume:
+        check_continues(config, checkpoint := load_checkpoint(resume), resume)
+        before = checkpoint["invariantnets"]
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: BankedImages = instantiate(config["data"], _convert_="all")
     refuse_early(cfg, data)
     data.setup()
     model: InvariantNet = instantiate(config["model"], _convert_="all")
     model.config = config
+    if isinstance(cfg.layers, ListConfig) or cfg.layers not in (None, "all"):
+        model.backbone.check([cfg.layers] if isinstance(cfg.layers, str) else cfg.layers)  # now, not after training
     model.connect(data.spec, cfg.views, data.identities("train"))
     name = f"{cfg.choices.model} on {cfg.choices.data}"
     logger = instantiate(cfg.logger)(RunInfo(folder, name, "train", sweep_name(), before.get("wandb_id"), config))
@@ -129,6 +134,9 @@ def fit(
             model.identities = tuple(before.get("identities", ()))
         trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
         best = folder / "checkpoints" / "best.ckpt"
+        if trainer.is_global_zero and not best.is_file():
+            why = "the run was at its end: give more trainer.max_epochs=" if resume else "see callbacks.checkpoint"
+            raise InvariantNetsError(f"{best}: no network was kept; {why}")
         if trainer.is_global_zero and after is not None:
             after(best, folder, data, loggers)
         exit_code = 0
