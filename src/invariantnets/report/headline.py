@@ -270,7 +270,7 @@ def _bounded(r: Result) -> str:
 
 
 def sized(r: Result, results: Sequence[Result]) -> str:
-    """Rows, and what is independent among them: people, where they are told and no classes, since none was trained on."""
+    """Rows, and what is independent among them: people, where these are told and no classes are."""
     return f"n = {count(r.n)} rows of {count(r.sources)} {_drawn(r, results)}"
 
 
