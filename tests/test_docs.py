@@ -13,7 +13,7 @@ from programs import ROOT, environment
 def test_the_notebook_example(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     shown = """
 frame = results.to_frame()
 (best,) = frame[(frame.target == "ink") & (frame.probe == "strongest")].itertuples()
@@ -29,4 +29,5 @@ assert set(run_suite(table, probes=[SparseLine()]).to_frame().probe) >= {"lasso"
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() in " ".join(text.split())
+    assert "<td" in (tmp_path / "both.html").read_text(encoding="utf-8")
     assert "data:image/" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from invariantnets.backbones import lenet
 from invariantnets.constraints import Adversary, Centre, Hsic, MeanActivation, Pair, PairBatch, Softmax, SupCon
 from invariantnets.data import Batch, DataSpec
 from invariantnets.errors import InvariantNetsError
-from invariantnets.module import InvariantNet, inverse_decay, logs_step, one_cycle
+from invariantnets.module import InvariantNet, inverse_decay, logs_step, one_cycle, warm_up
 from invariantnets.nuisance import Nuisance
 
 SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=5e-4)
@@ -155,6 +155,18 @@ def test_one_cycle_peaks_at_each_groups_own_rate_and_ends_at_nothing() -> None:
         schedule.step()  # as often as there are steps, the last included
     assert rates[0] == pytest.approx(0.01 / 25) and max(rates) == rates[19] == pytest.approx(0.01)
     assert rates == sorted(rates[:20]) + sorted(rates[20:], reverse=True) and rates[-1] < 1e-6
+
+
+@pytest.mark.parametrize(("classes", "steps"), [(1, 1), (50, 16), (1000, 313), (10_000, 3125)])
+def test_the_rate_rises_until_each_class_was_seen_twenty_times(classes: int, steps: int) -> None:
+    model = make(bias_lr_multiplier=2.0, scheduler=partial(warm_up, num_classes=classes, batch_size=64))
+    configured = model.configure_optimizers()
+    optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    for step in range(steps + 2):
+        rate = 0.01 * min(1, (step + 1) / steps)
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([rate, 2 * rate])
+        optimizer.step()
+        schedule.step()
 
 
 def test_terms_are_computed_in_single_precision_whatever_the_networks() -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import pickle
+import re
 import struct
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.module import InvariantNet
+from invariantnets.module import FORMAT, InvariantNet
 
 # What a configuration out of a file may name. Both the name and the place where the object was
 # defined must match: "torch.optim.sgd.torch.load" begins well and ends elsewhere.
@@ -24,6 +27,20 @@ TRUSTED = (
     "invariantnets.module",
     "invariantnets.muon",
     "torch.optim",
+)
+
+
+# What readers raise on a damaged file.
+DAMAGED = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    NotImplementedError,
+    struct.error,
+    zipfile.BadZipFile,
 )
 
 
@@ -78,6 +95,28 @@ def check_targets(config: Any, owner: str) -> None:
             )
 
 
+def _check_whole(path: Path) -> None:
+    """Compare every part of the file with its checksum, which torch does not. Reads about 1 GB a second.
+
+    What torch writes is not compressed: a part that is could be far larger than the file.
+    """
+    if not zipfile.is_zipfile(path):
+        raise InvariantNetsError(
+            f"{path}: truncated or damaged, or no checkpoint; nothing of it was run. Give another of the run, as in "
+            "ckpt_path=<run folder>/checkpoints/best.ckpt"
+        )
+    with zipfile.ZipFile(path) as archive:
+        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+            raise InvariantNetsError(
+                f"{path}: is compressed, which torch.save never does: not written by invariantnets"
+            )
+        if (part := archive.testzip()) is not None:
+            raise InvariantNetsError(
+                f"{path}: truncated or damaged (the bytes of {part} are not those that were written); use another "
+                "checkpoint of the run"
+            )
+
+
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint of ours. Nothing in the file is executed.
 
@@ -89,8 +128,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise InvariantNetsError(f"{path}: no such checkpoint; give ckpt_path=<run folder>/checkpoints/best.ckpt")
+        what = "no such checkpoint" + (" (it is a folder)" if path.is_dir() else "")
+        raise InvariantNetsError(f"{path}: {what}; give ckpt_path=<run folder>/checkpoints/best.ckpt")
     try:
+        _check_whole(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch remarks on old formats, which are refused below anyway
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -99,24 +140,48 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{path}: holds pickled objects beside tensors, or is no checkpoint; nothing of it was run. "
             "Load only checkpoints written by train.py"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, struct.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except InvariantNetsError:
+        raise
+    except DAMAGED as error:
+        # torch asks readers of some of its messages to improve them.
+        reason = str(error).splitlines()[0].partition(" (Could this")[0] if str(error) else "it ends too early"
         raise InvariantNetsError(
             f"{path}: truncated or damaged ({reason}); use another checkpoint of the run"
         ) from None
     if not isinstance(checkpoint, dict) or "invariantnets" not in checkpoint or "state_dict" not in checkpoint:
         raise InvariantNetsError(
-            f"{path}: not written by invariantnets (it carries no configuration); to probe another network, save its "
-            "features and use evaluate.py features=<table>"
+            f"{path}: not written by invariantnets (it carries no configuration); to probe another network, use "
+            "evaluate.py backbone=torchvision backbone.weights=<file>, or save its features and give features=<table>"
         )
     ours = checkpoint["invariantnets"]
+    if isinstance(ours, dict) and ours.get("format", FORMAT) != FORMAT:
+        raise InvariantNetsError(
+            f"{path}: written by another version (format {ours['format']}, here {FORMAT}); use the one that wrote it"
+        )
     config = ours.get("config") if isinstance(ours, dict) else None
     # Only these two parts are ever instantiated from a file; the rest is kept for the record.
-    for part in ("model", "data"):
+    for part in ("model", "data", "choices"):
         if not isinstance(config, dict) or not isinstance(config.get(part), dict):
             raise InvariantNetsError(f"{path}: its configuration has no part {part!r}; use one written by train.py")
         check_targets(config[part], str(path))
     return checkpoint
+
+
+def built(part: Mapping[str, Any], path: str | Path) -> Any:
+    """What a part of the configuration in a checkpoint describes.
+
+    Raises:
+        InvariantNetsError: it cannot be made here, as of another version; or what the part itself raises.
+    """
+    try:
+        return instantiate(part, _convert_="all")
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, TypeError):
+            raise
+        reason = " ".join(str(error.__cause__).split())
+        raise InvariantNetsError(
+            f"{path}: was written by another version of invariantnets ({reason}); use the one that wrote it"
+        ) from None
 
 
 def load_model(path: str | Path) -> tuple[InvariantNet, dict[str, Any]]:
@@ -127,13 +192,65 @@ def load_model(path: str | Path) -> tuple[InvariantNet, dict[str, Any]]:
     """
     checkpoint = load_checkpoint(path)
     config = checkpoint["invariantnets"]["config"]
-    model: InvariantNet = instantiate(config["model"], _convert_="all")
+    model: InvariantNet = built(config["model"], path)
     try:
         model.load_state_dict(checkpoint["state_dict"], strict=True)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).partition("InvariantNet: ")[2]
         raise InvariantNetsError(
-            f"{path}: the weights do not fit the network of its own configuration ({reason})"
+            f"{path}: the weights do not fit the network of its own configuration ({reason}); use another checkpoint "
+            "of the run"
         ) from None
+    for name, weights in model.state_dict().items():
+        if not weights.isfinite().all():
+            raise InvariantNetsError(f"{path}: weights {name} are not finite; use an earlier checkpoint, or train anew")
     model.config, model.identities = config, tuple(checkpoint["invariantnets"].get("identities", ()))
     return model.eval(), config
+
+
+# Of this machine, or set anew by every run.
+_ANEW = re.compile(
+    r"(data_dir|cache_dir|cache|device|on_device|folder|pictures|table|root|teacher|init_from|features_from)"
+)
+
+
+def check_continues(config: Mapping[str, Any], checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Refuse to continue a run as another one: of another network, loss, solver, seed or other data.
+
+    Args:
+        config: of the run that is to go on, resolved.
+        checkpoint: to go on from.
+        path: of it.
+
+    Raises:
+        InvariantNetsError: naming the first difference and how to go on.
+    """
+    if lacking := [key for key in ("optimizer_states", "lr_schedulers", "loops") if key not in checkpoint]:
+        raise InvariantNetsError(
+            f"{path}: holds no {lacking[0]}, so that training cannot go on from it; evaluate.py can probe it, and "
+            "model.init_from= start from its layers"
+        )
+    parts, before = ("choices", "model", "data"), checkpoint["invariantnets"]["config"]
+    old, new = ({key: value for part in parts for key, value in _leaves(c.get(part), part)} for c in (before, config))
+    for key in dict.fromkeys([*old, *new]):
+        if old.get(key, None) != new.get(key, None):
+            was, now = (f"{key}={_shown(side[key])}" if key in side else f"no {key}" for side in (old, new))
+            was, now = was.replace("choices.", ""), now.replace("choices.", "")
+            raise InvariantNetsError(
+                f"{path}: cannot be continued so: it was trained with {was}, this run has {now}. Give what it was "
+                "trained with, or start anew, without ckpt_path="
+            )
+
+
+def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """Every value by its dotted key, without those that a run sets anew and the schedule's length."""
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            if not _ANEW.fullmatch(str(name)) and key != "model.scheduler":
+                yield from _leaves(value, f"{key}.{name}")
+    elif node is not None:
+        yield key, node
+
+
+def _shown(value: Any) -> str:
+    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)

@@ -21,12 +21,31 @@ from invariantnets.data import Batch, DataSpec
 from invariantnets.errors import InvariantNetsError
 from invariantnets.randomness import torch_rng
 
-__all__ = ["InvariantNet", "inverse_decay", "logs_step", "one_cycle"]
+__all__ = ["FORMAT", "InvariantNet", "inverse_decay", "logs_step", "one_cycle", "warm_up"]
+
+FORMAT = 1  # of what is written beside Lightning's part of a checkpoint
 
 
 def inverse_decay(optimizer: Optimizer, gamma: float = 1e-4, power: float = 0.75) -> LRScheduler:
     """Caffe's "inv" schedule: ``lr · (1 + γ · step) ^ -power``."""
     return LambdaLR(optimizer, lambda step: (1 + gamma * step) ** -power)
+
+
+def warm_up(optimizer: Optimizer, num_classes: int, batch_size: int, sightings: float = 20) -> LRScheduler:
+    """From almost nothing linearly up to each group's own rate, which then stays.
+
+    Adam's first steps are as long as any, whatever the gradient. Before a class has been seen a few times, its
+    scores can only follow the labels of the last batch; what then lowers the loss is to shrink the features, which
+    full steps do until the units are shut. So the rate rises for as long as classes take to be seen.
+
+    Args:
+        optimizer: its rates are the peaks.
+        num_classes: number of classes.
+        batch_size: images of each step.
+        sightings: how often a class is seen until the peak, on average.
+    """
+    steps = max(1, math.ceil(sightings * num_classes / batch_size))
+    return LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / steps))
 
 
 def one_cycle(optimizer: Optimizer, epochs: int, epoch_batches: int, warm_up: float = 0.3) -> LRScheduler:
@@ -234,5 +253,5 @@ class InvariantNet(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let every checkpoint carry its own configuration."""
         wandb_id = self.logger.version if isinstance(self.logger, WandbLogger) else None
-        ours = {"format": 1, "config": self.config, "wandb_id": wandb_id, "identities": list(self.identities)}
+        ours = {"format": FORMAT, "config": self.config, "wandb_id": wandb_id, "identities": list(self.identities)}
         checkpoint["invariantnets"] = ours

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from invariantnets import evaluation
+from invariantnets.cli.ranges import check_values
 from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import Subject, subject_of
 from invariantnets.features.io import load_table, save_table
@@ -45,7 +46,12 @@ if TYPE_CHECKING:
 
 
 def train(cfg: DictConfig) -> None:
-    """Train, then probe the best checkpoint, on ``transfer`` data too. Prints what to open."""
+    """Train, then probe the best checkpoint, on ``transfer`` data too. Prints what to open.
+
+    Raises:
+        InvariantNetsError: a value that cannot be; or what training and probing raise.
+    """
+    check_values(cfg)
     from invariantnets.subjects import from_checkpoint
     from invariantnets.training import fit, resume_point
 
@@ -70,8 +76,9 @@ def evaluate(cfg: DictConfig) -> None:
     Prints the path of the report.
 
     Raises:
-        InvariantNetsError: nothing, or more than one thing, to evaluate.
+        InvariantNetsError: nothing, or more than one thing, to evaluate; or a value that cannot be.
     """
+    check_values(cfg)
     given = [key for key in ("ckpt_path", "features", "sweep", "backbone") if cfg.get(key) is not None]
     if len(given) != 1:
         raise InvariantNetsError(

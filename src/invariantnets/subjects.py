@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from invariantnets.backbones import Backbone
-from invariantnets.checkpoint import load_model
+from invariantnets.checkpoint import built, load_model
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import Subject
@@ -59,7 +59,7 @@ def from_checkpoint(
         own = moved(own, trained, str(path.resolve().parents[1]))
     if other is not None:
         name, own = other[0], {**plain(other[1]), "image_shape": own["image_shape"]}
-    images: BankedImages = data or instantiate(own, _convert_="all")
+    images: BankedImages = data or (built(own, path) if other is None else instantiate(own, _convert_="all"))
     images.setup()
     if other is not None and (known := sorted(set(model.identities) & set(images.identities("test") or ()))):
         raise InvariantNetsError(

@@ -8,22 +8,26 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytorch_lightning as pl
 from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
-from invariantnets.checkpoint import load_checkpoint, load_model
+from invariantnets.checkpoint import check_continues, load_checkpoint, load_model
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.loggers import RunInfo, close
 from invariantnets.look_alikes import find_look_alikes
 from invariantnets.module import InvariantNet
+from invariantnets.nuisance import SPLITS
+from invariantnets.protocols.verification import make_pairs
 from invariantnets.provenance import plain
+from invariantnets.randomness import numpy_rng
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = ("teacher", "init_from")  # entries of a model that are a checkpoint, or "train"
@@ -96,12 +100,18 @@ def fit(
     if GROWN_FROM in cfg.data:
         find_look_alikes(cfg, folder, several_processes(cfg))
     config = plain(cfg)
-    before = load_checkpoint(resume)["invariantnets"] if resume else {}
+    before = {}
+    if resume:
+        check_continues(config, checkpoint := load_checkpoint(resume), resume)
+        before = checkpoint["invariantnets"]
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: BankedImages = instantiate(config["data"], _convert_="all")
+    refuse_early(cfg, data)
     data.setup()
     model: InvariantNet = instantiate(config["model"], _convert_="all")
     model.config = config
+    if isinstance(cfg.layers, ListConfig) or cfg.layers not in (None, "all"):
+        model.backbone.check([cfg.layers] if isinstance(cfg.layers, str) else cfg.layers)  # now, not after training
     model.connect(data.spec, cfg.views, data.identities("train"))
     name = f"{cfg.choices.model} on {cfg.choices.data}"
     logger = instantiate(cfg.logger)(RunInfo(folder, name, "train", sweep_name(), before.get("wandb_id"), config))
@@ -124,12 +134,38 @@ def fit(
             model.identities = tuple(before.get("identities", ()))
         trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
         best = folder / "checkpoints" / "best.ckpt"
+        if trainer.is_global_zero and not best.is_file():
+            why = "the run was at its end: give more trainer.max_epochs=" if resume else "see callbacks.checkpoint"
+            raise InvariantNetsError(f"{best}: no network was kept; {why}")
         if trainer.is_global_zero and after is not None:
             after(best, folder, data, loggers)
         exit_code = 0
     finally:
         close(loggers, exit_code)
     return best
+
+
+def refuse_early(cfg: DictConfig, data: BankedImages) -> None:
+    """What the lists of people show of a run that could not end, before an image is read.
+
+    Raises:
+        InvariantNetsError: nobody to validate or to test on, or too few people for the folds of verification.
+    """
+    trained, validated, tested = (data.listed(split) for split in SPLITS)
+    if trained is None or validated is None or tested is None:
+        return
+    if not len(validated):
+        raise InvariantNetsError(
+            f"none of the {len(np.unique(trained))} people trained on has two pictures, so that none is left to "
+            "validate on: add a second picture of some of them"
+        )
+    if cfg.evaluate and not len(tested):
+        raise InvariantNetsError(
+            "these data have no test images to probe the network on: raise data.test_fraction, or say evaluate=false"
+        )
+    if cfg.evaluate and cfg.protocols and "folds" in cfg.protocols and not np.isin(tested, trained).any():
+        people = np.unique(tested, return_inverse=True)[1]
+        make_pairs(people, cfg.protocols.folds, cfg.protocols.pairs_per_fold, numpy_rng(0))  # its checks alone
 
 
 def refuse_in_sweep(trainer: pl.Trainer) -> None:

@@ -15,7 +15,7 @@ from invariantnets.constraints import MeanActivation, Pair, Softmax
 from invariantnets.data import RotatedImages
 from invariantnets.data.sources import Images, digits
 from invariantnets.errors import CollapseError
-from invariantnets.module import InvariantNet
+from invariantnets.module import InvariantNet, warm_up
 
 
 def few() -> Images:
@@ -93,9 +93,9 @@ def test_constant_features(bias: float) -> None:
     assert "lower its weight (model.constraints.<name>.weight)" in str(caught.value)
 
 
-def frozen_at_chance() -> InvariantNet:
-    """Features vary, but the scores ignore them."""
-    model = make_model(lr=0.0, softmax=Softmax("ip2", 10, weight=5.0))
+def frozen_at_chance(lr: float = 0.0) -> InvariantNet:
+    """Features vary, but the scores ignore them; the rate is too low to change that."""
+    model = make_model(lr=lr, softmax=Softmax("ip2", 10, weight=5.0))
     with torch.no_grad():
         model.backbone.layers["ip2"].weight.zero_()
     return model
@@ -107,6 +107,40 @@ def test_chance_counts_after_the_warm_up_only(warm_up: int) -> None:
     with pytest.raises(CollapseError, match="softmax is 2.303, where ignoring the image gives 2.303") as caught:
         run(frozen_at_chance(), epochs=warm_up, alarm=CollapseAlarm(warm_up))
     assert f"epoch {warm_up - 1}, step {4 * warm_up}: after {warm_up} validations" in str(caught.value)
+
+
+def test_nothing_counts_while_the_rate_still_rises() -> None:
+    """Four steps to a validation: the rate rises over six such, then three validations count."""
+
+    def rising() -> InvariantNet:
+        model = frozen_at_chance(lr=1e-30)
+        model.scheduler = partial(warm_up, num_classes=96, batch_size=4, sightings=1)
+        return model
+
+    run(rising(), epochs=8)
+    with pytest.raises(CollapseError, match="epoch 8, step 36: after 3 validations"):
+        run(rising(), epochs=20)
+
+
+def test_where_softmax_is_alone_no_weight_of_a_constraint_is_blamed() -> None:
+    with pytest.raises(CollapseError, match="the first steps were too long") as caught:
+        run(frozen_at_chance(lr=3e-30))
+    assert str(caught.value).endswith("lower model.optimizer.lr, e.g. to 1e-30") and "weight" not in str(caught.value)
+
+
+def test_what_was_learnt_and_lost_is_another_matter_than_what_never_was() -> None:
+    alarm = CollapseAlarm(warm_up=1)
+    alarm.load_state_dict({"validations": 1, "learnt": True})
+    with pytest.raises(CollapseError, match="too long a step has undone what was learnt"):
+        run(frozen_at_chance(), alarm=alarm)
+    run(make_model(lr=0.02), epochs=6, alarm=(fresh := CollapseAlarm()))
+    assert fresh.state_dict() == {"validations": 6, "learnt": True}
+
+
+def test_constant_features_of_softmax_alone_are_units_shut_by_a_step() -> None:
+    with pytest.raises(CollapseError, match="has shut the network's units: lower model.optimizer.lr") as caught:
+        run(make_model(lr=0.0, bias=-1e6, softmax=Softmax("ip2", 10)))
+    assert "constraint" not in str(caught.value)
 
 
 def test_a_resumed_run_does_not_warm_up_again() -> None:

@@ -254,6 +254,67 @@ def test_names_that_look_like_something_else_are_kept(frame: pd.DataFrame, tmp_p
     assert sorted(people) == sorted(["NA", "nan", "1e3", "True", "004", "005", "006", "007"])
 
 
+def test_kinds_and_units_are_as_they_are_said_to_be(frame: pd.DataFrame, tmp_path: Path) -> None:
+    frame = frame.assign(
+        code=[4 - 2 * (row % 3) for row in range(len(frame))], bald=[row % 2 for row in range(len(frame))]
+    )
+    kinds = {"yaw": "circular", "code": "categorical", "bald": "binary"}
+    options = {"nuisances": ["yaw", "code", "bald", "mood"], "kinds": kinds, "units": {"yaw": "deg"}}
+    data = make(frame, tmp_path, **options)
+    assert [(n.name, n.kind, n.unit, n.categories) for n in data.spec.nuisances] == [
+        ("yaw", "circular", "deg", ()),
+        ("code", "categorical", "", ("0", "2", "4")),
+        ("bald", "binary", "", ("0", "1")),
+        ("mood", "categorical", "", ("a", "b", "c")),
+    ]
+    data.setup()
+    rows = {name: row for row, name in enumerate(frame.path.str.removesuffix(".png"))}
+    for name, code in zip(data.names("train"), data.bank("train").nuisance["code"][:, 0].tolist(), strict=True):
+        assert 2 * code == frame.code[rows[name]]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"kinds": {"pose": "binary"}}, "data.kinds: pose is no nuisance of .*; it has yaw, mood, hat"),
+        ({"units": {"pose": "deg"}}, "data.units: pose is no nuisance"),
+        ({"kinds": {"yaw": "angle"}}, "yaw is said to be 'angle'; choose continuous, circular"),
+        ({"kinds": {"mood": "circular"}}, "mood is said to be circular, but holds text"),
+        ({"kinds": {"mood": "binary"}}, "mood is said to be binary, but has 3 values; say categorical"),
+    ],
+)
+def test_what_a_nuisance_cannot_be(frame: pd.DataFrame, tmp_path: Path, said: dict, message: str) -> None:
+    with pytest.raises(InvariantNetsError, match=message) as error:
+        make(frame, tmp_path, **said)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_people_are_text_and_their_letters_composed_or_not(frame: pd.DataFrame, tmp_path: Path, suffix: str) -> None:
+    """30 is not 030; of José, half the rows have the accent as a sign of its own."""
+    names = {"000": "030", "001": "30", "002": "Jos\u00e9", "003": "Jose\u0301"}
+    frame["person"] = frame.person.replace(names)
+    data = make(frame, tmp_path, suffix, test_fraction=0, num_classes=7)
+    data.setup()
+    assert data.identities("train") == ("004", "005", "006", "007", "030", "30", "Jos\u00e9")
+    assert np.bincount(data.bank("train").label).tolist() == [4] * 6 + [8]
+
+
+def test_a_person_with_one_picture_is_trained_on_and_what_that_means_is_said(
+    frame: pd.DataFrame, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    few = frame[(frame.person > "001") | ~frame.person.duplicated()].reset_index(drop=True)  # two people with one
+    data = make(few, tmp_path, test_fraction=0, num_classes=8)
+    assert {len(data.listed(split)) for split in ("train", "val", "test")} == {2 + 6 * 4, 6 * 2, 0}
+    assert (
+        "26 pictures of 8 people to train on, 12 pictures of 6 people to validate on, 0 pictures of 0 people to test "
+        "on, 2 of those trained on have none to validate on" in caplog.text
+    )
+    assert set(data.bank("train").label.tolist()) == set(range(8))
+    assert data.identities("train") and not (tmp_path / "absent").exists()
+
+
 def test_the_cmu_faces(tmp_path: Path) -> None:
     root = Path(os.environ.get("INVARIANTNETS_DATA", "absent"))
     if not (root / "cmu_faces").is_dir():

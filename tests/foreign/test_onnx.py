@@ -118,7 +118,9 @@ def test_a_file_without_a_size_is_told_one(tmp_path: Path) -> None:
 WEIGHT = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
 
 
-def built(path: Path, tail: str = "", shape: tuple[int | str, ...] = ("n", 3, 2, 2), kind: int = TensorProto.FLOAT) -> Path:
+def built(
+    path: Path, tail: str = "", shape: tuple[int | str, ...] = ("n", 3, 2, 2), kind: int = TensorProto.FLOAT
+) -> Path:
     """Cast → Flatten → MatMul → `tail`, as no exporter is needed to write it."""
     scale = numpy_helper.from_array(np.ones(6, np.float32), "one")
     nodes = [

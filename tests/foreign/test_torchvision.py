@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.transforms.v2 import functional as T
 
-from invariantnets.foreign import ModuleBackbone, Preprocessing, torchvision
 from invariantnets.errors import InvariantNetsError
+from invariantnets.foreign import ModuleBackbone, Preprocessing, torchvision
 from invariantnets.results.result import read_jsonl
 from programs import ROOT, SMALL, run
 
@@ -224,7 +224,7 @@ def test_the_programs_mistakes_are_one_line(words: list[str], message: str, tmp_
 
 def test_the_example_of_the_docs() -> None:
     """A class that inherits nothing is probed; its layers are what it says."""
-    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
     (block,) = (code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "from_backbone" in code)
     namespace: dict[str, Any] = {}
     exec(block, namespace)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import r2_score
 
 from invariantnets import FeatureTable
@@ -154,3 +155,9 @@ def test_one_class_has_no_floor():
     table = faces()
     one_class = replace(table, label=np.zeros_like(table.label), num_classes=1, nuisances=(Nuisance("light"),))
     assert not list(ClassMean()(prepare(one_class, "features", 0, closed=True)))
+
+
+def test_no_error_in_few_rows_is_not_none_for_sure(results):
+    found = one(results, "false_negative_rate", "gender", "class_mean")
+    assert found.value == found.low == 0 and found.sources == PEOPLE // 2
+    assert found.high == pytest.approx(binomtest(0, PEOPLE // 2).proportion_ci(method="exact").high)

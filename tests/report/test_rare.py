@@ -68,10 +68,14 @@ def test_an_angle_that_wraps_is_told_in_degrees(make_face_results):
     assert "mean error (MAE) 12.8° where guessing gives 90.0°" in sentences(found, "F7", {"yaw": "°"})[0]
 
 
-def test_what_is_constant_within_a_class_is_marked_with_its_floor(make_attribute_results, make_run, plain):
+def test_what_is_constant_within_a_class_has_its_floor(
+    make_attribute_results, make_results, make_face_results, make_run, plain
+):
     found = make_attribute_results({"gender": (0.9, 0.95)}, fixed=True)
     leak, constant = sentences(found, "F7", {})
-    assert "n = 400 rows of 40 classes" in leak
+    assert "n = 400 rows of 40 independent sources" in leak  # neither classes nor people are told
+    assert "n = 400 rows of 40 classes" in sentences([*found, *make_results(layer="F7")], "F7", {})[0]
+    assert "n = 400 rows of 40 people" in sentences([*found, *make_face_results()], "F7", {})[0]
     assert constant == (
         "The gender is constant within each class: identity alone tells it (class-only floor: R² 1.00 [0.95, 1.00] by "
         "the true class)."
@@ -103,3 +107,15 @@ def test_what_was_assumed_is_listed(make_results, make_run, plain, count):
         f"<li>nuisance &#39;x{i}&#39; is not probed: &lt;one value only&gt;; drop it</li>" in html for i in range(count)
     )
     assert ('<details class="remarks" open>' in html) is (0 < count <= 6)
+
+
+def test_what_could_not_be_probed_is_named_and_not_called_a_failure(make_attribute_results, make_run, plain):
+    found = make_attribute_results({"Bald": (0.2, 0.8)})
+    unasked = replace(found[0], value=float("nan"), low=None, high=None, status="failed", probe="strongest")
+    unasked = replace(unasked, target="hat", note="not probed: it has one value only in test")
+    assert "The hat was not probed: it has one value only in test." in sentences([*found, unasked], "F7", {})
+    many = make_attribute_results({f"a{i}": (0.2, 0.8) for i in range(5)})
+    first, *_, last = sentences([*many, unasked], "F7", {})
+    assert "5 of 5 nuisances" in first and last == "Not probed: hat."
+    page = plain(render_run(make_run("run", found=[*many, unasked])).read_text(encoding="utf-8"))
+    assert "hat not probed" in page and "How well the hat can be read: not probed" in page and "failed" not in last

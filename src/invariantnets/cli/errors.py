@@ -7,13 +7,14 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from invariantnets.errors import InvariantNetsError
 
 READABLE = (HydraException, OmegaConfBaseException)
-UNWRITABLE = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
+IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR)
+UNWRITABLE = (*IN_THE_WAY, errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -32,8 +33,14 @@ def describe(error: BaseException) -> str:
         if isinstance(cause, OSError) and cause.errno in UNWRITABLE:
             where = f" {cause.filename}" if cause.filename else ""
             reason = os.strerror(cause.errno)
+            if cause.errno in IN_THE_WAY:
+                return f"cannot write{where}: a file is in the way; write elsewhere with hydra.run.dir=…"
             return f"cannot write{where}: {reason}. Free some space, or write elsewhere with hydra.run.dir=…"
     text = " ".join(str(error).split())
+    if isinstance(error, InstantiationException) and error.__cause__ and not isinstance(error.__cause__, TypeError):
+        # Somebody else's class: its own words, behind the part of the configuration that it was made from.
+        part = text.rpartition("full_key: ")[2] if "full_key: " in text else text.partition("'")[2].partition("'")[0]
+        return f"{part}: {' '.join(str(error.__cause__).split())}"
     if isinstance(error, READABLE):
         return text.split(" Config search path:")[0] + suggestion(causes)
     return f"{type(error).__name__}: {text} (unexpected; HYDRA_FULL_ERROR=1 shows the trace)"

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from invariantnets.backbones import Trainable
 from invariantnets.constraints.constraint import Constraint
-from invariantnets.data import Batch
+from invariantnets.data import Batch, DataSpec
+from invariantnets.errors import InvariantNetsError
 
 
 class Softmax(Constraint):
@@ -25,6 +27,30 @@ class Softmax(Constraint):
     def __init__(self, layer: str, num_classes: int, weight: float = 1.0, ramp: int = 0):
         super().__init__([layer], weight, ramp=ramp)
         self.num_classes = num_classes
+
+    def bind(self, backbone: Trainable) -> None:
+        """See that the layer is that of the class scores.
+
+        Raises:
+            InvariantNetsError: it is another.
+        """
+        if self.layers[0] != backbone.classifier:
+            raise InvariantNetsError(
+                f"Softmax: the class scores of this network are its layer {backbone.classifier}, not {self.layers[0]}: "
+                f"set model.constraints.<name>.layer={backbone.classifier}"
+            )
+
+    def connect(self, spec: DataSpec) -> None:
+        """See that there is a score for each class.
+
+        Raises:
+            InvariantNetsError: there are more or fewer.
+        """
+        if self.num_classes != spec.num_classes:
+            raise InvariantNetsError(
+                f"Softmax: num_classes={self.num_classes}, but the data have {spec.num_classes} classes: set "
+                "model.constraints.<name>.num_classes to that"
+            )
 
     def chance(self) -> float:
         """The entropy of equal scores."""

@@ -160,6 +160,10 @@ class BankedImages(pl.LightningDataModule, ABC):
         """Names of the people in a split, for data that are divided by person; None for others."""
         return None
 
+    def listed(self, split: str) -> np.ndarray | None:
+        """``(N,)`` who each image of a split shows, where that is known before one is read; None where it is not."""
+        return None
+
     def names(self, split: str) -> np.ndarray | None:
         """``(N,)`` unique names of a split's images, which lists of pairs refer to; None if they have none."""
         return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +17,12 @@ from invariantnets.data.batch import DataSpec
 from invariantnets.data.faces import FaceFiles, Faces
 from invariantnets.division import Division, divide
 from invariantnets.errors import InvariantNetsError
-from invariantnets.nuisance import SPLITS, infer_nuisance
+from invariantnets.nuisance import SPLITS, Kind, infer_nuisance
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+log = logging.getLogger(__name__)
 STACKS = (".npz", ".npy")
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 
@@ -36,6 +39,9 @@ class FacesTable(FaceFiles):
         path_column, label_column: the image's path below ``root``, and who it shows.
         nuisances: columns of what varies between images of one person. Numbers are continuous, text
             and booleans categorical. None takes all that are nothing else.
+        kinds: nuisance → what it is, where that is not what its values look like: an angle that wraps is
+            ``circular`` (degrees), 0 and 1 are ``binary``, codes ``categorical``.
+        units: nuisance → its unit, for axes and tables.
         split_column: of ``train``, ``val``, ``test``. Where it names no ``val``, ``val_fraction`` of each
             training person's images are taken. None divides by ``division``.
         division: ``identity`` tests on people who are not trained on (open set), ``image`` on other
@@ -65,6 +71,8 @@ class FacesTable(FaceFiles):
         path_column: str = "path",
         label_column: str = "person",
         nuisances: Sequence[str] | None = None,
+        kinds: Mapping[str, Kind] | None = None,
+        units: Mapping[str, str] | None = None,
         split_column: str | None = None,
         division: Division = "identity",
         test_fraction: float = 0.2,
@@ -87,7 +95,14 @@ class FacesTable(FaceFiles):
             nuisances = [name for name in map(str, frame) if name not in (*text, *points)]
         for name in (*text, *points, *nuisances):
             _check_column(frame, name, str(table))
-        person = frame[label_column].to_numpy(str)
+        kinds, units = dict(kinds or {}), dict(units or {})
+        for key, said in (("kinds", kinds), ("units", units)):
+            if unknown := sorted(set(said) - set(nuisances)):
+                raise InvariantNetsError(
+                    f"data.{key}: {unknown[0]} is no nuisance of {table}; it has {', '.join(nuisances) or 'none'}"
+                )
+        # Composed and decomposed letters look the same and are one person.
+        person = np.array([unicodedata.normalize("NFC", name) for name in frame[label_column]], dtype=str)
         if split_column is None:
             split = divide(person, division, test_fraction, val_fraction, split_seed)
         else:
@@ -95,7 +110,10 @@ class FacesTable(FaceFiles):
             if not (split == "val").any():
                 train = np.flatnonzero(split == "train")
                 split[train] = divide(person[train], "image", 0, val_fraction, split_seed)
-        columns = {name: infer_nuisance(name, frame[name].to_numpy()) for name in nuisances}
+        columns = {
+            name: infer_nuisance(name, frame[name].to_numpy(), kinds.get(name), units.get(name, ""))
+            for name in nuisances
+        }
         channels, height, width = image_shape
         spec = DataSpec((channels, height, width), num_classes, tuple(kind for kind, _ in columns.values()))
         super().__init__(spec, root, cache_dir, division == "identity", center_crop, template, **stream)
@@ -108,6 +126,11 @@ class FacesTable(FaceFiles):
         )
         self._stack: np.ndarray | None = None
         self.check(self._listed)
+        log.info("%s: %s", table, _told(self._listed))
+
+    def listed(self, split: str) -> np.ndarray:
+        """Who each row of a split shows, known before an image is read."""
+        return self._listed.person[self._listed.split == split]
 
     def list_faces(self) -> Faces:
         """The table's rows."""
@@ -165,6 +188,18 @@ def _check_column(frame: pd.DataFrame, name: str, table: str) -> None:
             f"{table}: column {name!r} is empty in {len(missing)} of {len(frame)} rows, first in row {missing[0] + 1}; "
             "fill it, or drop those rows"
         )
+
+
+def _told(faces: Faces) -> str:
+    """How many pictures of how many people there are for what."""
+    parts = []
+    for split, what in zip(SPLITS, ("train", "validate", "test"), strict=True):
+        count = np.unique(faces.person[faces.split == split], return_counts=True)[1]
+        parts.append(f"{count.sum():,} pictures of {len(count):,} people to {what} on")
+    trained, validated = (set(faces.person[faces.split == split].tolist()) for split in ("train", "val"))
+    if alone := len(trained - validated):
+        parts.append(f"{alone:,} of those trained on have none to validate on")
+    return ", ".join(parts)
 
 
 def _given_split(split: np.ndarray, where: str) -> np.ndarray:

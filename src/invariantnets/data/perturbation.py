@@ -79,10 +79,12 @@ def lighten(images: Tensor, stops: float) -> Tensor:
 
 
 class Perturbation(NamedTuple):
-    """A nuisance and what makes it: images and a value → images."""
+    """A nuisance, what makes it (images and a value → images), and the values from which something is to be seen."""
 
     nuisance: Nuisance
     apply: Callable[[Tensor, float], Tensor]
+    low: float
+    high: float
 
 
 # In the order in which they are applied where images vary in several: a digit is turned and sized about the centre
@@ -90,10 +92,10 @@ class Perturbation(NamedTuple):
 PERTURBATIONS = {
     perturbation.nuisance.name: perturbation
     for perturbation in (
-        Perturbation(Nuisance("angle", unit="°"), rotate),
-        Perturbation(Nuisance("scale"), scale),
-        Perturbation(Nuisance("translation", unit="px"), translate),
-        Perturbation(Nuisance("light", unit="stops"), lighten),
+        Perturbation(Nuisance("angle", unit="°"), rotate, -3600, 3600),
+        Perturbation(Nuisance("scale"), scale, 0.05, 20),
+        Perturbation(Nuisance("translation", unit="px"), translate, -4096, 4096),
+        Perturbation(Nuisance("light", unit="stops"), lighten, -1000, 1000),
     )
 }
 

@@ -87,6 +87,15 @@ class VariedImages(BankedImages):
                 f"labels run from {low} to {high}, but data.num_classes={self.spec.num_classes} allows 0 to "
                 f"{self.spec.num_classes - 1}"
             )
+        if self.classes is not None and len(self.classes) != self.spec.num_classes:
+            raise InvariantNetsError(
+                f"data.num_classes={self.spec.num_classes}, but data.classes names {len(self.classes)}: give "
+                f"data.num_classes={len(self.classes)}"
+            )
+        channels, height, width = self.spec.image_shape
+        for name, side in (("shift", self.shift), *(("values", abs(v)) for v in self.values.get("translation", ()))):
+            if side >= min(height, width):
+                raise InvariantNetsError(f"data.{name}: {side:g} pixels move images of {height}×{width} out of sight")
         self._refuse_too_many(images)
         self._images = images
         return images.checksum()
@@ -104,6 +113,8 @@ class VariedImages(BankedImages):
         """Those of the wanted classes and, of the training images, so many as are wanted."""
         label = images.label.numpy()
         if self.classes is not None:
+            if not self.classes or len(set(self.classes)) < len(self.classes):
+                raise InvariantNetsError(f"data.classes: give one class or more, each once; got {list(self.classes)}")
             if lacking := sorted(set(self.classes) - set(label.tolist())):
                 known = ", ".join(map(str, np.unique(label)))
                 raise InvariantNetsError(f"data.classes: the source has no class {lacking[0]}; it has {known}")
@@ -153,7 +164,7 @@ def _one(nuisance: str | None, values: Sequence[float] | str | None) -> dict[str
     if nuisance is None or values is None:
         raise InvariantNetsError("data: say what varies, by data.nuisance= and data.values=, or by data.vary={…}")
     _refuse_unknown(nuisance, f"data.nuisance={nuisance}")
-    return {nuisance: parse_range(values, "data.values")}
+    return {nuisance: _seen(nuisance, parse_range(values, "data.values"), "data.values")}
 
 
 def _several(vary: Mapping[str, Sequence[float] | str | None], nuisance: str | None) -> dict[str, list[float]]:
@@ -162,7 +173,22 @@ def _several(vary: Mapping[str, Sequence[float] | str | None], nuisance: str | N
     given = {name: vary[name] for name in PERTURBATIONS if vary.get(name) is not None}
     if nuisance is not None or not given:
         raise InvariantNetsError("data.vary: give one nuisance or more with values, and no data.nuisance beside it")
-    return {name: parse_range(values, f"data.vary.{name}") for name, values in given.items() if values is not None}
+    return {
+        name: _seen(name, parse_range(values, where := f"data.vary.{name}"), where)
+        for name, values in given.items()
+        if values is not None
+    }
+
+
+def _seen(name: str, values: list[float], where: str) -> list[float]:
+    """The values, if something can be seen at each."""
+    low, high = PERTURBATIONS[name][2:]
+    for value in values:
+        if not low <= value <= high:
+            raise InvariantNetsError(
+                f"{where}: {name} {value:g} leaves nothing to see; give values from {low} to {high}"
+            )
+    return values
 
 
 def _refuse_unknown(name: str, where: str) -> None:

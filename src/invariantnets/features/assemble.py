@@ -71,9 +71,11 @@ def assemble(
         remarks += [f"{understood} was understood"] if understood else []
     else:
         split = _draw(label, source, division or "image", TEST, VAL, seed)
-        who, what = ("person", "the people") if division == "identity" else ("image", "the images")
+        people = division == "identity"
+        who, what = ("person", "the people") if people else ("image", "the images")
+        other, who_else = ("image", "image") if people else ("identity", "person")
         drawn = f"drawn by {who}: a fifth of {what} test, a fifth of the rest val, seed {seed}"
-        remarks.append(f"no split was given: {drawn}")
+        remarks.append(f"no split was given: {drawn}; division={other} would draw by {who_else}")
     if (split == "train").any() and not (split == "val").any():
         train = np.flatnonzero(split == "train")
         split[train] = _draw(label[train], source[train], "image", 0, VAL, seed)

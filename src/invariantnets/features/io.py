@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from invariantnets.division import Division
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.mapping import map_columns
+from invariantnets.features.mapping import Mapped, map_columns
 from invariantnets.features.readers import columns_of_frame
 from invariantnets.features.reading import DAMAGED, Raw, read
 from invariantnets.features.table import FeatureTable
@@ -77,7 +77,8 @@ def load_table(
         ignore: columns or matrices that are not looked at.
         kinds: of nuisances, as of `FeatureTable.from_arrays`.
         units: of nuisances.
-        division: of a split that is drawn.
+        division: of a split that is drawn; None: by ``identity`` where the class is called as people are (``person``,
+            ``identity``, ``subject``), else by ``image``.
         seed: of the draw.
 
     Raises:
@@ -95,10 +96,7 @@ def load_table(
     raw = read(path, ids=[column for column in named.values() if column is not None])
     mapped = map_columns(raw, layers=layers, nuisances=nuisances, ignore=ignore, owner=str(path), **named)
     meta = {"checksum": _checksum(raw.files), "remarks": mapped.remarks}
-    known = mapped.features, mapped.columns
-    return FeatureTable.from_columns(
-        *known, owner=str(path), meta=meta, kinds=kinds, units=units, division=division, seed=seed
-    )
+    return _table(mapped, str(path), meta, kinds, units, division, seed)
 
 
 def table_of_frame(
@@ -124,8 +122,22 @@ def table_of_frame(
         InvariantNetsError: what cannot be used, by its name.
     """
     mapped = map_columns(Raw(*columns_of_frame(frame)), **mapping)
-    known, meta = (mapped.features, mapped.columns), {"remarks": mapped.remarks}
-    return FeatureTable.from_columns(*known, meta=meta, kinds=kinds, units=units, division=division, seed=seed)
+    return _table(mapped, "table", {"remarks": mapped.remarks}, kinds, units, division, seed)
+
+
+def _table(
+    mapped: Mapped,
+    owner: str,
+    meta: Mapping[str, Any],
+    kinds: Mapping[str, Kind] | None,
+    units: Mapping[str, str] | None,
+    division: Division | None,
+    seed: int,
+) -> FeatureTable:
+    drawn = division or ("identity" if mapped.people else "image")
+    return FeatureTable.from_columns(
+        mapped.features, mapped.columns, owner=owner, meta=meta, kinds=kinds, units=units, division=drawn, seed=seed
+    )
 
 
 def _checksum(files: Iterable[Path]) -> str:

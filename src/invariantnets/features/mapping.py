@@ -12,7 +12,7 @@ import pandas as pd
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.matrices import apart, chosen, gathered, listed
-from invariantnets.features.naming import LABEL, NAME, ROW_IDS, SOURCE, SPELT, SPLIT
+from invariantnets.features.naming import LABEL, NAME, PEOPLE, ROW_IDS, SOURCE, SPELT, SPLIT
 from invariantnets.features.reading import Raw
 
 OWN = ("label", "split", "source", "name", "prediction", "entropy")
@@ -34,11 +34,13 @@ class Mapped:
         features: layer → ``(N, D)``.
         columns: name → ``(N,)``, those of `OWN` called so.
         remarks: what was guessed or left out, and how to change it.
+        people: whether the class is called as people are, whom a split that is drawn should keep apart.
     """
 
     features: dict[str, np.ndarray]
     columns: dict[str, np.ndarray]
     remarks: list[str]
+    people: bool = False
 
 
 def map_columns(
@@ -118,7 +120,8 @@ def _mapped(
             rest[column] = columns[column]
     if "prediction" in own and own["prediction"].dtype.kind in "iu" and own.get("label", np.empty(0)).dtype == object:
         own["prediction"] = own["prediction"].astype(str).astype(object)  # beside '030' a 7 is text too
-    return Mapped(features, {**own, **rest}, remarks)
+    people = roles.get("label", "").lower() in PEOPLE
+    return Mapped(features, {**own, **rest}, remarks, people)
 
 
 def _check_there(key: str, column: str, known: Collection[str]) -> None:

@@ -6,16 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 
 # The first of each is the name that needs no word; the others are guessed, and said.
-LABEL = (
-    *("label", "labels", "y", "target", "targets", "class", "person", "identity", "identities", "id_name", "subject"),
-    *("who", "class_id", "person_id", "subject_id"),
-)
+PEOPLE = ("person", "identity", "id_name", "subject", "who", "identities", "person_id", "subject_id")
+LABEL = ("label", "labels", "y", "target", "targets", "class", *PEOPLE, "class_id")
 SPLIT = ("split", "splits", "set", "subset", "partition")
 SOURCE = ("source", "photo", "video", "image_id", "photo_id", "video_id")
-NAME = (
-    *("name", "img_path", "image_path", "path", "filepath", "file", "filename", "file_name", "image"),
-    *("names", "img_paths", "image_paths", "paths", "filepaths", "files", "filenames", "file_names"),
-)
+ONE_NAME = ("name", "img_path", "image_path", "path", "filepath", "file", "filename", "file_name", "image")
+NAME = (*ONE_NAME, *(f"{name}s" for name in ONE_NAME if name != "image"))
 SPELT = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "0", "1", "2"}
 # Numbers of these are names of rows, not something to predict.
 ROW_IDS = {"id", "ids", "idx", "index", "row", "row_id", "rowid", "row_number"}

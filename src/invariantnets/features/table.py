@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from invariantnets.division import Division
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.assemble import assemble
 from invariantnets.nuisance import SPLITS, Kind, Nuisance
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +131,21 @@ class FeatureTable:
             division=division,
             seed=seed,
         )
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, **mapping: Any) -> FeatureTable:
+        """A table of a data frame, its features in numbered columns (``f0``, ``emb_1``, ``0``) or in one of lists.
+
+        Args:
+            frame: a row an image.
+            **mapping: what its columns are, as of `invariantnets.features.io.load_table`: ``label="person"``.
+
+        Raises:
+            InvariantNetsError: what cannot be used, by its name.
+        """
+        from invariantnets.features.io import table_of_frame  # here: it reads every format, and needs this class
+
+        return table_of_frame(frame, **mapping)
 
     @classmethod
     def from_columns(

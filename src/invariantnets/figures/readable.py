@@ -9,7 +9,7 @@ import numpy as np
 from invariantnets.figures.attributes import areas
 from invariantnets.figures.drawing import Drawn, Scene
 from invariantnets.figures.style import GREY, colour, marker, new_axes, whiskers
-from invariantnets.results.select import failed, nuisances, select
+from invariantnets.results.select import failed, not_probed, nuisances, select
 
 __all__ = ["draw"]
 
@@ -32,8 +32,9 @@ def draw(scene: Scene) -> Iterator[Drawn]:
     lost, sound = ([r for r in rows if failed(r) is of] for of in (True, False))
     rows = lost + sorted(sound, key=lambda r: r.value)  # the axis counts from below
     figure, axes = new_axes(0.9 + 0.2 * len(rows))
-    for place in range(len(lost)):
-        axes.text(0, place, " every probe failed", va="center", color="#555555", fontsize=8)
+    for place, r in enumerate(lost):
+        why = "not probed" if not_probed(r) else "every probe failed"
+        axes.text(0, place, f" {why}", va="center", color="#555555", fontsize=8)
     for place, r in enumerate(rows[len(lost) :], len(lost)):
         bar = np.array([whiskers(r.value, r.low, r.high)]).T
         axes.errorbar(r.value, place, xerr=bar, fmt=marker(0), color=colour(0), markersize=4, capsize=2)

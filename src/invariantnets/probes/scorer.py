@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -47,9 +48,10 @@ class Scorer:
 
     def result(self, rows: np.ndarray | None = None, *, fixed: bool = False, **fields: Any) -> Result:
         """A result on some (boolean mask) or all test rows; ``fixed``: of what classes, not sources, are draws."""
-        unit = self.test.label if fixed else self.test.source
-        unit = unit if rows is None else unit[rows]
-        fields |= {"n": len(unit), "sources": len(np.unique(unit)), "seed": self.seed, "fixed": fixed}
+        draws = self.people if fixed else self.bootstrap
+        n = len(self.test) if rows is None else int(np.count_nonzero(rows))
+        sources = draws.sources if rows is None else int(np.count_nonzero(np.bincount(draws.group[rows])))
+        fields |= {"n": n, "sources": sources, "seed": self.seed, "fixed": fixed}
         return Result(layer=self.layer, split="test", **fields)
 
     def classes(
@@ -135,6 +137,7 @@ class Scorer:
             )
             for i, metric in enumerate(judged.metrics)
         ]
+        found = [_open_ended(r) if r.metric in judged.rows else r for r in found]
         if target.nuisance.kind == "continuous" and probe.name in SHOWN_BY_VALUE:
             found += self._by_value(target, reading.test[:, :1], true[:, 0], fields)
         return found
@@ -171,6 +174,17 @@ def _mean_and_std(sums: np.ndarray) -> np.ndarray:
     mean = total / np.where(present, count, 1)
     std = np.sqrt(np.maximum(squares / np.where(present, count, 1) - mean**2, 0))
     return np.stack([mean.sum(1), std.sum(1)], 1) / present.sum(1, keepdims=True)
+
+
+def _open_ended(rate: Result) -> Result:
+    """None, or all, of a few rows: resampled, they would stay none or all, yet the rate need not be 0 or 1.
+
+    The bound is that of Clopper and Pearson (1934) for as many independent rows as there are sources.
+    """
+    reach = 1 - 0.025 ** (1 / max(rate.sources, 1))
+    if rate.value == 0:
+        return replace(rate, high=reach)
+    return replace(rate, low=1 - reach) if rate.value == 1 else rate
 
 
 def _known(value: float) -> float | None:

@@ -122,7 +122,8 @@ def _lines(path: Path) -> list[_Line]:
         text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except OSError as error:
         raise InvariantNetsError(
-            f"{path}: cannot be read ({error.strerror}); give protocols.list=<file of pairs>"
+            f"{path}: cannot be read ({error.strerror}); give protocols.list=<file of pairs>, or of LFW "
+            "protocols.lists=<folder>"
         ) from None
     except UnicodeDecodeError:
         raise InvariantNetsError(f"{path}: not UTF-8 text; save it as UTF-8") from None

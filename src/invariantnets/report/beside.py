@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from invariantnets.report.sections import Row, Section, Table
+from invariantnets.report.sections import Section
+from invariantnets.report.tables import Row, Table
 from invariantnets.results.format import written
 from invariantnets.results.result import Result
 from invariantnets.results.runs import Run

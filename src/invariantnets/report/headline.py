@@ -16,6 +16,7 @@ from invariantnets.results.select import (
     Spread,
     above_half,
     failed,
+    not_probed,
     nuisances,
     over_runs,
     read_best,
@@ -146,6 +147,8 @@ def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> list
     strongest = next(iter(select(results, "r2", target, "strongest")), None)
     if strongest is None:
         return []  # nobody looked for it in this way
+    if why := not_probed(strongest):
+        return [f"The {target} was not probed: {why}."]
     sure, constant = above_half(results, target), _constant(results, strongest)
     if failed(strongest):
         text = f"From {layer}, no probe of the {target} succeeded; this is not evidence of invariance."
@@ -205,7 +208,8 @@ def choice(strongest: Result, results: Sequence[Result]) -> str:
 def _leaks(results: Sequence[Result], targets: Sequence[str], layer: str) -> list[str]:
     """Of many nuisances: how many can be read, which best, and what the others do not show."""
     sound = {t: r for t in targets for r in select(results, "r2", t, "strongest") if not failed(r)}
-    looked = [t for t in targets if select(results, "r2", t, "strongest")]
+    asked = {t: r for t in targets for r in select(results, "r2", t, "strongest")}
+    looked = [t for t, r in asked.items() if not not_probed(r)]
     lost = [target for target in looked if target not in sound]
     sure = {t: r for t in looked if (r := above_half(results, t))}
     weak = [t for t, r in sound.items() if _holds_chance(r)]
@@ -223,13 +227,15 @@ def _leaks(results: Sequence[Result], targets: Sequence[str], layer: str) -> lis
     said = [f"{text}."]
     if others:
         shown = [f"{t} (AUC {_bounded(sure[t])} by {_read_by(sure[t], results)})" for t in others]
-        said.append(f"By a probe that is not the strongest, {and_(shown)} can be told, too.")
+        said.append(f"By a probe that validation did not choose, {and_(shown)} may be told, too.")
     if unsure:
         said.append(f"The interval of {and_(unsure)} holds chance, which does not prove that nothing is there.")
     if lost:
         said.append(f"No probe of {and_(lost)} succeeded; this is not evidence of invariance.")
     if constant := [t for t, r in sound.items() if r.fixed]:
         said.append(f"Constant within each class, so that identity alone tells it: {and_(constant)}.")
+    if unasked := [t for t in asked if t not in looked]:
+        said.append(f"Not probed: {and_(unasked)}.")
     return said
 
 
@@ -264,7 +270,7 @@ def _bounded(r: Result) -> str:
 
 
 def sized(r: Result, results: Sequence[Result]) -> str:
-    """Rows, and what is independent among them: people, where nothing is said of a class, since none was trained on."""
+    """Rows, and what is independent among them: people, where they are told and no classes, since none was trained on."""
     return f"n = {count(r.n)} rows of {count(r.sources)} {_drawn(r, results)}"
 
 
@@ -276,6 +282,7 @@ def _sized_all(rows: Sequence[Result], results: Sequence[Result]) -> str:
 
 
 def _drawn(r: Result, results: Sequence[Result]) -> str:
-    if r.fixed:
-        return "classes"
-    return "images" if any(other.about == "class" for other in results) else "people"
+    about = {other.about for other in results}
+    if "class" in about:
+        return "classes" if r.fixed else "images"
+    return "people" if "identity" in about else "independent sources"

@@ -19,6 +19,7 @@ from invariantnets.results.select import (
     RECOGNITION,
     Runs,
     failed,
+    not_probed,
     nuisances,
     over_runs,
     read_best,
@@ -130,7 +131,9 @@ def _read(results: Sequence[Result], target: str) -> str:
     for r in select(results, "r2", target, "strongest"):
         text = written(r)
         area = "".join(f", AUC {written(a).value}" for a in select(results, "auc", target, "strongest"))
-        return ": failed" if failed(r) else f": R² {text.value} {text.interval}{area}"
+        if failed(r):
+            return ": not probed" if not_probed(r) else ": failed"
+        return f": R² {text.value} {text.interval}{area}"
     return ""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from invariantnets.report.headline import choice, sized
 from invariantnets.results.format import count, written
 from invariantnets.results.result import Result
-from invariantnets.results.select import failed, select
+from invariantnets.results.select import failed, not_probed, select
 from invariantnets.results.words import METRICS, NONE, metric_name, number, probe_name
 
 __all__ = ["Row", "Table", "beside", "overview", "result_tables"]
@@ -108,7 +108,7 @@ def result_tables(
     for r, text, small in zip(rows, texts, prints, strict=True):
         more = "; ".join(v for k, v in small.items() if k not in shared)
         value = text.value if text.interval == NONE else f"{text.value} {text.interval}"
-        marks = (*((_TOLD,) if r.uses_answer else ()), *((_FAILED,) if failed(r) else ()))
+        marks = (*((_TOLD,) if r.uses_answer else ()), *_lost(r))
         cells = (value, *(getattr(text, name) for name in columns))
         row = Row(_how(r, results), cells, marks, "" if (r.layer, r.probe, more) in said else more)
         parts.setdefault(apart(r), []).append(row)
@@ -150,13 +150,18 @@ def overview(results: Sequence[Result], targets: Sequence[str]) -> list[Table]:
                 positive + count(strongest.n),
             ]
             filled |= {i for i, cell in enumerate(cells) if cell != NONE}
-            marks = (*((_CONSTANT,) if strongest.fixed else ()), *((_FAILED,) if failed(strongest) else ()))
+            marks = (*((_CONSTANT,) if strongest.fixed else ()), *_lost(strongest))
             rows.append(Row(target, tuple(cells), marks))
     shown = sorted(filled)
     header = [*columns, "shuffled control (AUC, else R²)", "class-only floor, R²", "positive of all rows"]
     rows = [Row(r.name, tuple(r.cells[i] for i in shown), r.marks) for r in rows]
     title = "What the strongest honest probe reads of each nuisance"
     return [Table(title, ("nuisance", *(header[i] for i in shown)), {"": rows}, stacked=True)] if rows else []
+
+
+def _lost(r: Result) -> tuple[str, ...]:
+    """The mark of what says nothing."""
+    return ("not probed" if not_probed(r) else _FAILED,) if failed(r) else ()
 
 
 def _cell(r: Result | None) -> str:

@@ -104,6 +104,12 @@ def above_half(results: Iterable[Result], target: str) -> Result | None:
     return max(sure, key=lambda r: (r.probe == "strongest", r.low), default=None)
 
 
+def not_probed(result: Result) -> str:
+    """Why nobody could look for a nuisance at all; empty if somebody did."""
+    _, prefix, why = result.note.partition("not probed: ")
+    return why if prefix else ""
+
+
 def failed(result: Result) -> bool:
     """Whether a result says nothing: its probe failed on validation, or it is not a number."""
     return result.status == "failed" or not math.isfinite(result.value)
