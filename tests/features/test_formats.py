@@ -17,6 +17,7 @@ import safetensors.numpy
 import scipy.io
 import torch
 
+from invariantnets.errors import InvariantNetsError
 from invariantnets.features.io import load_table, table_of_frame
 from invariantnets.features.mapping import map_columns
 from invariantnets.features.readers.arrow import columns_of
@@ -342,6 +343,18 @@ def test_names_stay_as_they_are(tmp_path: Path, cells: list[str], values: list[A
 def test_large_integers_of_a_nullable_column_stay_apart() -> None:
     arrays, _ = columns_of(pa.table({"image_id": pa.array([2**60, 2**60 + 1, None])}))
     assert arrays["image_id"].tolist() == [2**60, 2**60 + 1, None]
+
+
+def test_lists_of_lists_are_not_lost(tmp_path: Path) -> None:
+    cube = np.arange(24.0).reshape(4, 3, 2)
+    pq.write_table(
+        pa.table({"embedding": pa.array(cube.tolist()), "thumb": pa.array(X[:4, :3].tolist())}), tmp_path / "t"
+    )
+    assert np.array_equal(read(tmp_path / "t").arrays["embedding"], cube)
+    with pytest.raises(
+        InvariantNetsError, match=r"column 'embedding' has shape \(4, 3, 2\); one value a row is needed"
+    ):
+        load_table(tmp_path / "t")
 
 
 def test_gz_of_anything_else_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import pickle
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Collection
@@ -24,7 +25,7 @@ from invariantnets.features.readers.text import is_text, read_text
 # What readers raise on a damaged file.
 DAMAGED = (
     *(OSError, ValueError, KeyError, EOFError, IndexError, TypeError, RuntimeError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error, SafetensorError, pickle.UnpicklingError),
+    *(zipfile.BadZipFile, zlib.error, SafetensorError, pickle.UnpicklingError, tokenize.TokenError),
 )
 FORMATS = (
     ".npz, .npy, .csv or .parquet file, a .tsv, .txt, .feather, .arrow, .jsonl, .safetensors, .pt, .h5 or .mat, a data "

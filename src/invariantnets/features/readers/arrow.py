@@ -166,8 +166,10 @@ def _class_names(table: pa.Table) -> dict[str, list[str]]:
 
 def _array(name: str, column: pa.ChunkedArray) -> np.ndarray | None:
     kind, missing = column.type, column.null_count
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if _is_list(kind):
         inner = kind.value_type
+        while _is_list(inner):
+            inner = inner.value_type
         plain = pa.types.is_floating(inner) or pa.types.is_integer(inner) or pa.types.is_boolean(inner)
         return _matrix(name, column) if plain or pa.types.is_null(inner) else None
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -185,6 +187,10 @@ def _array(name: str, column: pa.ChunkedArray) -> np.ndarray | None:
     return None
 
 
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
 def _matrix(name: str, column: pa.ChunkedArray) -> np.ndarray:
     if column.null_count == len(column):
         return np.full(len(column), None, object)
@@ -196,8 +202,9 @@ def _matrix(name: str, column: pa.ChunkedArray) -> np.ndarray:
         raise InvariantNetsError(
             f"column {name!r}: row {row + 1} has {found}, the first one has {width:g} numbers; mend or drop the row"
         )
-    parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(len(column), int(width))
+    flat = pa.chunked_array([chunk.flatten() for chunk in column.chunks])
+    values = _matrix(name, flat) if _is_list(flat.type) else flat.to_numpy()
+    return values.reshape(len(column), int(width), *values.shape[1:])
 
 
 def lists_of(name: str, column: pa.ChunkedArray) -> np.ndarray | None:
