@@ -159,6 +159,9 @@ def test_a_column_that_drowns_all_others_is_named(column, said):
 def test_a_nuisance_that_never_varies_within_a_class_is_marked():
     made = table(gender=np.array(["f", "m"])[LABEL % 2], light=RNG.normal(size=ROWS))
     assert {n.name: n.fixed for n in made.nuisances} == {"yaw": False, "gender": True, "light": False}
+    one = np.array(["f"] * (ROWS - 1) + ["m"])
+    lonely = table(label=np.where(np.arange(ROWS) == ROWS - 1, 8, LABEL), split=None, gender=one)
+    assert not any(n.fixed for n in lonely.nuisances), "of the one row of a class nobody knows whether it varies"
     unlabelled = table(label=None, gender=np.array(["f", "m"])[LABEL % 2])
     assert not any(n.fixed for n in unlabelled.nuisances)
 

@@ -166,7 +166,7 @@ def _no_nuisance(values: np.ndarray) -> str:
 
 
 def is_fixed(label: np.ndarray, values: np.ndarray) -> bool:
-    """Whether a nuisance never varies within a class, though it does between classes.
+    """Whether a nuisance never varies within a class, though it does between classes of several rows.
 
     Args:
         label: ``(N,)`` codes.
@@ -174,9 +174,6 @@ def is_fixed(label: np.ndarray, values: np.ndarray) -> bool:
     """
     known = ~np.isnan(values)
     label, values = label[known], values[known]
-    if len(values) == len(np.unique(label)) or len(np.unique(values)) < 2:  # every class once: nothing can vary
-        return False
-    low, high = (np.full(label.max() + 1, sign * np.inf) for sign in (1, -1))
-    np.minimum.at(low, label, values)
-    np.maximum.at(high, label, values)
-    return bool((low[label] == high[label]).all())
+    _, first, group = np.unique(label, return_index=True, return_inverse=True)
+    again = np.setdiff1d(np.arange(len(label)), first)  # of a class of one row nobody knows whether it varies
+    return len(np.unique(values[again])) > 1 and bool((values == values[first][group]).all())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from invariantnets.backbones import Backbone
 from invariantnets.data import Bank, BankedImages, Batch
 from invariantnets.data.sampling import Request
+from invariantnets.features.columns import is_fixed
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import SPLITS
 from invariantnets.randomness import numpy_rng, torch_rng
@@ -125,7 +127,7 @@ def _extract(
         split=np.repeat(SPLITS, [sizes[split] for split in SPLITS]),
         source=columns["source"],
         nuisance=nuisance,
-        nuisances=data.spec.nuisances,
+        nuisances=tuple(replace(n, fixed=is_fixed(columns["label"], nuisance[n.name])) for n in data.spec.nuisances),
         num_classes=max(data.spec.num_classes, int(columns["label"].max(initial=-1)) + 1),
         prediction=columns["prediction"] if scores else None,
         entropy=entropy if scores else None,
