@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from invariantnets.errors import InvariantNetsError
@@ -258,9 +259,17 @@ def test_too_many_texts_are_refused_though_they_are_named() -> None:
         mapped({"embedding": np.zeros((3000, 2)), "thumb": texts}, nuisances=["thumb"])
 
 
+def test_a_kind_of_a_column_that_was_left_out_says_why() -> None:
+    frame = pd.DataFrame({**numbered("f{}"), "label": WHO, "split": SPLIT, "yaw": YAW, "thumb": PATHS})
+    line = r"kinds and units: column 'thumb' was left out: it has 12 different texts.*nuisances=\[…\] with thumb"
+    with pytest.raises(InvariantNetsError, match=line):
+        table_of_frame(frame, kinds={"thumb": "categorical"})
+    table = table_of_frame(frame, kinds={"thumb": "categorical"}, nuisances=["thumb", "yaw"])
+    assert [nuisance.name for nuisance in table.nuisances] == ["thumb", "yaw"]
+
+
 def test_a_data_frame_with_a_name_twice_is_refused() -> None:
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(np.ones((3, 3)), columns=["f0", "yaw", "yaw"])
+    frame = pd.DataFrame(np.ones((3, 3)), columns=["f0", "yaw", "yaw"])
     with pytest.raises(InvariantNetsError, match=r"column 'yaw' stands there twice \(columns 2 and 3\); rename one"):
         table_of_frame(frame)
 

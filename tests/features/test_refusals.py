@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +221,14 @@ REFUSED: dict[str, tuple[str, Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+SLOW = ("a MATLAB bomb", "arrays.pt")  # 300 MB to write; torch in a process of its own
+
+
+def rows(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in names]
+
+
+@pytest.mark.parametrize("name", rows(REFUSED))
 def test_one_line_says_why(tmp_path: Path, name: str) -> None:
     file, write, line = REFUSED[name]
     path = tmp_path / file
@@ -245,7 +252,7 @@ PICKLES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("file", PICKLES)
+@pytest.mark.parametrize("file", rows(PICKLES))
 def test_a_pickle_is_refused_with_the_line_that_converts_it(tmp_path: Path, file: str) -> None:
     PICKLES[file](tmp_path / file)
     with pytest.raises(InvariantNetsError, match="not opened; if you trust it") as caught:

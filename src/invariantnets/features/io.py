@@ -134,6 +134,9 @@ def _table(
     division: Division | None,
     seed: int,
 ) -> FeatureTable:
+    for name in (*(kinds or ()), *(units or ())):
+        if left_out := next((said for said in mapped.remarks if said.startswith(f"column {name!r} was left out")), ""):
+            raise InvariantNetsError(f"{owner}: kinds and units: {left_out}; nuisances=[…] with {name} in it keeps it")
     drawn = division or ("identity" if mapped.people else "image")
     return FeatureTable.from_columns(
         mapped.features, mapped.columns, owner=owner, meta=meta, kinds=kinds, units=units, division=drawn, seed=seed
