@@ -38,7 +38,7 @@ def kept(x: np.ndarray) -> np.ndarray:
     if x.dtype.kind in "bu" or x.dtype == np.float16 or x.dtype in (np.int8, np.int16):
         return x.astype(np.float32)
     wide = x if x.dtype == np.float64 else x.astype(np.float64)
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(all="ignore"):  # what overflows is what is looked for
         narrow = wide.astype(np.float32)
         lost, spread = np.zeros(x.shape[1]), np.zeros(x.shape[1])
         origin = wide[:_SAMPLE_ROWS].mean(0) if len(wide) else np.zeros(x.shape[1])
