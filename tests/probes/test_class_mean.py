@@ -89,7 +89,7 @@ def test_a_constant_of_people_is_drawn_by_people(results):
     assert gender.fixed and gender.sources == PEOPLE and gender.n == light.n == PEOPLE * 6
     assert not light.fixed and light.sources == light.n
     rates = one(results, "false_negative_rate", "gender", "ridge")
-    assert (rates.n, rates.sources) == (PEOPLE * 3, PEOPLE // 2)
+    assert (rates.n, rates.sources, rates.note) == (PEOPLE * 3, PEOPLE // 2, "positive is 'm'")
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,13 @@ def test_what_is_constant_within_a_class_has_its_floor(
     assert "class-only floor, true class" in page and "false negatives, of 8 positive rows" in page
 
 
+def test_it_is_said_what_is_positive(make_attribute_results, make_run, plain):
+    found = make_attribute_results({"gender": (0.9, 0.95)})
+    found = [replace(r, note="positive is 'm'") if r.metric.endswith("_rate") else r for r in found]
+    page = plain(render_run(make_run("run", found=found)).read_text(encoding="utf-8"))
+    assert page.count("positive: 'm'") == 2 and "false negatives, of 8 positive rows (positive: 'm')" in page
+
+
 def test_forty_attributes_are_one_table(make_attribute_results, make_run, plain, tmp_path):
     found = make_attribute_results({f"attribute_{i}": (0.02 * i, 0.5 + 0.01 * i) for i in range(40)}, fixed=True)
     html = render_run(make_run("s/0", found=found)).read_text(encoding="utf-8")

@@ -137,7 +137,8 @@ class Scorer:
             )
             for i, metric in enumerate(judged.metrics)
         ]
-        found = [_open_ended(r) if r.metric in judged.rows else r for r in found]
+        positive = f"positive is {target.nuisance.categories[1]!r}" if judged.rows else ""
+        found = [_open_ended(r, positive) if r.metric in judged.rows else r for r in found]
         if target.nuisance.kind == "continuous" and probe.name in SHOWN_BY_VALUE:
             found += self._by_value(target, reading.test[:, :1], true[:, 0], fields)
         return found
@@ -176,11 +177,13 @@ def _mean_and_std(sums: np.ndarray) -> np.ndarray:
     return np.stack([mean.sum(1), std.sum(1)], 1) / present.sum(1, keepdims=True)
 
 
-def _open_ended(rate: Result) -> Result:
-    """None, or all, of a few rows: resampled, they would stay none or all, yet the rate need not be 0 or 1.
+def _open_ended(rate: Result, positive: str) -> Result:
+    """A rate that says what is positive, and whose interval is open where none, or all, of a few rows are wrong.
 
-    The bound is that of Clopper and Pearson (1934) for as many independent rows as there are sources.
+    Resampled, they would stay none or all, yet the rate need not be 0 or 1. The bound is that of Clopper and Pearson
+    (1934) for as many independent rows as there are sources.
     """
+    rate = replace(rate, note="; ".join(filter(None, (rate.note, positive))))
     reach = 1 - 0.025 ** (1 / max(rate.sources, 1))
     if rate.value == 0:
         return replace(rate, high=reach)

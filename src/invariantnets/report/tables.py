@@ -99,8 +99,9 @@ def result_tables(
     if not rows:
         return []
     prints = [_print(r, results) for r in rows]
-    # The rows of one side stand in the heading: all others may share their number.
-    shared = {k: v for k, v in prints[0].items() if all(p.get(k) == v for p in prints if k != "n" or k in p)}
+    # Of an error rate of one side, rows and side stand in the heading: all others may share theirs.
+    whole = [p for p, r in zip(prints, rows, strict=True) if r.metric not in _SIDES] or prints
+    shared = {k: v for k, v in whole[0].items() if all(p.get(k) == v for p in whole)}
     texts = [written(r, units.get(r.target, "")) for r in rows]
     columns = [name for name in ("chance", "control") if any(getattr(t, name) != NONE for t in texts)]
     parts: dict[str, list[Row]] = {}
@@ -121,7 +122,10 @@ def result_tables(
 
 def _heading(r: Result) -> str:
     name = metric_name(r.metric)
-    return f"{name}, of {count(r.n)} {_SIDES[r.metric]} rows" if r.metric in _SIDES else name
+    if r.metric not in _SIDES:
+        return name
+    _, is_named, positive = r.note.rpartition("positive is ")
+    return f"{name}, of {count(r.n)} {_SIDES[r.metric]} rows" + (f" (positive: {positive})" if is_named else "")
 
 
 def overview(results: Sequence[Result], targets: Sequence[str]) -> list[Table]:
@@ -195,7 +199,7 @@ def _print(r: Result, results: Sequence[Result]) -> dict[str, str]:
     if r.validation is not None:
         metric, places = ("accuracy", 1) if r.about == "class" else ("r2", 3)
         small["validation"] = f"validation {metric_name(metric)} {number(r.validation, metric, places=places)}"
-    return {k: v for k, v in small.items() if v and not (k == "n" and r.metric in _SIDES)}
+    return {k: v for k, v in small.items() if v and not (k in ("n", "note") and r.metric in _SIDES)}
 
 
 def _plain(value: object) -> str:
