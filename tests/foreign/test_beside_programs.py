@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from onnx_files import exported, small
 
 from invariantnets.foreign import timm
 from invariantnets.results.result import read_jsonl
 from invariantnets.results.runs import read_run
 from programs import SMALL, run
-from test_onnx import exported, small
 
 TINY = (
     "data=rotated_digits", "data.classes=[0,1,2]", "data.num_classes=3", "data.angles=[-40,0,40]", "probe_images=60",
@@ -28,6 +28,7 @@ def strongest(folder: Path, subject: str) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_random_weights_and_pixels_are_columns(tmp_path: Path) -> None:
     torch.save(timm("test_resnet", seed=5).network.state_dict(), tmp_path / "weights.pth")
     words = ("backbone=timm", "backbone.name=test_resnet", "backbone.weights=weights.pth", "backbone.image_size=32")
@@ -37,7 +38,10 @@ def test_random_weights_and_pixels_are_columns(tmp_path: Path) -> None:
     (pixels,) = strongest(folder, "pixels").values()
     assert 0.5 < pixels < 1
     found = read_run(folder)
-    assert {r.subject for r in found.results} == {""} and {r.subject for r in found.beside} == {"random weights", "pixels"}
+    assert {r.subject for r in found.results} == {""} and {r.subject for r in found.beside} == {
+        "random weights",
+        "pixels",
+    }
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "Beside random weights and pixels" in page and f"{pixels:.2f}"[:4] in page
     record = json.loads((folder / "provenance.json").read_text())["config"]["network"]

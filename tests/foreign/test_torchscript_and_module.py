@@ -15,7 +15,7 @@ from invariantnets.foreign import ModuleBackbone, Preprocessing, module, torchsc
 
 SAID = {"image_size": 16, "mean": 0.5, "std": 0.25}
 PREPARE = Preprocessing(16, (0.5,) * 3, (0.25,) * 3)
-SOURCE = '''
+SOURCE = """
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -59,7 +59,7 @@ def wrong():
 
 def broken():
     raise OSError("no disk\\nat all")
-'''
+"""
 
 
 def pictures(count: int = 3) -> Tensor:

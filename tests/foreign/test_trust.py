@@ -15,7 +15,9 @@ LOADERS = [name for name in foreign.__all__ if name.islower()]
 
 
 @pytest.mark.parametrize("name", foreign.__all__)
-@pytest.mark.parametrize("place", ["invariantnets.foreign", "invariantnets.backbones.foreign", "invariantnets.backbones"])
+@pytest.mark.parametrize(
+    "place", ["invariantnets.foreign", "invariantnets.backbones.foreign", "invariantnets.backbones"]
+)
 def test_a_checkpoint_may_name_none_of_them(name: str, place: str) -> None:
     config = {"_target_": "invariantnets.module.InvariantNet", "backbone": {"_target_": f"{place}.{name}"}}
     with pytest.raises(InvariantNetsError, match="so it was not loaded|does not exist here"):

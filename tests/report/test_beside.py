@@ -21,7 +21,11 @@ def folder(tmp_path: Path, make_results, make_run) -> Path:
     own = [*make_results(r2=0.9, layer="conv1"), *make_results(r2=0.8)]
     random = [*make_results(r2=0.5, layer="conv1"), *make_results(failed=True)]
     pixels = make_results(r2=0.7, layer="pixels")
-    rows = [*own, *(replace(r, subject="random weights") for r in random), *(replace(r, subject="pixels") for r in pixels)]
+    rows = [
+        *own,
+        *(replace(r, subject="random weights") for r in random),
+        *(replace(r, subject="pixels") for r in pixels),
+    ]
     (run / "results.jsonl").write_text(to_jsonl(rows))
     return run
 

@@ -39,8 +39,8 @@ class ModuleBackbone(nn.Module):
         untrained: makes the same network with random weights, to set it beside; None: that cannot be made.
 
     Attributes:
-        layer_names: ``input``, the children up to the classifier in order of execution, and the embedding. Any
-            other module can be named too.
+        layer_names: ``input``, the children up to the classifier in order of execution, but those that change nothing,
+            and the embedding. Any other module can be named too.
         classifier: the last linear map or convolution that runs, if one does.
 
     Raises:
@@ -67,7 +67,9 @@ class ModuleBackbone(nn.Module):
         self.embedding = embedding or read or OUTPUT
         self.check([self.embedding])
         before = self._order[: self._order.index(self._read)] if self.classifier else self._order
-        shown = {name for name in before if "." not in name} | {self.embedding}
+        alike = (nn.Identity, nn.Dropout)  # give what they are given
+        children = {name for name in before if "." not in name and not isinstance(self._module(name), alike)}
+        shown = children | {self.embedding}
         self.layer_names = [INPUT, *(name for name in self._order if name in shown - {INPUT})]
         self.record["embedding"] = self.embedding
 

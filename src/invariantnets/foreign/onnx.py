@@ -61,7 +61,7 @@ class OnnxBackbone:
         outputs = [value.name for value in model.graph.output if value.name in self._order]
         if not outputs:
             raise InvariantNetsError(
-                f"{record['network']}: damaged: nothing that it gives depends on the picture; fetch or export it once more"
+                f"{record['network']}: damaged: nothing that it gives depends on the picture; export it once more"
             )
         read = onnx_graph.read_by_classifier(model, picture.name)
         self.embedding = embedding or read or outputs[0]
