@@ -42,6 +42,7 @@ class ModuleBackbone(nn.Module):
         layer_names: ``input``, the children up to the classifier in order of execution, but those that change nothing,
             and the embedding. Any other module can be named too.
         classifier: the last linear map or convolution that runs, if one does.
+        ends_in_classifier: whether what the network returns is what that gives, unchanged.
 
     Raises:
         InvariantNetsError: pictures of a size that the network does not take, an unknown layer, or no classifier
@@ -59,6 +60,7 @@ class ModuleBackbone(nn.Module):
         super().__init__()
         self.network, self.prepare, self.untrained = network.eval(), prepare, untrained
         self.record = {**(record or {}), "preprocessing": asdict(prepare)}
+        self.ends_in_classifier = False
         self._order, self._times, self.classifier, read = self._watch_once()
         if embedding is None and read is None:
             raise InvariantNetsError(
@@ -115,6 +117,8 @@ class ModuleBackbone(nn.Module):
         classifier, value = list(read.items())[-1]
         order = list(times)
         place = order.index(classifier)
+        if OUTPUT in given:
+            self.ends_in_classifier = torch.equal(given[classifier].flatten(1), given[OUTPUT].flatten(1))
         same = [n for n in order[:place] if torch.equal(given[n].flatten(1), value.flatten(1))]
         order.insert(place, f"{classifier}.input")
         times[f"{classifier}.input"] = times[classifier]
