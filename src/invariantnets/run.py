@@ -181,7 +181,8 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path, beside: Beside | None
             overrides=list(HydraConfig.get().overrides.task),
             **options,
         )
-        for name, other in (beside or {}).items():
+        probed = any(r.about in ("class", "nuisance") and r.probe != "softmax" for r in found.results)
+        for name, other in (beside or {}).items() if probed else ():
             if isinstance(other, str):
                 log.info(other)
                 found = replace(found, record={**found.record, "beside": [other]})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_onnx import exported, small
+from onnx_files import exported, small
 
 from invariantnets.foreign import timm
 from invariantnets.results.result import read_jsonl
@@ -28,6 +28,7 @@ def strongest(folder: Path, subject: str) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_random_weights_and_pixels_are_columns(tmp_path: Path) -> None:
     torch.save(timm("test_resnet", seed=5).network.state_dict(), tmp_path / "weights.pth")
     words = ("backbone=timm", "backbone.name=test_resnet", "backbone.weights=weights.pth", "backbone.image_size=32")
@@ -71,3 +72,15 @@ def test_mistakes_are_found_before_the_work(words: tuple[str, ...], message: str
     onnx = ("backbone=onnx", "backbone.path=small.onnx", "backbone.mean=0.5", "backbone.std=0.5")
     _, err = run("evaluate.py", *onnx, *TINY, *words, cwd=tmp_path, code=2)
     assert message in err.splitlines()[-1]
+
+
+def test_a_module_of_the_current_folder_named_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "class Means:\n    layer_names, embedding, classifier = ['rows'], 'rows', None\n\n"
+        "    def features(self, image, names):\n        return {'rows': image.float().mean(3).flatten(1)}\n"
+    )
+    run("evaluate.py", "backbone=module", "backbone.target=mine:Means", *TINY, "beside=[]", cwd=tmp_path)
+    results = read_jsonl(tmp_path / "out" / "results.jsonl")
+    assert {(r.layer, r.subject) for r in results} == {("rows", "")}
+    assert strongest(tmp_path / "out", "")["rows"] > 0.1, "a turned digit has other rows"
+    assert "<h2>Beside" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

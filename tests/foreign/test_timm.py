@@ -40,6 +40,17 @@ def test_the_embedding_is_timms_pre_logits(name: str) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet"])
+def test_a_network_without_a_classifier_is_read_at_its_output(name: str) -> None:
+    """As DINOv2 comes: the last linear map is then one inside its last block."""
+    net = timm(name, num_classes=0)
+    assert net.embedding == "output"
+    own, x = net.network, net.prepare(pictures())
+    expected = own.forward_head(own.forward_features(x), pre_logits=True)
+    torch.testing.assert_close(net.features(pictures(), ["output"])["output"], expected)
+
+
+@torch.no_grad()
 def test_layers_are_modules_by_their_names() -> None:
     net = timm("test_resnet", image_size=64, crop=1)
     found = net.features(pictures(side=64), ["layer2", "layer4.0.bn1", "global_pool"])

@@ -48,6 +48,8 @@ class Odd(nn.Module):
 
 ready = nn.Sequential(nn.Flatten(), nn.Linear(768, 4), nn.ReLU(), nn.Linear(4, 2))
 
+headless = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
 
 def net(width=8):
     return Net(width)
@@ -146,8 +148,9 @@ def test_a_module_of_the_current_folder(mine: Path) -> None:
         torch.testing.assert_close(found[name], value, msg=name)
     torch.testing.assert_close(found["output"].norm(dim=1), torch.ones(3))
     assert net.record["source"]["file"] == str(mine / "mine.py") and net.record["arguments"] == {"width": 12}
-    assert module("mine:net", **SAID).embedding == "fc.input"
-    assert module("mine:ready", **SAID).embedding == "2"
+    assert module("mine:ready", **SAID).embedding == "2", "it returns class scores"
+    assert module("mine:net", **SAID).embedding == "output", "which is normalised: no scores"
+    assert module("mine:headless", **SAID).embedding == "output", "not what its last convolution reads"
     assert module("mine:Own").layer_names == ["mean"], "it prepares its pictures itself"
 
 

@@ -198,7 +198,11 @@ def test_the_program_probes_a_network_that_was_not_trained_here(tmp_path: Path) 
     weights = ("backbone.weights=seven.pth", "backbone.num_classes=7")
     out, _ = run("evaluate.py", *TINY, *weights, "layers=[layer3.0.bn2,avgpool]", "hydra.run.dir=out", cwd=tmp_path)
     assert out.splitlines()[-1] == str(tmp_path / "out" / "report.html")
-    results = read_jsonl(tmp_path / "out" / "results.jsonl")
+    every = read_jsonl(tmp_path / "out" / "results.jsonl")
+    results = [r for r in every if not r.subject]
+    beside = {(r.subject, r.layer) for r in every if r.subject}
+    random = {("random weights", layer) for layer in ("layer3.0.bn2", "avgpool")}
+    assert beside == {*random, ("pixels", "pixels")}
     assert {r.layer for r in results} == {"layer3.0.bn2", "avgpool"}
     assert "softmax" not in {r.probe for r in results}, "its own classes are others"
     read = {r.layer: r.value for r in results if (r.target, r.probe, r.metric) == ("angle", "strongest", "r2")}

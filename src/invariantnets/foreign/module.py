@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,10 +19,11 @@ from torch import nn
 
 from invariantnets.backbones.backbone import Backbone
 from invariantnets.errors import InvariantNetsError
-from invariantnets.foreign.module_backbone import ModuleBackbone
+from invariantnets.foreign.module_backbone import OUTPUT, ModuleBackbone
 from invariantnets.foreign.preprocessing import Preprocessing, declared, wanted
 from invariantnets.foreign.weights import checksum, load_weights
 
+log = logging.getLogger(__name__)
 _MEMBERS = ("layer_names", "embedding", "classifier", "features")
 
 
@@ -46,7 +48,8 @@ def module(
             ``nn.Module``, or anything with the members of `Backbone`, which then prepares its pictures itself.
         arguments: what it is called with.
         weights: file of a ``state_dict``; None: those that it comes with.
-        embedding: the layer that is probed; None: what the last linear map reads; ``output``: what it returns.
+        embedding: the layer that is probed; None: what the last linear map reads, if the network returns just what that
+            gives, as class scores are; else ``output``, what the network returns.
         image_size: side, or height and width, of what the network is given.
         mean: of red, green and blue, of pixels times ``scale``; one number holds for all.
         std: likewise.
@@ -88,8 +91,12 @@ def module(
         path = Path(weights).expanduser()
         record["sha256"] = load_weights(network, path, target)
         record |= {"weights": str(weights), "network": f"{target}, {path.name}"}
+    if embedding is None and not ModuleBackbone(network, prepare, OUTPUT).ends_in_classifier:
+        embedding = OUTPUT
     untrained = partial(_untrained, network, seed + 1, prepare, embedding) if _can_be_drawn(network) else None
-    return ModuleBackbone(network, prepare, embedding, record, untrained)
+    backbone = ModuleBackbone(network, prepare, embedding, record, untrained)
+    log.info("%s: the embedding is %s; backbone.embedding= names another", target, backbone.embedding)
+    return backbone
 
 
 @contextmanager

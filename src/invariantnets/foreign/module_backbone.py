@@ -39,9 +39,10 @@ class ModuleBackbone(nn.Module):
         untrained: makes the same network with random weights, to set it beside; None: that cannot be made.
 
     Attributes:
-        layer_names: ``input``, the children up to the classifier in order of execution, and the embedding. Any
-            other module can be named too.
+        layer_names: ``input``, the children up to the classifier in order of execution, but those that change nothing,
+            and the embedding. Any other module can be named too.
         classifier: the last linear map or convolution that runs, if one does.
+        ends_in_classifier: whether what the network returns is what that gives, unchanged.
 
     Raises:
         InvariantNetsError: pictures of a size that the network does not take, an unknown layer, or no classifier
@@ -59,6 +60,7 @@ class ModuleBackbone(nn.Module):
         super().__init__()
         self.network, self.prepare, self.untrained = network.eval(), prepare, untrained
         self.record = {**(record or {}), "preprocessing": asdict(prepare)}
+        self.ends_in_classifier = False
         self._order, self._times, self.classifier, read = self._watch_once()
         if embedding is None and read is None:
             raise InvariantNetsError(
@@ -67,7 +69,9 @@ class ModuleBackbone(nn.Module):
         self.embedding = embedding or read or OUTPUT
         self.check([self.embedding])
         before = self._order[: self._order.index(self._read)] if self.classifier else self._order
-        shown = {name for name in before if "." not in name} | {self.embedding}
+        alike = (nn.Identity, nn.Dropout)  # give what they are given
+        children = {name for name in before if "." not in name and not isinstance(self._module(name), alike)}
+        shown = children | {self.embedding}
         self.layer_names = [INPUT, *(name for name in self._order if name in shown - {INPUT})]
         self.record["embedding"] = self.embedding
 
@@ -113,6 +117,8 @@ class ModuleBackbone(nn.Module):
         classifier, value = list(read.items())[-1]
         order = list(times)
         place = order.index(classifier)
+        if OUTPUT in given:
+            self.ends_in_classifier = torch.equal(given[classifier].flatten(1), given[OUTPUT].flatten(1))
         same = [n for n in order[:place] if torch.equal(given[n].flatten(1), value.flatten(1))]
         order.insert(place, f"{classifier}.input")
         times[f"{classifier}.input"] = times[classifier]

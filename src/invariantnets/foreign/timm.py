@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.foreign.module_backbone import ModuleBackbone
+from invariantnets.foreign.module_backbone import OUTPUT, ModuleBackbone
 from invariantnets.foreign.preprocessing import INTERPOLATIONS, declared
 from invariantnets.foreign.weights import filled
 
@@ -39,7 +39,8 @@ def timm(
     Args:
         name: one of ``timm.list_models()``, perhaps with the tag of its weights: ``resnet18.a1_in1k``.
         weights: file of a ``state_dict`` or ``.safetensors``; None: random weights.
-        embedding: the layer that is probed; None: what the classifier reads, timm's ``pre_logits``.
+        embedding: the layer that is probed; None: what the classifier reads, ``pre_logits``; of a network without
+            one, its output.
         image_size: side of what the network is given; None: that of its weights.
         mean: of red, green and blue, of 0–1; None: that of its weights.
         std: likewise.
@@ -85,6 +86,8 @@ def timm(
         **filled(network, name, weights, seed),
     }
     twin = partial(timm, name, None, embedding, image_size, mean, std, crop, num_classes, seed)
+    if not network.num_classes:  # it ends in its features: there is no classifier to read before
+        embedding = embedding or OUTPUT
     return ModuleBackbone(network, prepare, embedding, record, untrained=twin if weights else None)
 
 

@@ -9,12 +9,12 @@ from invariantnets.report.tables import Row, Table
 from invariantnets.results.format import written
 from invariantnets.results.result import Result
 from invariantnets.results.runs import Run
-from invariantnets.results.select import LABEL, failed, nuisances, select
+from invariantnets.results.select import FEW_NUISANCES, LABEL, failed, nuisances, select
 from invariantnets.results.words import NONE, metric_name
 
 PIXELS = "pixels"
-# Of the probe that is strongest, beside its R².
-_METRICS = ("rmse", "mae", "auc", "balanced_accuracy")
+# Of the probe that is strongest; of many nuisances the first two alone.
+_METRICS = ("r2", "auc", "balanced_accuracy", "rmse", "mae")
 
 
 def beside_sections(run: Run) -> list[Section]:
@@ -22,9 +22,9 @@ def beside_sections(run: Run) -> list[Section]:
     if not run.beside:
         return []
     subjects = list(dict.fromkeys(r.subject for r in run.beside))
-    parts = {}
-    for target in nuisances(run.results):
-        for metric in ("r2", *_METRICS):
+    parts, targets = {}, nuisances(run.results)
+    for target in targets:
+        for metric in _METRICS if len(targets) <= FEW_NUISANCES else _METRICS[:2]:
             rows = [_row(run, layer, metric, target, subjects) for layer in _layers(run)]
             if found := [row for row in rows if any(cell != NONE for cell in row.cells[:1])]:
                 unit = run.units.get(target, "") if metric in ("rmse", "mae") else ""
