@@ -1,12 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-import torch
 from sklearn.neighbors import KNeighborsRegressor
 
-from invariantnets.probes.mlp import build_mlp, fit_mlp, predict_mlp
-from invariantnets.randomness import torch_rng
 from invariantnets.statistics.moments import moments
 from invariantnets.statistics.neighbours import merge_equal, nearest, neighbour_grid, neighbour_means
 from invariantnets.statistics.spaces import CLIP, sample_sources, spaces
@@ -63,26 +59,3 @@ def test_sample_takes_whole_sources():
     assert len(rows) == 30 and len(np.unique(source[rows])) == 10
     assert len(sample_sources(source, 10_000, np.random.default_rng(0))) == 60
     assert len(sample_sources(source, 1, np.random.default_rng(0))) == 3
-
-
-def test_untrained_mlp_predicts_the_mean_and_generators_are_obeyed():
-    state = torch.random.get_rng_state()
-    model = build_mlp(3, 2, 64, torch_rng(0))
-    assert torch.equal(model(torch.randn(5, 3, generator=torch_rng(1))), torch.zeros(5, 2))
-    again = build_mlp(3, 2, 64, torch_rng(0))
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
-    assert torch.equal(torch.random.get_rng_state(), state)
-
-
-@pytest.mark.parametrize("learnable", [True, False])
-def test_mlp_learns_a_product_and_reports_chance_on_noise(learnable):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(4000, 2)).astype(np.float32)
-    y = (x[:, :1] * x[:, 1:] if learnable else rng.normal(size=(4000, 1))).astype(np.float32)
-    splits = (x[:3000], y[:3000]), (x[3000:], y[3000:])
-    model, epoch = fit_mlp(*splits, 64, torch_rng(0), 30)
-    error = ((predict_mlp(model, x[3000:]) - y[3000:]) ** 2).mean() / y[3000:].var()
-    assert error < 0.1 if learnable else 0.97 < error < 1.01
-    again, same_epoch = fit_mlp(*splits, 64, torch_rng(0), 30)
-    assert same_epoch == epoch
-    np.testing.assert_array_equal(predict_mlp(again, x), predict_mlp(model, x))

@@ -131,7 +131,7 @@ def test_the_defaults_of_both_doors_are_the_same():
         readers = compose("evaluate").probe
     assert tuple(instantiate(reader, _convert_="all") for reader in readers.values()) == (
         *DEFAULT[:-1],
-        Mlp(widths=[64, 512]),
+        Mlp(widths=[48]),
     )
 
 

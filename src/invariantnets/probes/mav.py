@@ -30,7 +30,9 @@ def mean_activation_vectors(features: np.ndarray, label: np.ndarray, num_classes
     total = np.zeros((num_classes, features.shape[1]))
     for start in range(0, len(features), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
-        np.add.at(total, label[block], features[block])
+        order = np.argsort(label[block], kind="stable")
+        present, first = np.unique(label[block][order], return_index=True)
+        total[present] += np.add.reduceat(features[block][order], first, axis=0, dtype=np.float64)
     return total / np.bincount(label, minlength=num_classes)[:, None]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from invariantnets.probes.task import Task
-from invariantnets.statistics.spaces import Space, sample_sources, spaces
+from invariantnets.statistics.spaces import Space, sample_sources, spaces, transform_to
 
 __all__ = ["Sample", "draw_sample"]
 
@@ -49,6 +49,6 @@ def draw_sample(task: Task, max_rows: int, rng: np.random.Generator) -> Sample:
         fit,
         choice,
         options,
-        [space.transform(task.x["train"], fit) for space in options],
-        [space.transform(task.x["val"], choice) for space in options],
+        transform_to(options, task.x["train"], fit),
+        transform_to(options, task.x["val"], choice),
     )

@@ -7,6 +7,7 @@ import torch
 
 NEIGHBOURS = (1, 2, 4, 8, 16, 32, 64)
 BLOCK_QUERIES = 1024
+GROUP = 16
 
 
 def neighbour_grid(points: int) -> tuple[int, ...]:
@@ -48,13 +49,26 @@ def nearest(fit: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
         ``(N, k)`` int64, nearest first.
     """
     points = torch.from_numpy(fit)
+    if len(fit) % GROUP:  # filled up with points that are never near
+        points = torch.cat([points, points.new_zeros(GROUP - len(fit) % GROUP, points.shape[1])])
     offset = (points**2).sum(1).mul_(-0.5)
-    scores = torch.empty(BLOCK_QUERIES, len(fit))
+    offset[len(fit) :] = -torch.inf
+    scores = torch.empty(BLOCK_QUERIES, len(points))
     found = []
     for block in torch.from_numpy(queries).split(BLOCK_QUERIES):
         torch.addmm(offset, block, points.T, out=scores[: len(block)])
-        found.append(scores[: len(block)].topk(k).indices)
+        found.append(_largest(scores[: len(block)], k))
     return torch.cat(found).numpy()
+
+
+def _largest(scores: torch.Tensor, k: int) -> torch.Tensor:
+    """Indices of the ``k`` largest of each row, descending: they lie in the ``k`` groups with the largest maxima."""
+    groups = scores.unflatten(1, (-1, GROUP))
+    if k >= groups.shape[1]:
+        return scores.topk(k).indices
+    kept = groups.amax(2).topk(k, sorted=False).indices.sort(1).values
+    inside = groups.gather(1, kept[:, :, None].expand(-1, -1, GROUP)).flatten(1).topk(k).indices
+    return kept.gather(1, inside // GROUP) * GROUP + inside % GROUP
 
 
 def neighbour_means(targets: np.ndarray, index: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from invariantnets.statistics.moments import CLIP, Moments, project
+from invariantnets.statistics.moments import BLOCK_ROWS, CLIP, Moments, project
 
 # Directions below this share of the largest variance are float32 rounding: whitening shrinks instead of inflating them.
 FLOOR = 1e-10
@@ -38,11 +39,30 @@ class Space:
     mean: np.ndarray
     axes: np.ndarray
     limit: np.ndarray
+    scale: np.ndarray | float
 
     def transform(self, features: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """``(N, D)`` → ``(len(rows), R)`` float32, clipped at ten standard deviations of the training rows."""
-        coordinates = project(features, self.axes, rows, origin=self.mean)
-        return np.clip(coordinates, -self.limit, self.limit).astype(np.float32)
+        return transform_to([self], features, rows)[0]
+
+
+def transform_to(options: Sequence[Space], features: np.ndarray, rows: np.ndarray | None = None) -> list[np.ndarray]:
+    """`Space.transform` to some of what `spaces` gave: they have their axes in common, so that one product serves all.
+
+    Args:
+        options: at least one.
+        features: ``(N, D)``.
+        rows: indices; all rows if None.
+    """
+    first, count = options[0], len(features) if rows is None else len(rows)
+    found = [np.empty((count, first.axes.shape[1]), np.float32) for _ in options]
+    for start in range(0, count, BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        x = features[block] if rows is None else features[rows[block]]
+        coordinates = np.clip(project(x, first.axes, origin=first.mean), -first.limit, first.limit)
+        for out, space in zip(found, options, strict=True):
+            out[block] = coordinates / space.scale
+    return found
 
 
 def spaces(train: Moments) -> list[Space]:
@@ -55,8 +75,8 @@ def spaces(train: Moments) -> list[Space]:
     deviation = np.sqrt(variances)
     scale = np.sqrt(np.maximum(variances, FLOOR * variances.max()))
     return [
-        Space("standardised", train.x_mean, axes, CLIP * deviation),
-        Space("whitened", train.x_mean, axes / scale, CLIP * deviation / scale),
+        Space("standardised", train.x_mean, axes, CLIP * deviation, 1.0),
+        Space("whitened", train.x_mean, axes, CLIP * deviation, scale),
     ]
 
 
