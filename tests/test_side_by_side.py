@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from invariantnets import FeatureTable, compare, run_suite
+from invariantnets.data import RotatedImages
+from invariantnets.data.sources import digits
 from invariantnets.errors import InvariantNetsError
+from invariantnets.subjects import from_backbone
 
 
 def table(noise: float) -> FeatureTable:
@@ -43,3 +48,24 @@ def test_one_is_not_enough_and_a_bad_one_is_named() -> None:
         compare({"a": table(0)}, **QUICK)
     with pytest.raises(InvariantNetsError, match="^b: layers=ip1: there is no such layer"):
         compare({"b": table(0), "c": table(0)}, layers="ip1", **QUICK)
+
+
+def test_networks_stand_beside_each_other_too() -> None:
+    images = RotatedImages(digits, num_classes=3, image_shape=[1, 28, 28], angles=[-40, 0, 40], classes=[0, 1, 2])
+    subjects = {name: from_backbone(Rows(name), images, probe_images=60) for name in ("mean", "amax")}
+    found = compare(subjects, probes=["ridge"], bootstrap=20, data="digits")
+    frame = found.to_frame()
+    assert dict(zip(frame.name, frame.layer, strict=True)) == {"mean": "mean", "amax": "amax"}
+    assert {e.record["name"] for e in found.evaluations.values()} == {"mean on digits", "amax on digits"}
+
+
+class Rows:
+    """What a reduction makes of each row of a picture."""
+
+    classifier = None
+
+    def __init__(self, how: str):
+        self.layer_names, self.embedding = [how], how
+
+    def features(self, image: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        return {name: getattr(image.float(), name)(3).flatten(1) for name in names}

@@ -11,7 +11,7 @@ import pytest
 from invariantnets.report import render_run
 from invariantnets.report.beside import beside_sections
 from invariantnets.results import to_jsonl
-from invariantnets.results.runs import read_run
+from invariantnets.results.runs import read_run, read_sweep
 
 
 @pytest.fixture
@@ -58,3 +58,10 @@ def test_why_a_column_is_missing_is_said(folder: Path) -> None:
     (folder / "provenance.json").write_text(json.dumps({**provenance, "beside": ["no random weights: why not"]}))
     (section,) = beside_sections(read_run(folder))
     assert "no random weights: why not" in section.tables[0].shared
+
+
+def test_networks_of_a_sweep_are_named_once(tmp_path: Path, make_run) -> None:
+    for number, name in enumerate(("resnet18", "resnet50")):
+        make_run(f"s/{number}", f"{name}, random weights", extra=("backbone=timm", f"backbone.name={name}"), draw=False)
+    names = [group.name for group in read_sweep(tmp_path / "s").groups]
+    assert names == ["resnet18, random weights", "resnet50, random weights"]

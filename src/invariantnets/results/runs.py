@@ -15,7 +15,7 @@ from invariantnets.results.select import LABEL, at_layer
 # What a job writes before it has results; where only these are found, the job did not finish.
 _TRACES = (".hydra", "checkpoints", "provenance.json")
 # Overrides that say where or how to run, or which repetition it is, not what.
-_NOT_THE_EXPERIMENT = ("seed", "hydra", "paths", "logger", "model", "data")
+_NOT_THE_EXPERIMENT = ("seed", "hydra", "paths", "logger", "model", "data", "backbone.name")
 
 
 @dataclass(frozen=True)
