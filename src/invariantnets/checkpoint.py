@@ -107,9 +107,7 @@ def _check_whole(path: Path) -> None:
         )
     with zipfile.ZipFile(path) as archive:
         if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
-            raise InvariantNetsError(
-                f"{path}: is compressed, which torch.save never does: not written by invariantnets"
-            )
+            raise InvariantNetsError(f"{path}: not written by invariantnets (it is compressed, which ours never are)")
         if (part := archive.testzip()) is not None:
             raise InvariantNetsError(
                 f"{path}: truncated or damaged (the bytes of {part} are not those that were written); use another "

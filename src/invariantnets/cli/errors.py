@@ -37,10 +37,12 @@ def describe(error: BaseException) -> str:
                 return f"cannot write{where}: a file is in the way; write elsewhere with hydra.run.dir=…"
             return f"cannot write{where}: {reason}. Free some space, or write elsewhere with hydra.run.dir=…"
     text = " ".join(str(error).split())
-    if isinstance(error, InstantiationException) and error.__cause__ and not isinstance(error.__cause__, TypeError):
-        # Somebody else's class: its own words, behind the part of the configuration that it was made from.
-        part = text.rpartition("full_key: ")[2] if "full_key: " in text else text.partition("'")[2].partition("'")[0]
-        return f"{part}: {' '.join(str(error.__cause__).split())}"
+    if isinstance(error, InstantiationException) and error.__cause__:
+        # Somebody else's class, in its own words.
+        said, target = " ".join(str(error.__cause__).split()), text.partition("'")[2].partition("'")[0]
+        if isinstance(error.__cause__, TypeError):
+            return f"{target}: {said}; --help lists the keys it takes"
+        return f"{text.rpartition('full_key: ')[2] if 'full_key: ' in text else target}: {said}"
     if isinstance(error, READABLE):
         return text.split(" Config search path:")[0] + suggestion(causes)
     return f"{type(error).__name__}: {text} (unexpected; HYDRA_FULL_ERROR=1 shows the trace)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -44,6 +45,8 @@ def run_main(main: Callable[[], object], conf: Path) -> None:
         sys.argv[1:] = spelt_out(sys.argv[1:])
         args, unknown = _parser().parse_known_args()
         overrides = list(args.overrides)
+        if unknown and not unknown[0].startswith("-"):
+            raise InvariantNetsError(f"{unknown[0]!r} stands behind a flag: put flags such as -m before all key=value")
         if unknown:
             following = sys.argv[sys.argv.index(unknown[0]) + 1 :]
             raise InvariantNetsError(explain_flag(conf, unknown[0], following[0] if following else None))
@@ -71,6 +74,9 @@ def run_main(main: Callable[[], object], conf: Path) -> None:
         if whole_trace:
             raise
         text = explain(conf, overrides) if isinstance(error, _COMMAND_LINE) else None
+        if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
+            nothing = next(word for word in overrides if re.fullmatch(r"[^.]+(@.+)?=null", word))  # Hydra names none
+            text = f"{nothing}: it cannot be left out; --help lists what there is of it"
         print(f"error: {text or describe(error)}", file=sys.stderr)
         sys.exit(WRONG)
 

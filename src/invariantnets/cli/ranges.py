@@ -101,6 +101,17 @@ class Path:
         return "a path (in quotes if it is a number)"
 
 
+class Part:
+    """What a run cannot be without."""
+
+    def fits(self, value: Any) -> bool:
+        """Whether there is one."""
+        return value is not None
+
+    def __str__(self) -> str:
+        return "one; it cannot be null"
+
+
 class Layers:
     """One layer, several, or all."""
 
@@ -165,10 +176,11 @@ BELOW_1 = Number(0, 1, below=True)
 POSITIVE = Number(0, above=True)
 AT_LEAST_0 = Number(0)
 # The end of a dotted key → what it may be; the longest end counts.
-RANGES: dict[str, Number | Word | Switch | Names | Layers | Path | Device | Shape] = {
+RANGES: dict[str, Number | Word | Switch | Names | Layers | Part | Path | Device | Shape] = {
     **dict.fromkeys(("seed", "split_seed", "identity_seed", "sample_seed", "choice_seed"), SEED),
     "device": Device(),
     "layers": Layers(),
+    **dict.fromkeys(("model.optimizer", "model.backbone", "model.constraints"), Part()),
     **dict.fromkeys(("ckpt_path", "sweep", "teacher", "init_from", "features_from"), Path()),
     **dict.fromkeys(("data.table", "data.root", "protocols.list", "protocols.lists"), Path()),
     "accelerator": Word("auto|cpu|gpu|mps|cuda", "auto, cpu, gpu or mps"),
@@ -182,6 +194,7 @@ RANGES: dict[str, Number | Word | Switch | Names | Layers | Path | Device | Shap
     "epoch_batches": COUNT,
     "shift": Number(0, 4096, whole=True),
     "num_classes": FROM_0,
+    "data.classes": Number(0, 1e9, whole=True, null=True, many=True),
     **dict.fromkeys(("test_fraction", "label_noise"), SHARE),
     "val_fraction": BELOW_1,
     **dict.fromkeys(("images_per_identity", "min_images", "neighbours", "negatives", "seeds"), COUNT),
@@ -228,27 +241,37 @@ def check_values(cfg: DictConfig) -> None:
     Raises:
         InvariantNetsError: the key, the value and what it may be.
     """
-    # What stands for another key (${views}) is checked there.
     for key, value in _leaves(OmegaConf.to_container(cfg, resolve=False)):
         if value == "???":
             raise InvariantNetsError(f"{key} is missing: give {key}=…; --help says what it is")
         if isinstance(value, str) and "${" in value:
-            continue
+            if re.fullmatch(r"\$\{[\w.]+\}", value):  # stands for another key, and is checked there
+                continue
+            value = OmegaConf.select(cfg, key)
         parts = key.split(".")
         ends = (".".join(parts[place:]) for place in range(len(parts)))
         rule = next((RANGES[end] for end in ends if end in RANGES), None)
         if rule is not None and not rule.fits(value):
             raise InvariantNetsError(f"{key}={_shown(value)}: give {rule}")
-    if cfg.get("trainer") and cfg.trainer.check_val_every_n_epoch > cfg.trainer.max_epochs:
-        every, epochs = cfg.trainer.check_val_every_n_epoch, cfg.trainer.max_epochs
+    if cfg.get("trainer"):
+        _check_together(cfg)
+
+
+def _check_together(cfg: DictConfig) -> None:
+    """Values of train.py that are right by themselves, and cannot be beside each other."""
+    every, epochs = cfg.trainer.check_val_every_n_epoch, cfg.trainer.max_epochs
+    if every > epochs:
         raise InvariantNetsError(
             f"trainer.check_val_every_n_epoch={every}: never comes in trainer.max_epochs={epochs}, and what is best is "
             f"chosen by validation: give 1 to {epochs}"
         )
-    if cfg.get("trainer") and cfg.data.get("views", cfg.views) != cfg.views:
-        raise InvariantNetsError(
-            f"data.views={cfg.data.views}, but views={cfg.views}: give views={cfg.data.views} alone"
-        )
+    if (views := cfg.data.get("views", cfg.views)) != cfg.views:
+        raise InvariantNetsError(f"data.views={views}, but views={cfg.views}: give views={views} alone")
+    known = ["val/loss", "val/accuracy", *(f"val/{name}" for name, term in cfg.model.constraints.items() if term)]
+    for name, callback in cfg.callbacks.items():
+        monitor = (callback or {}).get("monitor")
+        if monitor is not None and monitor not in known:
+            raise InvariantNetsError(f"callbacks.{name}.monitor={monitor}: give {', '.join(known)}")
 
 
 def _shown(value: Any) -> str:

@@ -92,12 +92,16 @@ def read_jsonl(path: str | Path) -> list[Result]:
     path = Path(path)
     if not path.is_file():
         raise InvariantNetsError(f"{path}: no results there; run evaluate.py ckpt_path=… first")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise InvariantNetsError(f"{path}: is damaged (no UTF-8 text); run evaluate.py again") from None
     results = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         try:
             row = _upgraded(json.loads(line))
             results.append(Result(**{**row, "value": math.nan if row["value"] is None else row["value"]}))
-        except (TypeError, KeyError, json.JSONDecodeError) as error:
+        except (AttributeError, TypeError, KeyError, json.JSONDecodeError) as error:
             raise InvariantNetsError(f"{path}, line {number}: not a result ({error}); run evaluate.py again") from None
     return results
 
