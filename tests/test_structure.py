@@ -29,7 +29,7 @@ ROOMS = [
     {"callbacks", "loggers"},
     {"report"},
     {"look_alikes"},
-    {"evaluation"},
+    {"evaluation", "interrupted"},
     {"training", "subjects"},
     {"run"},
     {"sweep"},

@@ -5,10 +5,11 @@ A table of features needs no Lightning: whatever trains is imported where it is 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
@@ -21,18 +22,20 @@ from invariantnets.evaluation import Subject, subject_of
 from invariantnets.features.io import load_table, save_table
 from invariantnets.features.table import FeatureTable
 from invariantnets.files import slug, write_atomically
+from invariantnets.interrupted import ASIDE, Journal, stamp
 from invariantnets.loggers import RunInfo, close, send
-from invariantnets.provenance import plain
+from invariantnets.provenance import commit, plain
 from invariantnets.release import released
 from invariantnets.report import render_sweep
 from invariantnets.report.render import comparisons
-from invariantnets.results import Result, to_jsonl
 from invariantnets.results.runs import read_sweep
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
     from invariantnets.data import BankedImages
+
+log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> None:
@@ -118,9 +121,19 @@ def other_network(cfg: DictConfig) -> Subject:
 
 
 def probe(cfg: DictConfig, subject: Subject, folder: Path) -> Path:
-    """Measure a subject as configured; after each step, the results so far are on disk. Returns the report's path."""
+    """Measure a subject as configured; after each step, the results so far are on disk. Returns the report's path.
+
+    Layers that are complete in the folder, of the same evaluation, are not measured again.
+    """
+    layers = evaluation.choose_layers(cfg.layers, subject)
+    journal = Journal(folder, _identity(cfg, subject))
+    if journal.complete == layers:
+        log.info("%s: complete before, nothing is measured again; another hydra.run.dir measures anew", folder)
+        return folder / "report.html"
+    left = journal.take_up(layers, subject.embedding if subject.embedding in layers else layers[0])
 
     def prepare(table: FeatureTable, layer: str) -> FeatureTable:
+        journal.begin(layer)
         if cfg.get("release"):
             named = replace(table, meta={**table.meta, "data": subject.name, "checksums": subject.checksums})
             release = instantiate(cfg.release).fit(named, layer)  # one out of a file stays as it is
@@ -130,23 +143,29 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path) -> Path:
             save_table(table, folder / "features" / slug(layer))
         return table
 
-    def keep(results: list[Result]) -> None:
-        write_atomically(folder / "results.jsonl", to_jsonl(results))
-
     with Console(stderr=True).status("") as status:
         found = evaluation.evaluate(
             subject,
             [instantiate(reader) for reader in cfg.probe.values() if reader],
-            layers=cfg.layers,
+            layers=left,
             protocols=instantiate(cfg.protocols),
             seed=cfg.seed,
             bootstrap=cfg.probes.bootstrap,
             prepare=prepare,
-            keep=keep,
+            keep=journal.keep,
             progress=status.update,
             overrides=list(HydraConfig.get().overrides.task),
         )
-    return found.save(folder)
+    report = replace(found, results=journal.keep(found.results)).save(folder)
+    journal.end(layers)
+    return report
+
+
+def _identity(cfg: DictConfig, subject: Subject) -> dict[str, Any]:
+    """What makes the numbers of a layer what they are."""
+    config = {key: value for key, value in plain(cfg).items() if key not in ASIDE}
+    files = [stamp(cfg.get("features")), stamp(subject.checkpoint)]
+    return {"files": files, "checksums": subject.checksums, "commit": commit(), **config}
 
 
 def report_sweep(folder: Path) -> None:
