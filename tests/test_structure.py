@@ -30,7 +30,7 @@ ROOMS = [
     {"callbacks", "loggers"},
     {"report"},
     {"look_alikes"},
-    {"evaluation"},
+    {"evaluation", "interrupted"},
     {"training", "side_by_side", "subjects"},
     {"run"},
     {"sweep"},

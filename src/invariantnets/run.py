@@ -23,12 +23,12 @@ from invariantnets.evaluation import Subject, subject_of
 from invariantnets.features.io import load_table, save_table
 from invariantnets.features.table import FeatureTable
 from invariantnets.files import slug, write_atomically
+from invariantnets.interrupted import ASIDE, Journal, stamp
 from invariantnets.loggers import RunInfo, close, send
-from invariantnets.provenance import plain
+from invariantnets.provenance import commit, plain
 from invariantnets.release import released
 from invariantnets.report import render_sweep
 from invariantnets.report.render import comparisons
-from invariantnets.results import Result, to_jsonl
 from invariantnets.results.runs import read_sweep
 
 log = logging.getLogger(__name__)
@@ -152,9 +152,19 @@ def other_network(cfg: DictConfig) -> tuple[Subject, Beside]:
 
 
 def probe(cfg: DictConfig, subject: Subject, folder: Path, beside: Beside | None = None) -> Path:
-    """Measure a subject as configured; after each step, the results so far are on disk. Returns the report's path."""
+    """Measure a subject as configured; after each step, the results so far are on disk. Returns the report's path.
+
+    Layers that are complete in the folder, of the same evaluation, are not measured again.
+    """
+    layers = evaluation.choose_layers(cfg.layers, subject)
+    journal = Journal(folder, _identity(cfg, subject))
+    if journal.complete == layers:
+        log.info("%s: complete before, nothing is measured again; another hydra.run.dir measures anew", folder)
+        return folder / "report.html"
+    left = journal.take_up(layers, subject.embedding if subject.embedding in layers else layers[0])
 
     def prepare(table: FeatureTable, layer: str) -> FeatureTable:
+        journal.begin(layer)
         if cfg.get("release"):
             named = replace(table, meta={**table.meta, "data": subject.name, "checksums": subject.checksums})
             release = instantiate(cfg.release).fit(named, layer)  # one out of a file stays as it is
@@ -164,19 +174,16 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path, beside: Beside | None
             save_table(table, folder / "features" / slug(layer))
         return table
 
-    def keep(results: list[Result]) -> None:
-        write_atomically(folder / "results.jsonl", to_jsonl(results))
-
     readers = [instantiate(reader) for reader in cfg.probe.values() if reader]
+    options = {"seed": cfg.seed, "bootstrap": cfg.probes.bootstrap}
     with Console(stderr=True).status("") as status:
-        options = {"seed": cfg.seed, "bootstrap": cfg.probes.bootstrap}
         found = evaluation.evaluate(
             subject,
             readers,
-            layers=cfg.layers,
+            layers=left,
             protocols=instantiate(cfg.protocols),
             prepare=prepare,
-            keep=keep,
+            keep=journal.keep,
             progress=status.update,
             overrides=list(HydraConfig.get().overrides.task),
             **options,
@@ -193,8 +200,17 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path, beside: Beside | None
 
             theirs = evaluation.evaluate(other(), readers, layers="all", protocols=None, progress=told, **options)
             found = found.beside(name, theirs)
-            keep(found.results)
-    return found.save(folder)
+            journal.keep(found.results)
+    report = replace(found, results=journal.keep(found.results)).save(folder)
+    journal.end(layers)
+    return report
+
+
+def _identity(cfg: DictConfig, subject: Subject) -> dict[str, Any]:
+    """What makes the numbers of a layer what they are."""
+    config = {key: value for key, value in plain(cfg).items() if key not in ASIDE}
+    files = [stamp(cfg.get("features")), stamp(subject.checkpoint)]
+    return {"files": files, "checksums": subject.checksums, "commit": commit(), **config}
 
 
 def report_sweep(folder: Path) -> None:

@@ -13,7 +13,9 @@ from invariantnets.probes.sample import draw_sample
 from invariantnets.probes.task import Task
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.words import PROBES
+from invariantnets.statistics.moments import BLOCK_ROWS
 from invariantnets.statistics.neighbours import merge_equal, nearest, neighbour_grid, neighbour_means
+from invariantnets.statistics.spaces import Space
 
 __all__ = ["Knn"]
 
@@ -48,6 +50,16 @@ class Knn:
             }
             s, k = max(scores, key=scores.__getitem__)
             if s not in near_test:
-                near_test[s] = nearest(x[s], sample.spaces[s].transform(task.x["test"]), grid[-1])
+                near_test[s] = _nearest_of_test(task, sample.spaces[s], x[s], grid[-1])
             test, control = (neighbour_means(y[:, c], near_test[s], (k,))[0] for c in (target.true, target.control))
             yield Reading(target, scores[s, k], test, control, len(sample.fit), {"k": k, **sample.chosen(s)})
+
+
+def _nearest_of_test(task: Task, space: Space, points: np.ndarray, k: int) -> np.ndarray:
+    """`nearest` of the test rows, block by block: their coordinates together may be more than there is memory."""
+    x = task.x["test"]
+    found = np.empty((len(x), k), np.int32)
+    for start in range(0, len(x), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        found[block] = nearest(points, space.transform(x[block]), k)
+    return found

@@ -90,12 +90,19 @@ def fit_ridge(
         groups: which targets share a λ (the columns that encode one nuisance).
         penalties: λ to choose from; infinity predicts the training mean.
     """
-    paths = [_path(moments, np.asarray(penalties)) for moments in train]
-    error = np.sum([_error(*fit, *rows) for fit, rows in zip(zip(train, paths, strict=True), val, strict=True)], axis=0)
+    path: np.ndarray | None = None
+    error: np.ndarray | float = 0.0
+    for moments, rows in zip(train, val, strict=True):
+        path = _path(moments, np.asarray(penalties))
+        error = error + _error(moments, path, *rows)
+    error = np.asarray(error)
     best = [int(np.argmin(error[:, group].sum(1))) for group in groups]
     penalty = tuple(float(penalties[index]) for index in best)
     models = []
-    for path, moments in zip(paths, train, strict=True):
+    for moments in train:
+        # Made twice, where there are several: forty nuisances' paths of a hundred classes would be 2 GB.
+        if path is None or len(train) > 1:
+            path = _path(moments, np.asarray(penalties))
         coef = np.zeros(path.shape[1:])
         for group, index in zip(groups, best, strict=True):
             coef[:, group] = path[index][:, group]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from invariantnets.features.checks import check_table, is_closed, unprobable
 from invariantnets.features.table import FeatureTable
 from invariantnets.probes.probe import ClassReading, Probe, Reading
+from invariantnets.probes.progress import watched
 from invariantnets.probes.scorer import Scorer, strongest
 from invariantnets.probes.task import Task, hold_out_people, prepare
 from invariantnets.randomness import numpy_rng
@@ -125,7 +126,7 @@ def _read(task: Task, layer: str, probes: Sequence[Probe], bootstrap: int, step:
     of_nuisance: dict[str, list[Result]] = {target.nuisance.name: [] for target in task.every}
     for probe in probes:
         step(probe.title)
-        for reading in _readings(probe, task):
+        for reading in watched(_readings(probe, task), probe.title, len(task.every), step):
             if isinstance(reading, ClassReading):
                 title = "" if reading.probe or probe.name in PROBES else probe.title
                 classes += scorer.classes(reading, probe.name, chance, told=probe.told, title=title)
@@ -138,6 +139,6 @@ def _read(task: Task, layer: str, probes: Sequence[Probe], bootstrap: int, step:
     return classes + [r for found in of_nuisance.values() for r in found]
 
 
-def _readings(probe: Probe, task: Task) -> Sequence[Reading | ClassReading]:
+def _readings(probe: Probe, task: Task) -> Iterable[Reading | ClassReading]:
     asked = task.asked_for(probe.reads)
-    return list(probe(asked)) if asked.targets or asked.label else []
+    return probe(asked) if asked.targets or asked.label else []
