@@ -31,7 +31,7 @@ def inverse_decay(optimizer: Optimizer, gamma: float = 1e-4, power: float = 0.75
     return LambdaLR(optimizer, lambda step: (1 + gamma * step) ** -power)
 
 
-def warm_up(optimizer: Optimizer, num_classes: int, batch_size: int, sightings: float = 20) -> LRScheduler:
+def warm_up(optimizer: Optimizer, num_classes: int, batch_size: int, sightings: float = 40) -> LRScheduler:
     """From almost nothing linearly up to each group's own rate, which then stays.
 
     Adam's first steps are as long as any, whatever the gradient. Before a class has been seen a few times, its
