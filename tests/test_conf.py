@@ -18,6 +18,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from invariantnets.checkpoint import check_targets
+from invariantnets.cli.ranges import check_values
 from invariantnets.data import BankedImages, Batch, VariedImages
 from invariantnets.module import InvariantNet
 
@@ -89,7 +90,10 @@ def test_every_choice_composes_and_resolves(group: str, name: str) -> None:
         "method": ["model=lenet_forget", f"method={name}"],
     }
     program = "evaluate" if group == "backbone" else "train"
-    found = resolved(composed(*place.get(group, [f"{group}={name}"]), program=program))
+    cfg = composed(*place.get(group, [f"{group}={name}"]), program=program)
+    found = resolved(cfg)
+    if not OmegaConf.missing_keys(cfg):
+        check_values(cfg)  # what conf/ holds is what it may hold
     for part in (found.get("model", {}), found.get("recipes", {})):
         check_targets(part, name)  # else checkpoints of it could not be loaded
 
