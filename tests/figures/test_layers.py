@@ -62,3 +62,9 @@ def test_a_sweep_draws_it_where_layers_were_probed(net, tmp_path):
     draw_sweep(here, tmp_path / "all", depths=runs)
     draw_sweep(here, tmp_path / "last", depths=here)
     assert (tmp_path / "all" / "layers_angle.svg").exists() and not (tmp_path / "last" / "layers_angle.svg").exists()
+
+
+def test_there_is_no_empty_panel_where_recognition_was_not_measured(net):
+    run = [r for r in net(0.8, 0.6, 0.1) if r.target == "angle"]
+    (left,) = layers_figure({"a": [run]}, "angle").axes
+    assert left.get_ylabel() == "R² of angle" and left.get_xlabel().startswith("layer")

@@ -14,8 +14,8 @@ from invariantnets.results.select import CLASS_ACCURACY, Runs, Spread, over_runs
 __all__ = ["by_layer", "draw", "layered", "layers_figure"]
 
 _CAPTION = (
-    "From the image to the output: how much of the {target} the strongest honest probe reads at each layer, and below "
-    "it {accuracy}. A method forgets where its line falls; a line that is interrupted has a layer where every probe "
+    "From the image to the output: how much of the {target} the strongest honest probe reads at each layer{below}. "
+    "A method forgets where its line falls; a line that is interrupted has a layer where every probe "
     "failed, which says nothing about invariance. {shown} of {count}: of each family the one that keeps least at its "
     "last layer. Whiskers: {whiskers}."
 )
@@ -27,7 +27,8 @@ def draw(scene: Scene) -> Iterator[Drawn]:
     for target in scene.chosen:
         for data, part in scene.by_data(scene.depths).items():
             if figure := layers_figure(part, target, scene.accuracy):
-                wording = {"target": target, "accuracy": scene.accuracy[0], "whiskers": scene.whiskers}
+                below = f", and below it {scene.accuracy[0]}" if len(figure.axes) > 1 else ""
+                wording = {"target": target, "below": below, "whiskers": scene.whiskers}
                 shown = {"shown": len(layered(part, target)), "count": len(part)}
                 caption = _CAPTION.format(**wording, **shown) + scene.fewer
                 drawn = Drawn(f"layers_{slug(target)}.svg", figure, f"Where the {target} goes", caption, "leaks")
@@ -67,7 +68,7 @@ def layered(groups: Mapping[str, Runs], target: str) -> list[str]:
 def layers_figure(
     groups: Mapping[str, Runs], target: str, accuracy: tuple[str, str, str, str] = CLASS_ACCURACY
 ) -> Figure | None:
-    """R² of the strongest honest probe, and accuracy below it, against the layers in their order.
+    """R² of the strongest honest probe, and accuracy below it where it was measured, against the layers in their order.
 
     Args:
         groups: name → the results of each of its runs, of all layers.
@@ -85,16 +86,19 @@ def layers_figure(
         for what in (("r2", target, "strongest"), accuracy[1:])
     ]
     order = list(dict.fromkeys(layer for part in parts for curve in part.values() for layer in curve))
-    figure = Figure(figsize=(WIDTH, 5.0), layout="constrained")
-    left, known = figure.subplots(2, sharex=True)
-    for axes, part, scale in ((left, parts[0], 1), (known, parts[1], 100)):
+    panels = 2 if any(parts[1].values()) else 1
+    figure = Figure(figsize=(WIDTH, 2.5 * panels), layout="constrained")
+    every = figure.subplots(panels, sharex=True, squeeze=False)[:, 0]
+    for axes, part, scale in zip(every, parts[:panels], (1, 100)[:panels], strict=True):
         placed = {name: {order.index(at): s for at, s in curve.items()} for name, curve in part.items()}
         curves(axes, placed, scale)
+    left, last = every[0], every[-1]
     left.axhline(0, color=GREY, linestyle="--", linewidth=1)
     left.set_ylim(top=1.02)
+    if last is not left:
+        last.set_ylabel(f"{accuracy[0]} (%)")
     left.set_ylabel(f"R² of {target}")
-    known.set_ylabel(f"{accuracy[0]} (%)")
-    known.set_xticks(range(len(order)), order, rotation=30 if len(order) > 6 else 0)
-    known.set_xlabel("layer, from the image to the output")
+    last.set_xticks(range(len(order)), order, rotation=30 if len(order) > 6 else 0)
+    last.set_xlabel("layer, from the image to the output")
     legend_above(figure, left)
     return figure
