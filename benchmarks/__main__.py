@@ -14,7 +14,17 @@ import sklearn
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks import bootstrapping, constraints, evaluation, faces, locally_connected, probes, solvers, training
+from benchmarks import (
+    bootstrapping,
+    constraints,
+    evaluation,
+    faces,
+    locally_connected,
+    networks,
+    probes,
+    solvers,
+    training,
+)
 
 
 def table(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
@@ -53,6 +63,7 @@ def main() -> None:
         print(table("locally connected", locally_connected.measure()), flush=True)
         print(table("faces", faces.measure()), flush=True)
         print(table("probes", probes.measure()), flush=True)
+        print(table("networks", networks.measure()), flush=True)
         print(table("bootstrapping", bootstrapping.measure()), flush=True)
     print(table("evaluation", evaluation.measure()), flush=True)
 
