@@ -15,7 +15,7 @@ LAYERS = "give the name of a layer, a list of different ones, all, or null for t
 DEVICE = "give auto, cpu, or a device of this machine (cuda, cuda:0, mps)"
 NETWORK = "this network has input, conv1, pool1, conv2, pool2, ip1, ip2"
 GROUPS = "it cannot be left out; --help lists what there is of it"
-LR = "give a number above 0 and below 1000"
+LR = "give a number above 0"
 LEAST_0 = "give a number of at least 0"
 UNITS = "give a whole number from 1 to 100,000"
 FACES = "data=synthetic_faces model=deepface_mini"
@@ -78,7 +78,6 @@ VALUES = {
     "model.optimizer.lr=x": LR,
     "model.optimizer.lr=nan": LR,
     "model.optimizer.lr=inf": LR,
-    "model.optimizer.lr=1000": LR,
     "model.optimizer.momentum=1": "give a number of at least 0 and below 1",
     "model.optimizer.weight_decay=-1": LEAST_0,
     "model.optimizer=null": "give one; it cannot be null",
@@ -101,7 +100,7 @@ VALUES = {
     "protocols.pairs_per_fold=0": COUNT,
     "protocols.similarities=cosine": "give a list of names, as in [name]",
     "callbacks.early_stopping.patience=-1": FROM_0,
-    "callbacks.checkpoint.monitor=nope": "give val/loss, val/accuracy, val/softmax",
+    "callbacks.checkpoint.monitor=nope": "give val/loss, val/accuracy, val/softmax, step, epoch",
 }
 # command line → the whole line
 LINES = {

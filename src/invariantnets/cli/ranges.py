@@ -212,7 +212,7 @@ RANGES: dict[str, Number | Word | Switch | Names | Layers | Part | Path | Device
     **dict.fromkeys(("patience", "ramp", "collapse_alarm.warm_up"), FROM_0),
     "num_sanity_val_steps": Number(-1, 1e9, whole=True),
     "tolerance": AT_LEAST_0,
-    **dict.fromkeys(("lr", "conv_lr", "lr_multiplier"), Number(0, 1e3, above=True, below=True)),
+    **dict.fromkeys(("lr", "conv_lr", "lr_multiplier"), POSITIVE),
     "momentum": BELOW_1,
     "conv_momentum": BELOW_1,
     **dict.fromkeys(("weight_decay", "conv_weight_decay", "bias_lr_multiplier"), AT_LEAST_0),
@@ -267,10 +267,11 @@ def _check_together(cfg: DictConfig) -> None:
         )
     if (views := cfg.data.get("views", cfg.views)) != cfg.views:
         raise InvariantNetsError(f"data.views={views}, but views={cfg.views}: give views={views} alone")
-    known = ["val/loss", "val/accuracy", *(f"val/{name}" for name, term in cfg.model.constraints.items() if term)]
+    terms = [name for name, term in cfg.model.constraints.items() if term]
+    known = ["val/loss", "val/accuracy", *(f"val/{name}" for name in terms), "step", "epoch"]
     for name, callback in cfg.callbacks.items():
         monitor = (callback or {}).get("monitor")
-        if monitor is not None and monitor not in known:
+        if monitor is not None and monitor not in known and not monitor.startswith(("online/", "train/")):
             raise InvariantNetsError(f"callbacks.{name}.monitor={monitor}: give {', '.join(known)}")
 
 
