@@ -11,7 +11,7 @@ import pytest
 from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import run_suite
 from invariantnets.features import FeatureTable
-from invariantnets.features.matrix import check_far, copies, kept, zero_rows
+from invariantnets.features.matrix import check_far, copies, kept, ordered, zero_rows
 
 ROWS = 240
 RNG = np.random.default_rng(0)
@@ -229,6 +229,15 @@ def test_copies_are_found_by_comparing_all_with_all():
     apart = np.linalg.norm(x[:, None] - x, axis=2)
     near = apart <= 1e-3 * np.median(apart[np.triu_indices(600, 1)])
     assert np.array_equal(copies(x), near.argmax(1))
+
+
+def test_rows_of_a_mapped_file_are_ordered_block_by_block(tmp_path):
+    x = np.random.default_rng(0).normal(size=(9000, 3)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    order = np.random.default_rng(1).permutation(9000)[:8500]
+    for given in (np.load(tmp_path / "x.npy", mmap_mode="r"), x):
+        assert np.array_equal(ordered(given, order), x[order])
+        assert np.array_equal(given, x)
 
 
 def test_a_heavy_tail_is_not_far():

@@ -43,6 +43,8 @@ def spoil(table: FeatureTable, how: str) -> FeatureTable:
         return replace(table, nuisance={"angle": np.where(table.split == "val", np.nan, table.nuisance["angle"])})
     elif how == "no angle":
         return replace(table, nuisance={})
+    elif how == "huge":
+        x = np.where(x == x.max(), 1e160, x.astype(np.float64))
     elif how == "layer":
         return replace(table, features={"conv1": x})
     elif how == "shape":
@@ -61,6 +63,7 @@ def spoil(table: FeatureTable, how: str) -> FeatureTable:
         ("class not in train", "class 3 .* is in split 'test' but not in 'train'"),
         ("label", r"labels 0\.\.9 do not fit 4 classes"),
         ("source", "is in split 'train' and in 'val'"),
+        ("huge", r"reach 1e\+160, whose square no number holds; divide them by that"),
         ("layer", "no layer 'ip1'; it has conv1"),
         ("shape", "have shape"),
     ],

@@ -18,7 +18,7 @@ from invariantnets.features.columns import (
     read_prediction,
     read_split,
 )
-from invariantnets.features.matrix import check_far, copies, dominant, kept, zero_rows
+from invariantnets.features.matrix import check_far, copies, dominant, kept, ordered, zero_rows
 from invariantnets.nuisance import SPLITS, Kind
 
 # Columns that are no nuisance.
@@ -106,7 +106,7 @@ def assemble(
     names = read_names(columns["name"], owner) if "name" in columns else None
     nuisances = {nuisance: values[order] for nuisance, values in nuisances.items()}
     return {
-        "features": {layer: values if together else values[order] for layer, values in x.items()},
+        "features": {layer: values if together else ordered(values, order) for layer, values in x.items()},
         "label": label,
         "split": split[order],
         "source": np.unique(source[order], return_inverse=True)[1],

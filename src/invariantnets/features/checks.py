@@ -12,26 +12,33 @@ from invariantnets.nuisance import SPLITS
 from invariantnets.statistics.moments import BLOCK_ROWS
 
 MIN_SOURCES = 2
+LARGEST = 1e150
 # Rows in which a nuisance is known: to fit on, to choose on, to report on.
 MIN_KNOWN = {"train": 4, "val": 2, "test": 2}
 
 
 def check_finite(features: np.ndarray, name: str) -> None:
-    """Refuse NaN and infinity.
+    """Refuse NaN, infinity, and what is so large that its square is.
 
     Raises:
         InvariantNetsError: naming the first such column and the number of values.
     """
-    bad = np.zeros(features.shape[1], np.int64)
+    bad, largest = np.zeros(features.shape[1], np.int64), 0.0
     for start in range(0, len(features), BLOCK_ROWS):
         finite = np.isfinite(features[start : start + BLOCK_ROWS])
         if not finite.all():
             bad += (~finite).sum(0)
+        elif features.dtype == np.float64:
+            largest = max(largest, float(np.abs(features[start : start + BLOCK_ROWS]).max()))
     if bad.any():
         column = int(np.flatnonzero(bad)[0])
         raise InvariantNetsError(
             f"features of layer {name!r}: {bad.sum()} values are NaN or infinite in {np.count_nonzero(bad)} of "
             f"{len(bad)} columns, the first is column {column} ({bad[column]} values); drop those rows or columns"
+        )
+    if largest > LARGEST:
+        raise InvariantNetsError(
+            f"features of layer {name!r} reach {largest:.3g}, whose square no number holds; divide them by that"
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
 
 from invariantnets.errors import InvariantNetsError
@@ -49,6 +51,18 @@ def kept(x: np.ndarray) -> np.ndarray:
             spread = np.maximum(spread, np.abs(wide[block] - origin).max(0))
     # Compared by their largest, which neither overflows nor underflows; not (<=) keeps what is not finite.
     return narrow if (lost <= LOST * spread).all() else wide
+
+
+def ordered(x: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """``x[order]``, block by block. Of a mapped file what was read is given back, or it would be in memory twice."""
+    found = np.empty((len(order), x.shape[1]), x.dtype)
+    mapped = x.base if isinstance(x.base, mmap.mmap) else None
+    for start in range(0, len(order), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        found[block] = x[order[block]]
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on every system
+            mapped.madvise(mmap.MADV_DONTNEED)
+    return found
 
 
 def check_far(x: np.ndarray, layer: str, owner: str) -> None:
