@@ -23,7 +23,7 @@ def size_of_features(model: InvariantNet) -> float:
 
 @pytest.mark.parametrize(("overrides", "thrown"), [((), False), (("model.scheduler=null",), True)])
 def test_the_first_steps_leave_the_features_as_large_as_they_were(overrides: tuple[str, ...], thrown: bool) -> None:
-    """What shut the units: full steps of Adam, before anything can be known of a thousand people, throw features about."""
+    """What shut the units: full steps of Adam before anything can be known of a thousand people throw features about."""
     model = recipe(1000, 40, "model.backbone.bottleneck=64", *overrides, seed=2)
     sizes = [size_of_features(model)]
     for _ in losses(model, 1000, 40, steps=6, seed=2):

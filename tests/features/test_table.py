@@ -236,8 +236,11 @@ def test_rows_of_a_mapped_file_are_ordered_block_by_block(tmp_path):
     np.save(tmp_path / "x.npy", x)
     order = np.random.default_rng(1).permutation(9000)[:8500]
     for given in (np.load(tmp_path / "x.npy", mmap_mode="r"), x):
-        assert np.array_equal(ordered(given, order), x[order])
+        assert np.array_equal(ordered(np.asarray(given), order), x[order])
         assert np.array_equal(given, x)
+    written = np.load(tmp_path / "x.npy", mmap_mode="c")
+    written[:] = 1
+    assert (ordered(written, order) == 1).all() and (written == 1).all()
 
 
 def test_a_heavy_tail_is_not_far():

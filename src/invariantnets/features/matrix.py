@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from typing import Any
 
 import numpy as np
 
@@ -56,13 +57,23 @@ def kept(x: np.ndarray) -> np.ndarray:
 def ordered(x: np.ndarray, order: np.ndarray) -> np.ndarray:
     """``x[order]``, block by block. Of a mapped file what was read is given back, or it would be in memory twice."""
     found = np.empty((len(order), x.shape[1]), x.dtype)
-    mapped = x.base if isinstance(x.base, mmap.mmap) else None
+    mapped = _mapped(x)
     for start in range(0, len(order), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
         found[block] = x[order[block]]
-        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on every system
+        if mapped is not None:
             mapped.madvise(mmap.MADV_DONTNEED)
     return found
+
+
+def _mapped(x: Any) -> mmap.mmap | None:
+    """The file that an array is a view of, if it is only read: what was written to its pages would be lost."""
+    only_read = False
+    while isinstance(x, np.ndarray):
+        only_read |= isinstance(x, np.memmap) and x.mode == "r"
+        x = x.base
+    usable = only_read and isinstance(x, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED")  # not on every system
+    return x if usable else None
 
 
 def check_far(x: np.ndarray, layer: str, owner: str) -> None:
