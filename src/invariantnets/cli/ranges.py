@@ -246,9 +246,9 @@ def check_values(cfg: DictConfig) -> None:
         if value == "???":
             raise InvariantNetsError(f"{key} is missing: give {key}=…; --help says what it is")
         if isinstance(value, str) and "${" in value:
-            if re.fullmatch(r"\$\{[\w.]+\}", value):  # stands for another key, and is checked there
+            reference, value = value, OmegaConf.select(cfg, key)
+            if re.fullmatch(r"\$\{[\w.]+\}", reference):  # stands for another key, and is checked there
                 continue
-            value = OmegaConf.select(cfg, key)
         parts = key.split(".")
         ends = (".".join(parts[place:]) for place in range(len(parts)))
         rule = next((RANGES[end] for end in ends if end in RANGES), None)
