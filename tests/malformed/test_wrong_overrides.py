@@ -50,6 +50,8 @@ VALUES = {
     "trainer.accelerator=tpu": "give auto, cpu, gpu or mps",
     "trainer.strategy=nope": "give auto, ddp or ddp_spawn",
     "trainer.precision=12": "give 32-true, bf16-mixed, 16-mixed or 64-true",
+    "trainer.deterministic=maybe": "give true, false or warn",
+    "trainer.enable_progress_bar=5": "give true or false",
     "trainer.num_nodes=0": "give a whole number from 1 to 1,024",
     "trainer.log_every_n_steps=-1": FROM_0,
     "trainer.check_val_every_n_epoch=0": COUNT,
@@ -112,6 +114,12 @@ LINES = {
     "views=64": (
         "views=64 of one image need 64 variants of it (data.angles=, values= or vary=), but these data have 7; or use "
         "pairs=same_class"
+    ),
+    "model.backbone.num_classes=7": (
+        "model.backbone.num_classes=7, but data.num_classes=10: give data.num_classes= alone"
+    ),
+    "model.backbone.image_shape=[1,32,32]": (
+        "model.backbone.image_shape=[1,32,32], but data.image_shape=[1,28,28]: give data.image_shape= alone"
     ),
     "data.shift=100": "data.shift: 100 pixels move images of 28×28 out of sight",
     "data.num_classes=5 data.classes=[0,1,2]": (

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from invariantnets.errors import InvariantNetsError
 
@@ -204,6 +204,7 @@ RANGES: dict[str, Number | Word | Switch | Names | Layers | Part | Path | Device
     **dict.fromkeys(("on_device", "cache", "evaluate", "save_features", "learned_noise", "conv2_relu"), Switch()),
     **dict.fromkeys(("conditional", "beyond_chance", "fused", "enable_progress_bar"), Switch()),
     "max_epochs": Number(1, 1e6, whole=True),
+    "deterministic": Word("True|False|warn", "true, false or warn"),
     "num_nodes": Number(1, 1024, whole=True),
     "devices": Number(1, max(8, os.cpu_count() or 1), whole=True),
     "gradient_clip_val": Number(0, above=True, null=True),
@@ -245,9 +246,9 @@ def check_values(cfg: DictConfig) -> None:
         if value == "???":
             raise InvariantNetsError(f"{key} is missing: give {key}=…; --help says what it is")
         if isinstance(value, str) and "${" in value:
-            if re.fullmatch(r"\$\{[\w.]+\}", value):  # stands for another key, and is checked there
+            reference, value = value, OmegaConf.select(cfg, key)
+            if re.fullmatch(r"\$\{[\w.]+\}", reference):  # stands for another key, and is checked there
                 continue
-            value = OmegaConf.select(cfg, key)
         parts = key.split(".")
         ends = (".".join(parts[place:]) for place in range(len(parts)))
         rule = next((RANGES[end] for end in ends if end in RANGES), None)
@@ -267,6 +268,12 @@ def _check_together(cfg: DictConfig) -> None:
         )
     if (views := cfg.data.get("views", cfg.views)) != cfg.views:
         raise InvariantNetsError(f"data.views={views}, but views={cfg.views}: give views={views} alone")
+    for key in ("image_shape", "num_classes"):
+        own, of_data = cfg.model.backbone.get(key), cfg.data.get(key)
+        if own is not None and of_data is not None and own != of_data:
+            raise InvariantNetsError(
+                f"model.backbone.{key}={_shown(own)}, but data.{key}={_shown(of_data)}: give data.{key}= alone"
+            )
     terms = [name for name, term in cfg.model.constraints.items() if term]
     known = ["val/loss", "val/accuracy", *(f"val/{name}" for name in terms), "step", "epoch"]
     for name, callback in cfg.callbacks.items():
@@ -277,7 +284,7 @@ def _check_together(cfg: DictConfig) -> None:
 
 def _shown(value: Any) -> str:
     """A value as it is written on the command line."""
-    if isinstance(value, list):
+    if isinstance(value, list | ListConfig):
         return f"[{','.join(map(_shown, value))}]"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
