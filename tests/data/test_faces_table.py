@@ -273,6 +273,13 @@ def test_kinds_and_units_are_as_they_are_said_to_be(frame: pd.DataFrame, tmp_pat
         assert 2 * code == frame.code[rows[name]]
 
 
+def test_kinds_and_units_are_said_on_the_command_line() -> None:
+    with initialize_config_dir(str(Path(__file__).parents[2] / "conf"), version_base="1.3"):
+        said = ["data.kinds={yaw: circular}", "data.units={yaw: deg}", "data.table=t", "data.root=r"]
+        data = compose("train", overrides=["data=faces_table", *said]).data
+    assert (data.kinds, data.units) == ({"yaw": "circular"}, {"yaw": "deg"})
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [
