@@ -30,8 +30,8 @@ def recipe(people: int, size: int, *overrides: str, seed: int = 0) -> InvariantN
 def pictures(people: Tensor, size: int, seed: int) -> Tensor:
     """A picture of each, another one for each seed: ``(N, 3, size, size)`` bytes.
 
-    One face that all share, light, and in each region as much of the person as of the picture. As of faces, nine tenths
-    of the squared pixels are the same in every picture: without the warm-up the units are shut, as theirs are.
+    One face that all share, light, and in each region as much of the person as of the picture. As of faces, most of the
+    squared pixels are the same in every picture: without the warm-up the units are shut, as by faces.
     """
     own = torch.empty(len(people), 3, 8, 8)
     for row, person in enumerate(people.tolist()):

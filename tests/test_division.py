@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from invariantnets.division import divide, held_out
+from invariantnets.division import divide, held_out, read_split
 from invariantnets.errors import InvariantNetsError
 
 RNG = np.random.default_rng(0)
@@ -51,3 +51,11 @@ def test_a_function_of_its_seed(by: str) -> None:
 def test_impossible_divisions_are_refused(by: str, test: float, val: float, message: str) -> None:
     with pytest.raises(InvariantNetsError, match=message):
         divide(PERSON, by, test, val, 0)
+
+
+def test_splits_are_understood_however_they_are_spelt() -> None:
+    split, understood = read_split(np.array(["Training", "valid", "TEST", "Training"]), "t")
+    assert split.tolist() == ["train", "val", "test", "train"]
+    assert understood == "the split 'TEST' as test, 'Training' as train, 'valid' as val"
+    with pytest.raises(InvariantNetsError, match="t: split 'gallery' is unknown; use train, val, test"):
+        read_split(np.array(["train", "gallery"]), "t")

@@ -41,7 +41,7 @@ def test_what_a_column_is(values, kind, unit, expected, numbers):
 @pytest.mark.parametrize(
     ("values", "kind", "unit", "message"),
     [
-        ([1, 2, 3], "binary", "", "'x' is said to be binary, but has 3 values (1, 2, 3, …)"),
+        ([1, 2, 3], "binary", "", "'x' is said to be binary, but has 3 values (1, 2, 3); say categorical"),
         (["a", "b"], "circular", "", "'x' is said to be circular, but holds 'a': numbers are needed"),
         (["1", "left"], "continuous", "", "'x' is said to be continuous, but holds 'left'"),
         ([1, 2], "round", "", "'x' is said to be 'round'; choose from continuous, circular, categorical, binary"),

@@ -10,6 +10,12 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.randomness import numpy_rng
 
 Division = Literal["identity", "image"]
+# How splits are spelt in the tables in use; the numbers are those of CelebA.
+SPELT = {
+    "train": ("train", "training", "trn", "fit", "0"),
+    "val": ("val", "valid", "validation", "dev", "development", "1"),
+    "test": ("test", "testing", "tst", "eval", "evaluation", "2"),
+}
 
 
 def divide(person: np.ndarray, by: Division, test: float, val: float, seed: int) -> np.ndarray:
@@ -60,3 +66,28 @@ def held_out(person: np.ndarray, fraction: float, rng: np.random.Generator) -> n
     place[order] = np.arange(len(person)) - (np.cumsum(count) - count)[code[order]]
     wanted = np.maximum(np.round(fraction * count), 1 if fraction > 0 else 0)
     return place < np.minimum(wanted, count - 1)[code]
+
+
+def read_split(values: np.ndarray, owner: str) -> tuple[np.ndarray, str]:
+    """``train``, ``val`` and ``test``, however they are spelt.
+
+    Args:
+        values: ``(N,)`` text, or the whole numbers 0, 1 and 2; none of them missing.
+        owner: what to call the table in messages.
+
+    Returns:
+        ``(N,)`` str, and what was understood, empty where they are spelt as here.
+
+    Raises:
+        InvariantNetsError: an unknown split.
+    """
+    meant = {spelling: split for split, spellings in SPELT.items() for spelling in spellings}
+    found, group = np.unique(values.astype(str), return_inverse=True)
+    splits = []
+    for value in found.tolist():
+        split = meant.get(value.strip().lower())
+        if split is None:
+            raise InvariantNetsError(f"{owner}: split {value!r} is unknown; use {', '.join(SPELT)}")
+        splits.append(split)
+    changed = [f"{value!r} as {split}" for value, split in zip(found.tolist(), splits, strict=True) if value != split]
+    return np.array(splits, "U5")[group], f"the split {', '.join(changed)}" if changed else ""

@@ -97,8 +97,10 @@ def infer_nuisance(
     keys, codes = np.unique(known, return_inverse=True)
     categories = tuple(str(key) if known.dtype.kind == "U" else f"{key:g}" for key in keys)
     if kind == "binary" and len(categories) != 2:
-        shown = ", ".join(categories[:4])
-        raise InvariantNetsError(f"kinds: {name!r} is said to be binary, but has {len(categories)} values ({shown}, …)")
+        shown = ", ".join(categories[:4]) + ", …" * (len(categories) > 4)
+        raise InvariantNetsError(
+            f"kinds: {name!r} is said to be binary, but has {len(categories)} values ({shown}); say categorical"
+        )
     found: Kind = kind or ("binary" if len(categories) == 2 else "categorical")
     column = np.full(len(values), np.nan)
     column[~missing] = codes

@@ -219,7 +219,7 @@ BAD = {
     "no folder": (lambda f: f, {"root": "absent"}, "data.root=absent: there is no such folder"),
     "channels": (lambda f: f, {"image_shape": [4, 8, 8]}, "choose 1 channel"),
     "crop": (lambda f: f, {"center_crop": 11}, "48 of 48 images cannot be read, .* smaller than center_crop=11"),
-    "split": (lambda f: f.assign(part="dev"), {"split_column": "part"}, "'dev' is unknown; use train, val, test"),
+    "split": (lambda f: f.assign(part="holdout"), {"split_column": "part"}, "'holdout' is unknown; use train"),
     "overlap": (shared, {"split_column": "part"}, r"1 people are in both train and test \(001\)"),
     "lone val": (
         lambda f: f.assign(part=np.where(f.person == "001", "val", "train")),
@@ -262,7 +262,7 @@ def test_kinds_and_units_are_as_they_are_said_to_be(frame: pd.DataFrame, tmp_pat
     options = {"nuisances": ["yaw", "code", "bald", "mood"], "kinds": kinds, "units": {"yaw": "deg"}}
     data = make(frame, tmp_path, **options)
     assert [(n.name, n.kind, n.unit, n.categories) for n in data.spec.nuisances] == [
-        ("yaw", "circular", "deg", ()),
+        ("yaw", "circular", "°", ()),
         ("code", "categorical", "", ("0", "2", "4")),
         ("bald", "binary", "", ("0", "1")),
         ("mood", "categorical", "", ("a", "b", "c")),
@@ -273,14 +273,21 @@ def test_kinds_and_units_are_as_they_are_said_to_be(frame: pd.DataFrame, tmp_pat
         assert 2 * code == frame.code[rows[name]]
 
 
+def test_kinds_and_units_are_said_on_the_command_line() -> None:
+    with initialize_config_dir(str(Path(__file__).parents[2] / "conf"), version_base="1.3"):
+        said = ["data.kinds={yaw: circular}", "data.units={yaw: deg}", "data.table=t", "data.root=r"]
+        data = compose("train", overrides=["data=faces_table", *said]).data
+    assert (data.kinds, data.units) == ({"yaw": "circular"}, {"yaw": "deg"})
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [
         ({"kinds": {"pose": "binary"}}, "data.kinds: pose is no nuisance of .*; it has yaw, mood, hat"),
         ({"units": {"pose": "deg"}}, "data.units: pose is no nuisance"),
-        ({"kinds": {"yaw": "angle"}}, "yaw is said to be 'angle'; choose continuous, circular"),
-        ({"kinds": {"mood": "circular"}}, "mood is said to be circular, but holds text"),
-        ({"kinds": {"mood": "binary"}}, "mood is said to be binary, but has 3 values; say categorical"),
+        ({"kinds": {"yaw": "angle"}}, "'yaw' is said to be 'angle'; choose from continuous, circular"),
+        ({"kinds": {"mood": "circular"}}, "'mood' is said to be circular, but holds '.': numbers are needed"),
+        ({"kinds": {"mood": "binary"}}, r"'mood' is said to be binary, but has 3 values \(a, b, c\); say categorical"),
     ],
 )
 def test_what_a_nuisance_cannot_be(frame: pd.DataFrame, tmp_path: Path, said: dict, message: str) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from invariantnets.data.banked import Stream
 from invariantnets.data.batch import DataSpec
 from invariantnets.data.faces import FaceFiles, Faces
-from invariantnets.division import Division, divide
+from invariantnets.division import Division, divide, read_split
 from invariantnets.errors import InvariantNetsError
 from invariantnets.nuisance import SPLITS, Kind, infer_nuisance
 
@@ -106,7 +106,9 @@ class FacesTable(FaceFiles):
         if split_column is None:
             split = divide(person, division, test_fraction, val_fraction, split_seed)
         else:
-            split = _given_split(frame[split_column].to_numpy(str), f"{table}: column {split_column!r}")
+            split, understood = read_split(frame[split_column].to_numpy(str), f"{table}: column {split_column!r}")
+            if understood:
+                log.info("%s: %s was understood", table, understood)
             if not (split == "val").any():
                 train = np.flatnonzero(split == "train")
                 split[train] = divide(person[train], "image", 0, val_fraction, split_seed)
@@ -200,12 +202,6 @@ def _told(faces: Faces) -> str:
     if alone := len(trained - validated):
         parts.append(f"{alone:,} of those trained on have none to validate on")
     return ", ".join(parts)
-
-
-def _given_split(split: np.ndarray, where: str) -> np.ndarray:
-    if unknown := set(split.tolist()) - set(SPLITS):
-        raise InvariantNetsError(f"{where}: {min(unknown)!r} is unknown; use {', '.join(SPLITS)}")
-    return split.astype("U5")
 
 
 def _points(frame: pd.DataFrame, columns: Sequence[str], table: str) -> np.ndarray:

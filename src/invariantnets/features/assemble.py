@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from invariantnets.division import Division, divide
+from invariantnets.division import Division, divide, read_split
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.columns import (
     as_ids,
@@ -16,7 +16,6 @@ from invariantnets.features.columns import (
     read_names,
     read_nuisances,
     read_prediction,
-    read_split,
 )
 from invariantnets.features.matrix import check_far, copies, dominant, kept, ordered, zero_rows
 from invariantnets.nuisance import SPLITS, Kind
@@ -67,7 +66,7 @@ def assemble(
         remarks += _counted(twin != np.arange(rows), twin, "are copies of others, and count as one image with them")
     remarks += _counted(alike != twin, alike, "equal others in their features, but not in class or nuisance")
     if "split" in columns:
-        split, understood = read_split(columns["split"], owner)
+        split, understood = read_split(as_ids(columns["split"], "split", owner), owner)
         remarks += [f"{understood} was understood"] if understood else []
     else:
         split = _draw(label, source, division or "image", TEST, VAL, seed)

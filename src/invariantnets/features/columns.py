@@ -9,14 +9,8 @@ import numpy as np
 import pandas as pd
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.nuisance import SPLITS, Kind, Nuisance, doubt, infer_nuisance
+from invariantnets.nuisance import Kind, Nuisance, doubt, infer_nuisance
 
-# How splits are spelt in the tables in use; the numbers are those of CelebA.
-SPELT = {
-    "train": ("train", "training", "trn", "fit", "0"),
-    "val": ("val", "valid", "validation", "dev", "development", "1"),
-    "test": ("test", "testing", "tst", "eval", "evaluation", "2"),
-}
 # A text column with more values than this, and than half its rows, names the rows instead of describing them.
 MANY_VALUES = 50
 
@@ -52,31 +46,6 @@ def as_ids(values: np.ndarray, name: str, owner: str) -> np.ndarray:
             f"are whole numbers or text; if it is a nuisance, call it otherwise"
         )
     return values.astype(np.int64)
-
-
-def read_split(values: np.ndarray, owner: str) -> tuple[np.ndarray, str]:
-    """``train``, ``val`` and ``test``, however they are spelt.
-
-    Args:
-        values: ``(N,)`` text, or the numbers 0, 1 and 2.
-        owner: what to call the table in messages.
-
-    Returns:
-        ``(N,)`` str, and what was understood, empty where they are spelt as here.
-
-    Raises:
-        InvariantNetsError: a split that is missing, or unknown.
-    """
-    meant = {spelling: split for split, spellings in SPELT.items() for spelling in spellings}
-    found, group = np.unique(as_ids(values, "split", owner).astype(str), return_inverse=True)
-    splits = []
-    for value in found.tolist():
-        split = meant.get(value.strip().lower())
-        if split is None:
-            raise InvariantNetsError(f"{owner}: split {value!r} is unknown; use {', '.join(SPLITS)}")
-        splits.append(split)
-    changed = [f"{value!r} as {split}" for value, split in zip(found.tolist(), splits, strict=True) if value != split]
-    return np.array(splits, "U5")[group], f"the split {', '.join(changed)}" if changed else ""
 
 
 def read_names(values: np.ndarray, owner: str) -> np.ndarray:
