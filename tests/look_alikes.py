@@ -48,6 +48,7 @@ def checkpoint(path: Path, seed: int = 0, known: tuple[str, ...] = ("synthetic/0
     """An untrained network of ours on the disk, a LeNet unless told otherwise, which says whom it was trained on."""
     size = backbone.get("image_shape", MODEL["backbone"]["image_shape"])
     config = {"model": {**MODEL, "backbone": {**MODEL["backbone"], **backbone}}, "data": {"image_shape": size}}
+    config["choices"] = {"model": "lenet", "data": "synthetic_faces"}
     torch.manual_seed(seed)
     model = instantiate(config["model"], _convert_="all")
     path.parent.mkdir(parents=True, exist_ok=True)

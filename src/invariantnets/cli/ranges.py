@@ -194,6 +194,8 @@ RANGES: dict[str, Number | Word | Switch | Names | Layers | Part | Path | Device
     "epoch_batches": COUNT,
     "shift": Number(0, 4096, whole=True),
     "num_classes": FROM_0,
+    "backbone.num_classes": COUNT_OR_NULL,
+    "backbone.shift": Number(-1, 1),
     "data.classes": Number(0, 1e9, whole=True, null=True, many=True),
     **dict.fromkeys(("test_fraction", "label_noise"), SHARE),
     "val_fraction": BELOW_1,
