@@ -294,3 +294,11 @@ def test_a_bottleneck_needs_noise_that_is_learned() -> None:
     for net, layer in ((lenet(embedding_noise=0.5), "noise"), (lenet(), "input")):
         with pytest.raises(InvariantNetsError, match=f"Bottleneck: {layer} has no noise that is learned: set model"):
             Bottleneck(layer).bind(net)
+
+
+@pytest.mark.parametrize("name", [*KNOWING, "Adversary"])
+def test_a_nuisance_that_is_unknown_for_some_is_refused_by_name(name: str) -> None:
+    values = torch.where(torch.arange(12) == 3, torch.nan, angles(12, 0))
+    term = adversary(ANGLE, 1) if name == "Adversary" else KNOWING[name]()
+    with pytest.raises(InvariantNetsError, match="the nuisance 'angle' is unknown for some images; fill it"):
+        value(term, torch.randn(12, 3), make_batch(torch.zeros(12), angle=values))

@@ -212,7 +212,7 @@ BAD = {
     "no template": (lambda f: f, {"landmarks": [["ex", "ey"], ["mx", "my"]]}, "give both"),
     "empty label": (lambda f: emptied(f, "person"), {}, "column 'person' is empty in 2 of 48 rows, first in row 5"),
     "empty path": (lambda f: emptied(f, "path"), {}, "column 'path' is empty in 2"),
-    "empty nuisance": (lambda f: emptied(f, "mood"), {}, "column 'mood' is empty in 2"),
+    "empty nuisance": (lambda f: f.assign(mood=""), {}, "column 'mood' is empty in 48 of 48 rows"),
     "no row": (lambda f: f[:0], {}, "has no row"),
     "classes": (lambda f: f, {"num_classes": 8}, "data.num_classes=8, but train has 6 people: set data.num_classes=6"),
     "twice": (lambda f: pd.concat([f, f[:2]]), {}, "2 images are listed more than once"),
@@ -334,3 +334,13 @@ def test_the_cmu_faces(tmp_path: Path) -> None:
         *range(14, 20)
     }
     assert [(n.name, len(n.categories)) for n in data.spec.nuisances] == [("pose", 4), ("expression", 4), ("eyes", 2)]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_nuisance_may_be_unknown_in_some_rows(frame: pd.DataFrame, tmp_path: Path, suffix: str) -> None:
+    frame.loc[frame.index[4:6], "yaw"] = np.nan
+    data = make(emptied(frame, "mood"), tmp_path, suffix, test_fraction=0, num_classes=8)
+    data.setup()
+    for name in ("yaw", "mood"):
+        values = torch.cat([data.bank(split).nuisance[name].flatten() for split in ("train", "val")])
+        assert int(torch.isnan(values).sum()) == 2 and len(values) == 48

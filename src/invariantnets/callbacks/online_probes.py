@@ -65,9 +65,11 @@ class OnlineScores(Metric):
         features, (_, source, label), values = features[order], rows[order].T, values[order].T
         if not np.isfinite(features).all():
             return {}
-        nuisance = {n.name: column for n, column in zip(self.nuisances, values, strict=True)}
+        # What is unknown for some is left to the evaluation, which reads it from the others.
+        nuisance = {n.name: v for n, v in zip(self.nuisances, values, strict=True) if not np.isnan(v).any()}
+        known = [n for n in self.nuisances if n.name in nuisance]
         rng = numpy_rng(0, self.epoch)
-        return quick_probes(features, label, nuisance, self.nuisances, source, self.num_classes, rng)
+        return quick_probes(features, label, nuisance, known, source, self.num_classes, rng)
 
 
 class OnlineProbes(pl.Callback):

@@ -82,8 +82,18 @@ class NuisanceConstraint(Constraint):
         return self.known
 
     def values(self, batch: Batch) -> Tensor:
-        """``(B · V,)`` numbers or codes."""
-        return batch.nuisance[self.nuisance].flatten()
+        """``(B · V,)`` numbers or codes.
+
+        Raises:
+            InvariantNetsError: it is unknown for some image.
+        """
+        values = batch.nuisance[self.nuisance].flatten()
+        if torch.isnan(values).any():
+            raise InvariantNetsError(
+                f"{type(self).__name__}: the nuisance {self.nuisance!r} is unknown for some images; fill it, drop "
+                "them, or set model.constraints.<name>.nuisance to another"
+            )
+        return values
 
     def encoded(self, batch: Batch) -> Tensor:
         """``(B · V, K)``, see `Nuisance.encode`."""

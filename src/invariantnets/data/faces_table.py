@@ -37,8 +37,8 @@ class FacesTable(FaceFiles):
         num_classes: number of people trained on.
         image_shape: ``(C, H, W)`` that images are brought to; 1 channel is grey, 3 are RGB.
         path_column, label_column: the image's path below ``root``, and who it shows.
-        nuisances: columns of what varies between images of one person. Numbers are continuous, text
-            and booleans categorical. None takes all that are nothing else.
+        nuisances: columns of what varies between images of one person, empty where unknown. Numbers are
+            continuous, text and booleans categorical. None takes all that are nothing else.
         kinds: nuisance → what it is, where that is not what its values look like: an angle that wraps is
             ``circular`` (degrees), 0 and 1 are ``binary``, codes ``categorical``.
         units: nuisance → its unit, for axes and tables.
@@ -94,7 +94,19 @@ class FacesTable(FaceFiles):
         if nuisances is None:
             nuisances = [name for name in map(str, frame) if name not in (*text, *points)]
         for name in (*text, *points, *nuisances):
-            _check_column(frame, name, str(table))
+            if missing := _missing(frame, name, str(table)):
+                if name not in nuisances or len(missing) == len(frame):
+                    raise InvariantNetsError(
+                        f"{table}: column {name!r} is empty in {len(missing)} of {len(frame)} rows, first in row "
+                        f"{missing[0] + 1}; fill it, or drop those rows"
+                    )
+                log.info(
+                    "%s: %r is unknown in %d of %d rows, which count for the others",
+                    table,
+                    name,
+                    len(missing),
+                    len(frame),
+                )
         kinds, units = dict(kinds or {}), dict(units or {})
         for key, said in (("kinds", kinds), ("units", units)):
             if unknown := sorted(set(said) - set(nuisances)):
@@ -181,15 +193,12 @@ def _read(path: Path, text: Sequence[str]) -> pd.DataFrame:
     return frame.rename(columns=str)
 
 
-def _check_column(frame: pd.DataFrame, name: str, table: str) -> None:
+def _missing(frame: pd.DataFrame, name: str, table: str) -> list[int]:
+    """Rows in which a column is empty."""
     if name not in frame:
         raise InvariantNetsError(f"{table}: has no column {name!r}; it has {', '.join(map(str, frame))}")
-    missing = np.flatnonzero((frame[name].isna() | (frame[name].astype(str) == "")).to_numpy())
-    if len(missing):
-        raise InvariantNetsError(
-            f"{table}: column {name!r} is empty in {len(missing)} of {len(frame)} rows, first in row {missing[0] + 1}; "
-            "fill it, or drop those rows"
-        )
+    empty: list[int] = np.flatnonzero((frame[name].isna() | (frame[name].astype(str) == "")).to_numpy()).tolist()
+    return empty
 
 
 def _told(faces: Faces) -> str:
