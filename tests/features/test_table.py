@@ -189,6 +189,7 @@ def test_a_nuisance_that_never_varies_within_a_class_is_marked():
             {"features": np.where(np.arange(16) == np.arange(ROWS)[:, None] - 4, 1e30, X)},
             "hold 1e+30 in row 5, column 0",
         ),
+        ({"features": np.where(np.arange(ROWS)[:, None] % 20, X, -1e9)}, "hold -1e+09 in row 1, column 0"),
         ({"name": np.repeat("a", ROWS)}, "column 'name' has 'a' 240 times"),
     ],
 )

@@ -70,13 +70,44 @@ class Word:
 
     form: str
     said: str
+    null: bool = False
 
     def fits(self, value: Any) -> bool:
-        """Whether a value is such a word."""
-        return isinstance(value, str | int) and re.fullmatch(self.form, str(value)) is not None
+        """Whether a value is such a word, or none where it may be left out."""
+        return (
+            (value is None and self.null)
+            or isinstance(value, str | int)
+            and re.fullmatch(self.form, str(value)) is not None
+        )
 
     def __str__(self) -> str:
         return self.said
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A column of a table, or several."""
+
+    many: bool = False
+
+    def fits(self, value: Any) -> bool:
+        """Whether a value can name them."""
+        every = value if self.many and isinstance(value, list) else [value]
+        return all(name is None or (isinstance(name, str | int) and not isinstance(name, bool)) for name in every)
+
+    def __str__(self) -> str:
+        return "names of columns, as in [yaw,light]" if self.many else "the name of a column"
+
+
+class OfEach:
+    """Something for each of some names."""
+
+    def fits(self, value: Any) -> bool:
+        """Only null: what is given by name has keys of its own."""
+        return value is None
+
+    def __str__(self) -> str:
+        return "one for each nuisance, as in '{yaw: circular}' or '{yaw: deg}'"
 
 
 class Switch:
@@ -176,7 +207,7 @@ BELOW_1 = Number(0, 1, below=True)
 POSITIVE = Number(0, above=True)
 AT_LEAST_0 = Number(0)
 # The end of a dotted key → what it may be; the longest end counts.
-RANGES: dict[str, Number | Word | Switch | Names | Layers | Part | Path | Device | Shape] = {
+RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | Part | Path | Device | Shape] = {
     **dict.fromkeys(("seed", "split_seed", "identity_seed", "sample_seed", "choice_seed"), SEED),
     "device": Device(),
     "layers": Layers(),
@@ -193,6 +224,10 @@ RANGES: dict[str, Number | Word | Switch | Names | Layers | Part | Path | Device
     "batch_size": Number(1, 65536, whole=True),
     "epoch_batches": COUNT,
     "shift": Number(0, 4096, whole=True),
+    **dict.fromkeys(("kinds", "units"), OfEach()),
+    **dict.fromkeys(("label", "split", "name", "source"), Columns()),
+    **dict.fromkeys(("nuisances", "ignore"), Columns(many=True)),
+    "division": Word("identity|image", "identity or image", null=True),
     "num_classes": FROM_0,
     "backbone.num_classes": COUNT_OR_NULL,
     "backbone.shift": Number(-1, 1),

@@ -138,9 +138,15 @@ def _table(
         if left_out := next((said for said in mapped.remarks if said.startswith(f"column {name!r} was left out")), ""):
             raise InvariantNetsError(f"{owner}: kinds and units: {left_out}; nuisances=[…] with {name} in it keeps it")
     drawn = division or ("identity" if mapped.people else "image")
-    return FeatureTable.from_columns(
-        mapped.features, mapped.columns, owner=owner, meta=meta, kinds=kinds, units=units, division=drawn, seed=seed
-    )
+    try:
+        return FeatureTable.from_columns(
+            mapped.features, mapped.columns, owner=owner, meta=meta, kinds=kinds, units=units, division=drawn, seed=seed
+        )
+    except InvariantNetsError as error:  # which knows columns by what they are here, and not by their own names
+        said = str(error)
+        for role, column in mapped.called.items():
+            said = said.replace(f"{role!r}", f"{column!r} ({role})") if role != column else said
+        raise InvariantNetsError(said) from None
 
 
 def _checksum(files: Iterable[Path]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -34,13 +34,18 @@ class Mapped:
         features: layer → ``(N, D)``.
         columns: name → ``(N,)``, those of `OWN` called so.
         remarks: what was guessed or left out, and how to change it.
-        people: whether the class is called as people are, whom a split that is drawn should keep apart.
+        called: role → the column that has it, as the file calls it.
     """
 
     features: dict[str, np.ndarray]
     columns: dict[str, np.ndarray]
     remarks: list[str]
-    people: bool = False
+    called: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def people(self) -> bool:
+        """Whether the class is called as people are, whom a split that is drawn should keep apart."""
+        return self.called.get("label", "").lower() in PEOPLE
 
 
 def map_columns(
@@ -120,8 +125,7 @@ def _mapped(
             rest[column] = columns[column]
     if "prediction" in own and own["prediction"].dtype.kind in "iu" and own.get("label", np.empty(0)).dtype == object:
         own["prediction"] = own["prediction"].astype(str).astype(object)  # beside '030' a 7 is text too
-    people = roles.get("label", "").lower() in PEOPLE
-    return Mapped(features, {**own, **rest}, remarks, people)
+    return Mapped(features, {**own, **rest}, remarks, roles)
 
 
 def _check_there(key: str, column: str, known: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from invariantnets.statistics.moments import BLOCK_ROWS
 
 # Of a column's spread: what rounding may take from it before a probe could tell.
 LOST = 1e-5
-# Times what all but one of a hundred values reach: no feature, but a mark for "missing", or damage.
+# Times what nine of ten values reach: no feature, but a mark for "missing", or damage.
 FAR = 1e6
 # Of the distance of two rows taken at random: nearer than that, one is a copy of the other, stored once more.
 NEAR = 1e-3
@@ -86,7 +86,7 @@ def check_far(x: np.ndarray, layer: str, owner: str) -> None:
     if not len(sample) or not np.isfinite(sample).any():
         return
     middle = np.nanmedian(sample, 0)
-    reach = np.nanquantile(np.abs(sample - middle), 0.99, 0)
+    reach = np.nanquantile(np.abs(sample - middle), 0.9, 0, method="lower")
     limit = FAR * np.maximum(reach, np.median(reach))
     for start in range(0, len(x), BLOCK_ROWS):
         far = np.abs(x[start : start + BLOCK_ROWS] - middle) > np.where(limit > 0, limit, np.inf)
@@ -94,7 +94,7 @@ def check_far(x: np.ndarray, layer: str, owner: str) -> None:
             row, column = (int(i[0]) for i in np.nonzero(far))
             raise InvariantNetsError(
                 f"{owner}: features {layer!r} hold {x[start + row, column]:.6g} in row {start + row + 1}, column "
-                f"{column}, where 99 of 100 values of the column lie within {reach[column]:.3g} of "
+                f"{column}, where 9 of 10 values of the column lie within {reach[column]:.3g} of "
                 f"{middle[column]:.3g}: a mark for a missing value, or damage; drop that row, or mend it"
             )
 
