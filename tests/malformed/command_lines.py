@@ -49,7 +49,7 @@ def as_a_program(folder: Path, *words: str) -> Iterator[None]:
     finally:
         os.chdir(cwd)
         sys.argv = argv
-        JobReturn.return_value = returned  # type: ignore
+        JobReturn.return_value = returned
         os.environ.clear()
         os.environ.update(before)
 
