@@ -11,6 +11,7 @@ from invariantnets.evaluation import remarks_on
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
 from invariantnets.probes import DEFAULT, named, run_probes
+from invariantnets.results import to_jsonl
 
 
 def spoil(table: FeatureTable, how: str) -> FeatureTable:
@@ -94,6 +95,7 @@ def test_a_nuisance_that_cannot_be_probed_is_named_and_the_rest_goes_on(make_tab
     (lost,) = [r for r in results if r.target == "angle"]
     assert (lost.metric, lost.probe, lost.status) == ("r2", "strongest", "failed") and np.isnan(lost.value)
     assert lost.note == f"not probed: {why}"
+    assert '"status": "failed"' in to_jsonl([lost])
     assert f"nuisance 'angle' is not probed: {why}" in remarks_on(spoilt)
     assert [r for r in results if r.target == "light" and r.metric == "r2" and r.probe == "ridge"]
     (mav,) = [r for r in results if r.probe == "mav" and not r.where]

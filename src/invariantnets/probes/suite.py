@@ -111,7 +111,7 @@ def _together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[np
 
 
 def _not_probed(table: FeatureTable, layer: str, name: str, why: str, seed: int) -> Result:
-    count = np.count_nonzero(table.split == "test")
+    count = int(np.count_nonzero(table.split == "test"))
     fields: dict[str, Any] = {"split": "test", "n": count, "sources": count, "seed": seed, "chance": 0.0}
     return Result("r2", float("nan"), layer, name, "strongest", status="failed", note=f"not probed: {why}", **fields)
 
