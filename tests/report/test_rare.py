@@ -121,6 +121,7 @@ def test_what_could_not_be_probed_is_named_and_not_called_a_failure(make_attribu
     unasked = replace(found[0], value=float("nan"), low=None, high=None, status="failed", probe="strongest")
     unasked = replace(unasked, target="hat", note="not probed: it has one value only in test")
     assert "The hat was not probed: it has one value only in test." in sentences([*found, unasked], "F7", {})
+    assert facts([*found, unasked], {}) == facts(found, {})
     many = make_attribute_results({f"a{i}": (0.2, 0.8) for i in range(5)})
     first, *_, last = sentences([*many, unasked], "F7", {})
     assert "5 of 5 nuisances" in first and last == "Not probed: hat."

@@ -78,7 +78,7 @@ def run_probes(
         table = hold_out_people(table, numpy_rng(seed, 6))
     check_table(table, layer)
     cannot = unprobable(table)
-    results = [_not_probed(table, layer, name, why, seed) for name, why in cannot.items()]
+    results: list[Result] = []
     for rows, names in _together(table, cannot):
         part = replace(
             table if rows is None else table.rows(rows),
@@ -89,7 +89,7 @@ def run_probes(
             step("sufficient statistics")
             task = replace(prepare(part, layer, seed, closed), label=of_class)
             results += _read(task, layer, probes, bootstrap, step)
-    return results
+    return results + [_not_probed(table, layer, name, why, seed) for name, why in cannot.items()]
 
 
 def _together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[np.ndarray | None, list[str]]]:

@@ -66,6 +66,8 @@ def facts(results: Sequence[Result], units: Mapping[str, str]) -> list[Fact]:
     shown, targets = [], nuisances(results)
     for target in targets if len(targets) <= FEW_NUISANCES else read_best([[results]], _NAMED):
         for strongest in select(results, "r2", target, "strongest"):
+            if not_probed(strongest):
+                continue
             shown.append(_fact(strongest, f"R² of {target}", ""))
             for r in _beside(results, strongest):
                 shown.append(_fact(r, f"{metric_name(r.metric)} of {target}", units.get(target, "")))
