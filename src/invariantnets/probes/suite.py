@@ -89,7 +89,9 @@ def run_probes(
             step("sufficient statistics")
             task = replace(prepare(part, layer, seed, closed), label=of_class)
             results += _read(task, layer, probes, bootstrap, step)
-    return results + [_not_probed(table, layer, name, why, seed) for name, why in cannot.items()]
+    test = table.part("test")
+    sources = len(np.unique(test.source if closed else test.label))
+    return results + [_not_probed(layer, name, why, len(test), sources, seed) for name, why in cannot.items()]
 
 
 def _together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[np.ndarray | None, list[str]]]:
@@ -110,10 +112,10 @@ def _together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[np
     yield from parts.values()
 
 
-def _not_probed(table: FeatureTable, layer: str, name: str, why: str, seed: int) -> Result:
-    count = int(np.count_nonzero(table.split == "test"))
-    fields: dict[str, Any] = {"split": "test", "n": count, "sources": count, "seed": seed, "chance": 0.0}
-    return Result("r2", float("nan"), layer, name, "strongest", status="failed", note=f"not probed: {why}", **fields)
+def _not_probed(layer: str, name: str, why: str, n: int, sources: int, seed: int) -> Result:
+    note = f"not probed: {why}"
+    fields: dict[str, Any] = {"n": n, "sources": sources, "seed": seed, "status": "failed", "note": note, "chance": 0.0}
+    return Result("r2", float("nan"), layer, name, "strongest", "test", **fields)
 
 
 def _read(task: Task, layer: str, probes: Sequence[Probe], bootstrap: int, step: Callable[[str], None]) -> list[Result]:
