@@ -144,7 +144,7 @@ def test_faces(said: Callable[..., str], faces: Path, name: str) -> None:
         ("data.test_fraction=2", "data.test_fraction=2: give a number from 0 to 1"),
         ("data.val_fraction=1", "data.val_fraction=1: give a number of at least 0 and below 1"),
         ("data.val_fraction=-0.1", "data.val_fraction=-0.1: give a number of at least 0 and below 1"),
-        ("data.division=colour", "data.division=colour: choose identity (open set) or image (closed set)"),
+        ("data.division=colour", "data.division=colour: give identity (open set) or image (closed set)"),
         ("data.nuisances=[nope]", "{tmp}/faces.csv: has no column 'nope'; it has path, person, yaw"),
         ("data.split_column=nope", "{tmp}/faces.csv: has no column 'nope'; it has path, person, yaw"),
         ("data.label_column=nope", "{tmp}/faces.csv: has no column 'nope'; it has path, person, yaw"),

@@ -45,7 +45,11 @@ CASES = {
         "kinds={yaw:circular}",
         f"the angle 'yaw' reaches {np.abs(GOOD['yaw']).max():.3g}: degrees or radians? Say units={{yaw: deg}} or rad",
     ),
-    "a way to divide that there is not": (GOOD, "division=person", "division=person: give identity or image"),
+    "a way to divide that there is not": (
+        GOOD,
+        "division=person",
+        "division=person: give identity (open set) or image (closed set)",
+    ),
     "two columns as one": (GOOD, "label=[person,part]", "label=[person,part]: give the name of a column"),
     "a column that there is not": (
         GOOD,

@@ -227,7 +227,7 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     **dict.fromkeys(("kinds", "units"), OfEach()),
     **dict.fromkeys(("label", "split", "name", "source"), Columns()),
     **dict.fromkeys(("nuisances", "ignore"), Columns(many=True)),
-    "division": Word("identity|image", "identity or image", null=True),
+    "division": Word("identity|image", "identity (open set) or image (closed set)", null=True),
     "num_classes": FROM_0,
     "backbone.num_classes": COUNT_OR_NULL,
     "backbone.shift": Number(-1, 1),
