@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
@@ -89,8 +90,33 @@ def choose_layers(wanted: str | Iterable[str] | None, subject: Subject) -> list[
     return names
 
 
+class Reported(ABC):
+    """What is saved as a folder with a report, is written as the report alone, and shows itself so in a notebook."""
+
+    @abstractmethod
+    def save(self, folder: str | Path) -> Path:
+        """Write a folder; returns the path of its report."""
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report alone, one HTML file with all figures inside.
+
+        Raises:
+            InvariantNetsError: the file cannot be written.
+        """
+        return write_atomically(path, self._html())
+
+    def _html(self) -> str:
+        with TemporaryDirectory() as folder:
+            return self.save(folder).read_text(encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        """A page of its own inside the notebook's, so that neither's style reaches the other."""
+        page = html.escape(self._html())
+        return f'<iframe srcdoc="{page}" style="width: 100%; height: 45em; border: 0"></iframe>'
+
+
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Reported):
     """What was measured. In a notebook it shows itself as its report.
 
     Attributes:
@@ -126,26 +152,6 @@ class Evaluation:
         own = [result for result in self.results if not result.subject]
         draw_run(own, self.table, self.layer, folder / "figures")
         return render_run(folder)
-
-    def report(self, path: str | Path) -> Path:
-        """Write the report alone, one HTML file with all figures inside.
-
-        Raises:
-            InvariantNetsError: the file cannot be written.
-        """
-        return write_atomically(path, self._html())
-
-    def _html(self) -> str:
-        with TemporaryDirectory() as folder:
-            return self.save(folder).read_text(encoding="utf-8")
-
-    def _repr_html_(self) -> str:
-        return in_notebook(self._html())
-
-
-def in_notebook(page: str) -> str:
-    """A page of its own inside the notebook's, so that neither's style reaches the other."""
-    return f'<iframe srcdoc="{html.escape(page)}" style="width: 100%; height: 45em; border: 0"></iframe>'
 
 
 def subject_of(table: FeatureTable, name: str = "table") -> Subject:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.evaluation import Evaluation, Subject, evaluate, in_notebook, readers_of, subject_of
+from invariantnets.evaluation import Evaluation, Reported, Subject, evaluate, readers_of, subject_of
 from invariantnets.features.table import FeatureTable
-from invariantnets.files import write_atomically
 from invariantnets.probes import DEFAULT, Probe
 from invariantnets.report import render_sweep
 
@@ -21,7 +19,7 @@ __all__ = ["SideBySide", "compare"]
 
 
 @dataclass(frozen=True)
-class SideBySide:
+class SideBySide(Reported):
     """What was measured of each. In a notebook it shows itself as one report, each a column or a row of it.
 
     Attributes:
@@ -49,21 +47,6 @@ class SideBySide:
         for number, found in enumerate(self.evaluations.values()):
             found.save(folder / str(number))
         return render_sweep(folder)
-
-    def report(self, path: str | Path) -> Path:
-        """Write the report over all alone, one HTML file with all figures inside.
-
-        Raises:
-            InvariantNetsError: the file cannot be written.
-        """
-        return write_atomically(path, self._html())
-
-    def _html(self) -> str:
-        with TemporaryDirectory() as folder:
-            return self.save(folder).read_text(encoding="utf-8")
-
-    def _repr_html_(self) -> str:
-        return in_notebook(self._html())
 
 
 def compare(
