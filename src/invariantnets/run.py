@@ -233,14 +233,18 @@ def _identity(cfg: DictConfig, subject: Subject) -> dict[str, Any]:
     return {"files": files, "checksums": subject.checksums, "commit": commit(), **config}
 
 
-def report_sweep(folder: Path) -> None:
+def report_sweep(folder: Path, started: Sequence[Path] | None = None) -> None:
     """One report over all runs below a folder, and the table of every publication that they repeat, beside it.
+
+    Args:
+        folder: of the sweep.
+        started: folders of its jobs; what else lies below is named and not counted. None: all are meant.
 
     Raises:
         InvariantNetsError: there is no run below the folder.
     """
-    report = render_sweep(folder)
-    for table in comparisons(read_sweep(folder)):
+    report = render_sweep(folder, started)
+    for table in comparisons(read_sweep(folder, started)):
         write_atomically(folder / f"{table.file}.md", table.to_markdown())
         print(table.to_text())
     print(report)
