@@ -15,8 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from invariantnets.checkpoint import load_checkpoint
 from invariantnets.errors import InvariantNetsError
-from invariantnets.provenance import plain
-from invariantnets.subjects import moved
+from invariantnets.provenance import moved, plain
 
 __all__ = ["check_continues", "continued"]
 
@@ -81,9 +80,9 @@ def continued(cfg: DictConfig, folder: Path, path: Path) -> tuple[DictConfig, li
                 f"{path}: the run had {_said(key, was)}, which is not taken out of a file: type it again, or another "
                 "in its place"
             )
-    for key in new.keys() - old.keys():
-        if key[0] in FIXED and typed(key) and not _place(key) and new[key] is not None:
-            raise InvariantNetsError(_refusal(path, key, _ABSENT, new[key]))
+    for key, now in new.items():
+        if key not in old and key[0] in FIXED and typed(key) and not _place(key) and now is not None:
+            raise InvariantNetsError(_refusal(path, key, _ABSENT, now))
     with open_dict(cfg):
         for part in FIXED:
             places = {key: now for key, now in new.items() if typed(key) and _place(key)}
@@ -154,7 +153,8 @@ def _key(word: str) -> str:
 
 def _words(before: Sequence[str], now: Sequence[str]) -> list[str]:
     named = {_key(word) for word in now}
-    return [*(word for word in map(str, before) if _key(word) not in named), *now]
+    every = [*(word for word in map(str, before) if _key(word) not in named), *now]
+    return [word for word in every if _key(word) != "ckpt_path"]
 
 
 def _place(key: Key) -> bool:

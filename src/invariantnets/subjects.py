@@ -19,20 +19,11 @@ from invariantnets.evaluation import Subject
 from invariantnets.features.extract import extract
 from invariantnets.features.table import FeatureTable
 from invariantnets.foreign import Pixels
-from invariantnets.provenance import plain
+from invariantnets.provenance import moved, plain
 
 __all__ = ["from_backbone", "from_checkpoint", "set_beside"]
 
 PICTURES = 64  # of a network of any size that are in memory together, with all that it makes of them
-
-
-def moved(node: Any, old: str | None, new: str) -> Any:
-    """A configuration with every path below the folder ``old`` put below ``new``."""
-    if isinstance(node, dict):
-        return {key: moved(value, old, new) for key, value in node.items()}
-    if old and isinstance(node, str) and (node == old or node.startswith(f"{old}/")):
-        return new + node.removeprefix(old)
-    return node
 
 
 def from_checkpoint(
