@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from invariantnets import processes
 from invariantnets.cli import describe
 
 __all__ = ["SweepReport"]
@@ -21,8 +23,16 @@ log = logging.getLogger(__name__)
 class SweepReport(Callback):
     """At the end of a multirun: one report over all its jobs."""
 
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """A job in a process of its own, of joblib, ends with the sweep."""
+        if multiprocessing.parent_process():
+            processes.be_one_of()
+        if config.hydra.mode == RunMode.RUN:
+            processes.remember(config.hydra.run.dir, sweep=False)
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra ends a sweep with a failed job without a word to callbacks: say beforehand what to do then."""
+        processes.remember(config.hydra.sweep.dir, sweep=True)
         log.info("one report over the jobs so far, at any time: python evaluate.py sweep=%s", config.hydra.sweep.dir)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:

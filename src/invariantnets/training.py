@@ -18,6 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
+from invariantnets.callbacks import attend
 from invariantnets.checkpoint import check_continues, load_checkpoint, load_model
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
@@ -120,6 +121,7 @@ def fit(
         callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback]
         trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
         refuse_in_sweep(trainer)
+        attend(trainer)
         if resume is None:
             given = {key: load_model(path)[0] for key in CHECKPOINTS if (path := cfg.model.get(key))}
             # Whom a network was made from saw people too: nobody is to be tested on them.
@@ -186,6 +188,7 @@ def several_processes(cfg: DictConfig) -> pl.Trainer | None:
     quiet = {"logger": False, "callbacks": [], "enable_checkpointing": False, "enable_progress_bar": False}
     trainer: pl.Trainer = instantiate(cfg.trainer, **quiet, precision="32-true")
     refuse_in_sweep(trainer)
+    attend(trainer)
     alone = trainer.world_size == 1 or isinstance(trainer.strategy.launcher, _MultiProcessingLauncher)
     return None if alone else trainer
 
