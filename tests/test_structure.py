@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "invariantnets"
 ROOMS = [
-    {"errors", "randomness"},
+    {"errors", "processes", "randomness"},
     {"cli", "division", "files", "nuisance", "provenance"},
     {"folders"},
     {"data"},
