@@ -20,7 +20,7 @@ LOCK = ".running.lock"
 
 
 def first_process() -> bool:
-    """Whether this is the first, or the only, process of a run. Asked before Lightning is loaded, which asks the same."""
+    """Whether this is the first, or the only, process of a run: Lightning's rule, before Lightning is loaded."""
     ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"))
     return int(next((rank for rank in ranks if rank), 0)) == 0
 
