@@ -17,6 +17,7 @@ ROOMS = [
     {"foreign"},
     {"constraints"},
     {"module", "muon"},
+    {"trust"},
     {"checkpoint"},
     {"statistics"},
     {"features"},
