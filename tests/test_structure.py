@@ -18,6 +18,7 @@ ROOMS = [
     {"foreign"},
     {"constraints"},
     {"module", "muon"},
+    {"trust"},
     {"checkpoint", "checkpointing"},
     {"resuming"},
     {"statistics"},

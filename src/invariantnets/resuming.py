@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from invariantnets.checkpoint import load_checkpoint
 from invariantnets.errors import InvariantNetsError
 from invariantnets.provenance import moved, plain
+from invariantnets.trust import check_paths, named_places, of_this_machine
 
 __all__ = ["check_continues", "continued"]
 
@@ -83,10 +84,15 @@ def continued(cfg: DictConfig, folder: Path, path: Path) -> tuple[DictConfig, li
     for key, now in new.items():
         if key not in old and key[0] in FIXED and typed(key) and not _place(key) and now is not None:
             raise InvariantNetsError(_refusal(path, key, _ABSENT, now))
+    places = {key: now for key, now in new.items() if typed(key) and _place(key)}
+    fixed = _nested({**old, **places})
+    named = [str(value) for key, value in places.items() if key[0] == "data" and value]
+    check_paths(fixed["data"], [*named_places(cfg.paths, path), *named], str(path))
+    if not typed(("choices", "data")):
+        fixed["data"] = of_this_machine(fixed["data"], cfg.paths.cache_dir)
     with open_dict(cfg):
         for part in FIXED:
-            places = {key: now for key, now in new.items() if typed(key) and _place(key)}
-            cfg[part] = _nested({**old, **places})[part]
+            cfg[part] = fixed[part]
         for key, value in kept.items():
             OmegaConf.update(cfg, ".".join(key), value)
     return cfg, words

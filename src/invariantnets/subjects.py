@@ -20,6 +20,7 @@ from invariantnets.features.extract import extract
 from invariantnets.features.table import FeatureTable
 from invariantnets.foreign import Pixels
 from invariantnets.provenance import moved, plain
+from invariantnets.trust import check_paths, named_places, of_this_machine
 
 __all__ = ["from_backbone", "from_checkpoint", "set_beside"]
 
@@ -47,10 +48,23 @@ def from_checkpoint(
         own = moved(own, config.get("paths", {}).get(key), cfg.paths[key])
     trained = config.get("paths", {}).get("output_dir")
     if trained and not Path(trained).is_dir():  # the folder of the run was moved: <run>/checkpoints/best.ckpt
-        own = moved(own, trained, str(path.resolve().parents[1]))
-    if other is not None:
-        name, own = other[0], {**plain(other[1]), "image_shape": own["image_shape"]}
-    images: BankedImages = data or (built(own, path) if other is None else instantiate(own, _convert_="all"))
+        own = moved(own, trained, str(path.resolve().parent.parent))
+    images: BankedImages
+    if data is not None:
+        images = data
+    elif other is not None:
+        name, own = other[0], {**plain(other[1]), "image_shape": own.get("image_shape")}
+        images = instantiate(own, _convert_="all")
+    else:
+        own = of_this_machine(own, cfg.paths.cache_dir)
+        check_paths(own, named_places(cfg.paths, path), str(path))
+        images = built(own, path, BankedImages)  # type: ignore[type-abstract]
+    wanted = config["model"]["backbone"].get("image_shape", images.spec.image_shape)
+    if list(images.spec.image_shape) != list(wanted):
+        raise InvariantNetsError(
+            f"{path}: its network reads images of {list(wanted)}, its data are of {list(images.spec.image_shape)}; "
+            "use another checkpoint of the run"
+        )
     images.setup()
     if other is not None and (known := sorted(set(model.identities) & set(images.identities("test") or ()))):
         raise InvariantNetsError(

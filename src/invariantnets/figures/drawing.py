@@ -133,9 +133,11 @@ def draw_figures(
     Raises:
         InvariantNetsError: the folder cannot be written to.
     """
-    entries = []
+    entries: list[dict[str, str]] = []
     with styled():
-        for file, figure, *words in (drawn for draw in figures for drawn in draw(subject)):
+        for number, (file, figure, *words) in enumerate(drawn for draw in figures for drawn in draw(subject)):
+            if any(entry["file"] == file for entry in entries):  # of "a" by "b_c", and of "a_b" by "c"
+                file = f"{Path(file).stem}-{number}{Path(file).suffix}"
             write_atomically(folder / file, render(figure, Path(file).suffix[1:]))
             entries.append({"file": file, **dict(zip(("title", "caption", "about"), words, strict=True)), **more})
     write_atomically(folder / "figures.json", (json.dumps(entries, indent=1, ensure_ascii=False) + "\n").encode())
