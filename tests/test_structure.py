@@ -30,6 +30,7 @@ ROOMS = [
     {"callbacks", "loggers"},
     {"report"},
     {"look_alikes"},
+    {"measuring"},
     {"evaluation", "interrupted"},
     {"training", "side_by_side", "subjects"},
     {"run"},
