@@ -33,6 +33,7 @@ ROOMS = [
     {"callbacks", "loggers"},
     {"report"},
     {"look_alikes"},
+    {"measuring"},
     {"evaluation", "interrupted"},
     {"training", "side_by_side", "subjects"},
     {"run"},

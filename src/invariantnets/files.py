@@ -31,7 +31,8 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
 
 def _write(path: Path, content: str | bytes) -> Path:
     with replacing(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        # Of a file's name that is no UTF-8, half a character may be left: JSON has a way to write it.
+        file.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
     return path
 
 

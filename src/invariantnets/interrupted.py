@@ -84,6 +84,10 @@ class Journal:
             write_atomically(self._file(self._now), to_jsonl(self._results[self._start :]))
         self._now, self._start = layer, len(self._results)
 
+    def spoil(self) -> None:
+        """Something of this layer is missing: a continuation measures it anew."""
+        self._now = None
+
     def keep(self, results: Sequence[Result]) -> list[Result]:
         """Write ``results.jsonl``: those of before, and these; returns both.
 
