@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from session import all_trials
 from trial import Impossible, Trial, draw
 

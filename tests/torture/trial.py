@@ -21,8 +21,8 @@ class Trial:
     Attributes:
         name: unique within its kind; a file name.
         kind: the row of the table that it is counted in.
-        run: does it, in an empty folder of its own, with randomness of its own; it raises AssertionError, with what was
-            seen, where the promise does not hold, and Impossible where this machine cannot try. What several trials of a
+        run: does it, in an empty folder of its own, with randomness of its own. It raises AssertionError, with what was
+            seen, where the promise does not hold, and Impossible where this machine cannot try. What trials of a
             session share lies beside the folder (``folder.parent``).
     """
 
