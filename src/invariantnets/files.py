@@ -11,6 +11,8 @@ from typing import IO
 
 from invariantnets.errors import InvariantNetsError
 
+UNFINISHED = ".part"
+
 
 def write_atomically(path: str | Path, content: str | bytes) -> Path:
     """Write beside ``path`` and rename: a reader, or a kill, never sees half a file.
@@ -31,6 +33,17 @@ def _write(path: Path, content: str | bytes) -> Path:
     return path
 
 
+def sweep_up(folder: Path, name: str = "*") -> None:
+    """Remove what killed processes left of files that they were writing; for whoever holds the folder's lock.
+
+    Args:
+        folder: and all below it.
+        name: of the files that were meant.
+    """
+    for path in folder.rglob(f".{name}.*{UNFINISHED}"):
+        path.unlink(missing_ok=True)
+
+
 def slug(name: str) -> str:
     """A file name of any name: of a layer, a nuisance, a probe."""
     return "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
@@ -44,7 +57,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         OSError: the folder cannot be written to, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
