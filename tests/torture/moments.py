@@ -10,7 +10,7 @@ from pathlib import Path
 
 from programs import Forked
 
-__all__ = ["Moment", "Sign", "after", "appears", "best_alone", "replaced", "temporary", "wait_for"]
+__all__ = ["Moment", "Sign", "after", "appears", "best_alone", "count", "replaced", "temporary", "wait_for"]
 
 Sign = Callable[[Path], bool]  # whether the folder of a run shows it
 Moment = Callable[[random.Random, float], Sign]  # drawn for a run that takes so many seconds
@@ -78,6 +78,15 @@ def temporary(folder: str = "checkpoints", count: int = 1, most: float = 0.0) ->
             return len(seen) >= count
 
         return later(written, rng.uniform(0, most))
+
+    return draw
+
+
+def count(folder: str, files: int, most: float = 0.0) -> Moment:
+    """A folder holds so many files; and up to ``most`` seconds more."""
+
+    def draw(rng: random.Random, seconds: float) -> Sign:
+        return later(lambda run: len(names(run / folder)) >= files, rng.uniform(0, most))
 
     return draw
 

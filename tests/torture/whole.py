@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,13 @@ class Work:
         name: of the folder in which what it comes to is kept.
         program: ``train.py`` or ``evaluate.py``.
         words: the command line, without the folder.
-        needs: another work, which is done first; ``{needs}`` in the words is its folder.
+        given: makes what it reads, once a session, in the session's folder; ``{given}`` in the words is its path.
     """
 
     name: str
     program: str
     words: tuple[str, ...]
-    needs: Work | None = None
+    given: Callable[[Path], Path] | None = None
 
     @property
     def many(self) -> bool:
@@ -43,8 +43,8 @@ class Work:
 
     def line(self, session: Path) -> list[str]:
         """The whole command line: it writes to ``run`` in the folder in which it is started."""
-        needs = str(self.needs.done(session)) if self.needs else ""
-        words = [word.replace("{needs}", needs).replace("{session}", str(session)) for word in self.words]
+        given = str(self.given(session)) if self.given else ""
+        words = [word.replace("{given}", given) for word in self.words]
         return [self.program, *words, f"hydra.{'sweep' if self.many else 'run'}.dir=run"]
 
     def done(self, session: Path) -> Path:
