@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from session import Outcome, all_trials, attempt, slug, table
-
-
-def number(index: int, session: Path, seed: int) -> Outcome:
-    """In a process of its own: attempt one of all trials."""
-    return attempt(all_trials()[index], session, seed)
-
-
-def together(chosen: Iterable[int], session: Path, seed: int, jobs: int) -> Iterable[Outcome]:
-    """Attempt trials, several at a time; their outcomes as they come."""
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(number, index, session, seed) for index in chosen]):
-            yield done.result()
+from session import all_trials, slug, table, together
 
 
 def main() -> int:

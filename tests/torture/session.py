@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +59,18 @@ def attempt(trial: Trial, session: Path, seed: int) -> Outcome:
     else:
         (folder / "seen.txt").write_text(broken, encoding="utf-8")
     return Outcome(trial.kind, trial.name, time.monotonic() - start, broken, impossible)
+
+
+def number(index: int, session: Path, seed: int) -> Outcome:
+    """In a process of its own: attempt one of all trials."""
+    return attempt(all_trials()[index], session, seed)
+
+
+def together(chosen: Iterable[int], session: Path, seed: int, jobs: int) -> Iterator[Outcome]:
+    """Attempt trials, several at a time; their outcomes as they come."""
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(number, index, session, seed) for index in chosen]):
+            yield done.result()
 
 
 def slug(kind: str, name: str) -> str:
