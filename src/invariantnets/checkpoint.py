@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
 import struct
 import warnings
 import zipfile
@@ -202,53 +201,7 @@ def load_model(path: str | Path) -> tuple[InvariantNet, dict[str, Any]]:
     for name, weights in model.state_dict().items():
         if not weights.isfinite().all():
             raise InvariantNetsError(f"{path}: weights {name} are not finite; use an earlier checkpoint, or train anew")
-    model.config, model.identities = config, tuple(checkpoint["invariantnets"].get("identities", ()))
+    ours = checkpoint["invariantnets"]
+    model.config, model.identities = config, tuple(ours.get("identities", ()))
+    model.data_checksum = ours.get("data_checksum")
     return model.eval(), config
-
-
-# Of this machine, or set anew by every run.
-_ANEW = re.compile(
-    r"(data_dir|cache_dir|cache|device|on_device|folder|pictures|table|root|teacher|init_from|features_from)"
-)
-
-
-def check_continues(config: Mapping[str, Any], checkpoint: Mapping[str, Any], path: Path) -> None:
-    """Refuse to continue a run as another one: of another network, loss, solver, seed or other data.
-
-    Args:
-        config: of the run that is to go on, resolved.
-        checkpoint: to go on from.
-        path: of it.
-
-    Raises:
-        InvariantNetsError: naming the first difference and how to go on.
-    """
-    if lacking := [key for key in ("optimizer_states", "lr_schedulers", "loops") if key not in checkpoint]:
-        raise InvariantNetsError(
-            f"{path}: holds no {lacking[0]}, so that training cannot go on from it; evaluate.py can probe it, and "
-            "model.init_from= start from its layers"
-        )
-    parts, before = ("choices", "model", "data"), checkpoint["invariantnets"]["config"]
-    old, new = ({key: value for part in parts for key, value in _leaves(c.get(part), part)} for c in (before, config))
-    for key in dict.fromkeys([*old, *new]):
-        if old.get(key, None) != new.get(key, None):
-            was, now = (f"{key}={_shown(side[key])}" if key in side else f"no {key}" for side in (old, new))
-            was, now = was.replace("choices.", ""), now.replace("choices.", "")
-            raise InvariantNetsError(
-                f"{path}: cannot be continued so: it was trained with {was}, this run has {now}. Give what it was "
-                "trained with, or start anew, without ckpt_path="
-            )
-
-
-def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Every value by its dotted key, without those that a run sets anew and the schedule's length."""
-    if isinstance(node, Mapping):
-        for name, value in node.items():
-            if not _ANEW.fullmatch(str(name)) and key != "model.scheduler":
-                yield from _leaves(value, f"{key}.{name}")
-    elif node is not None:
-        yield key, node
-
-
-def _shown(value: Any) -> str:
-    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)

@@ -20,7 +20,7 @@ LOCK = ".running.lock"
 
 
 def first_process() -> bool:
-    """Whether this is the first, or the only, process of a run. Asked before Lightning is loaded, which asks the same."""
+    """Whether this is the first, or the only, process of a run: Lightning's rule, before Lightning is loaded."""
     ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"))
     return int(next((rank for rank in ranks if rank), 0)) == 0
 
@@ -42,7 +42,8 @@ def held(folder: Path) -> Iterator[None]:
         lock = FileLock(folder / LOCK).acquire(timeout=0)
     except Timeout:
         raise InvariantNetsError(
-            f"{folder}: another run is at work in it; wait for its end, or choose another folder with hydra.run.dir=…"
+            f"{folder}: another run is at work in it; wait for its end, or choose another folder with "
+            "hydra.run.dir=… (a sweep: hydra.sweep.dir=…)"
         ) from None
     except NotImplementedError:
         log.warning("%s: files cannot be locked there; see that no other run writes into it", folder)
@@ -62,5 +63,5 @@ def refuse_used(folder: Path) -> None:
     if first_process() and (known := sorted(folder.glob("checkpoints/*.ckpt"))):
         raise InvariantNetsError(
             f"{folder}: holds a run already ({known[-1].relative_to(folder)}): go on with it by ckpt_path=last, or "
-            "choose another folder with hydra.run.dir=…"
+            "choose another folder with hydra.run.dir=… (a sweep: hydra.sweep.dir=…)"
         )

@@ -17,8 +17,9 @@ from invariantnets.results import Result, read_jsonl, to_jsonl
 __all__ = ["Journal", "stamp"]
 
 log = logging.getLogger(__name__)
-# What may differ without a number being another: where a run is kept, how it is watched, which layers are asked for.
-ASIDE = ("paths", "logger", "layers")
+# What may differ without a number being another: where a run is kept, how it is watched, which layers are asked for,
+# and how it came to its checkpoint, which is compared as a file.
+ASIDE = ("paths", "logger", "layers", "ckpt_path", "recipes")
 
 
 def stamp(path: str | Path | None) -> list[list[str | int]]:

@@ -23,6 +23,7 @@ from invariantnets.evaluation import Subject, subject_of
 from invariantnets.features.io import load_table, save_table
 from invariantnets.features.table import FeatureTable
 from invariantnets.files import slug, write_atomically
+from invariantnets.folders import held, refuse_used
 from invariantnets.interrupted import ASIDE, Journal, stamp
 from invariantnets.loggers import RunInfo, close, send
 from invariantnets.provenance import commit, plain
@@ -52,20 +53,32 @@ def train(cfg: DictConfig) -> None:
         InvariantNetsError: a value that cannot be; or what training and probing raise.
     """
     check_values(cfg)
-    from invariantnets.subjects import from_checkpoint
-    from invariantnets.training import fit, resume_point
+    from invariantnets.resuming import continued
+    from invariantnets.training import resume_point
 
     folder, resume = resume_point(cfg)
+    with held(folder):
+        words = list(HydraConfig.get().overrides.task)
+        if resume is None:
+            refuse_used(folder)
+        else:
+            cfg, words = continued(cfg, folder, resume)
+        _train(cfg, folder, resume, words)
+
+
+def _train(cfg: DictConfig, folder: Path, resume: Path | None, words: list[str]) -> None:
+    from invariantnets.subjects import from_checkpoint
+    from invariantnets.training import fit
 
     def evaluate_best(checkpoint: Path, folder: Path, data: BankedImages, loggers: Sequence[Logger]) -> None:
-        print(probe(cfg, from_checkpoint(cfg, checkpoint, data=data), folder))
+        print(probe(cfg, from_checkpoint(cfg, checkpoint, data=data), folder, words=words))
         send(loggers, folder)
         if cfg.get("transfer"):
             name, other, protocols = (cfg.transfer[key] for key in ("name", "data", "protocols"))
             elsewhere = OmegaConf.create({**cfg, "protocols": protocols})
-            print(probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, other)), folder / "transfer"))
+            print(probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, other)), folder / "transfer", words=words))
 
-    best = fit(cfg, folder, resume, after=evaluate_best if cfg.evaluate else None)
+    best = fit(cfg, folder, resume, words, after=evaluate_best if cfg.evaluate else None)
     if not cfg.evaluate:
         print(best)
 
@@ -94,6 +107,11 @@ def evaluate(cfg: DictConfig) -> None:
     if cfg.sweep is not None:
         report_sweep(Path(cfg.sweep))
         return
+    with held(Path(cfg.paths.output_dir)):
+        _evaluate(cfg, told)
+
+
+def _evaluate(cfg: DictConfig, told: dict[str, Any]) -> None:
     folder, exit_code = Path(cfg.paths.output_dir), 1
     other = (HydraConfig.get().runtime.choices["data"], cfg.data) if cfg.get("data") else None
     beside: Beside = {}
@@ -151,7 +169,9 @@ def other_network(cfg: DictConfig) -> tuple[Subject, Beside]:
     return subject, set_beside(network, images, cfg.beside or [], layers, **options)
 
 
-def probe(cfg: DictConfig, subject: Subject, folder: Path, beside: Beside | None = None) -> Path:
+def probe(
+    cfg: DictConfig, subject: Subject, folder: Path, beside: Beside | None = None, words: Sequence[str] | None = None
+) -> Path:
     """Measure a subject as configured; after each step, the results so far are on disk. Returns the report's path.
 
     Layers that are complete in the folder, of the same evaluation, are not measured again.
@@ -185,7 +205,7 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path, beside: Beside | None
             prepare=prepare,
             keep=journal.keep,
             progress=status.update,
-            overrides=list(HydraConfig.get().overrides.task),
+            overrides=list(HydraConfig.get().overrides.task) if words is None else words,
             **options,
         )
         probed = any(r.about in ("class", "nuisance") and r.probe != "softmax" for r in found.results)
@@ -213,14 +233,18 @@ def _identity(cfg: DictConfig, subject: Subject) -> dict[str, Any]:
     return {"files": files, "checksums": subject.checksums, "commit": commit(), **config}
 
 
-def report_sweep(folder: Path) -> None:
+def report_sweep(folder: Path, started: Sequence[Path] | None = None) -> None:
     """One report over all runs below a folder, and the table of every publication that they repeat, beside it.
+
+    Args:
+        folder: of the sweep.
+        started: folders of its jobs; what else lies below is named and not counted. None: all are meant.
 
     Raises:
         InvariantNetsError: there is no run below the folder.
     """
-    report = render_sweep(folder)
-    for table in comparisons(read_sweep(folder)):
+    report = render_sweep(folder, started)
+    for table in comparisons(read_sweep(folder, started)):
         write_atomically(folder / f"{table.file}.md", table.to_markdown())
         print(table.to_text())
     print(report)

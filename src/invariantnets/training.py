@@ -18,9 +18,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
-from invariantnets.checkpoint import check_continues, load_checkpoint, load_model
+from invariantnets.checkpoint import load_checkpoint, load_model
+from invariantnets.checkpointing import Checkpoints, is_finished, take_along
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
+from invariantnets.files import sweep_up
 from invariantnets.loggers import RunInfo, close
 from invariantnets.look_alikes import find_look_alikes
 from invariantnets.module import InvariantNet
@@ -28,6 +30,7 @@ from invariantnets.nuisance import SPLITS
 from invariantnets.protocols.verification import make_pairs
 from invariantnets.provenance import plain
 from invariantnets.randomness import numpy_rng
+from invariantnets.resuming import check_continues
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = ("teacher", "init_from")  # entries of a model that are a checkpoint, or "train"
@@ -44,8 +47,8 @@ def resume_point(cfg: DictConfig) -> tuple[Path, Path | None]:
     """The folder of the run and the checkpoint it starts from.
 
     ``ckpt_path=last`` is the last checkpoint of this run's own folder (``hydra.run.dir=``, or a job
-    of a sweep whose ``hydra.sweep.dir=`` is given again; a job that never began begins). Without such
-    a folder it is the newest run of the same data and model, which is continued where it lies.
+    of a sweep whose ``hydra.sweep.dir=`` is given again); a run that never came to its first begins. Where no folder
+    is named it is the newest run of the same data and model, which is continued where it lies.
 
     Raises:
         InvariantNetsError: there is nothing to continue.
@@ -56,7 +59,8 @@ def resume_point(cfg: DictConfig) -> tuple[Path, Path | None]:
     own = folder / "checkpoints" / "last.ckpt"
     if own.is_file():
         return folder, own
-    if sweep_name():
+    if sweep_name() or any(word.startswith("hydra.run.dir=") for word in HydraConfig.get().overrides.hydra):
+        log.warning("%s: no checkpoint yet, so that the run begins, as this command says", folder)
         return folder, None
     runs = Path(cfg.paths.log_dir) / f"{cfg.choices.data}-{cfg.choices.model}"
     found = sorted(runs.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
@@ -69,6 +73,7 @@ def fit(
     cfg: DictConfig,
     folder: Path,
     resume: Path | None,
+    words: Sequence[str] = (),
     after: Callable[[Path, Path, BankedImages, Sequence[Logger]], None] | None = None,
 ) -> Path:
     """Train one network in ``folder``.
@@ -76,7 +81,8 @@ def fit(
     Args:
         cfg: the whole configuration.
         folder: where checkpoints and logs go.
-        resume: the checkpoint to continue from.
+        resume: the checkpoint to continue from; a run that is finished stays as it is.
+        words: of the command line, for the record.
         after: called with the best checkpoint, the folder, the data and the loggers, which are still open, in the
             first process only.
 
@@ -109,7 +115,12 @@ def fit(
     refuse_early(cfg, data)
     data.setup()
     model: InvariantNet = instantiate(config["model"], _convert_="all")
-    model.config = config
+    model.config, model.overrides, model.data_checksum = config, list(words), data.checksum
+    if resume and before.get("data_checksum", data.checksum) != data.checksum:
+        raise InvariantNetsError(
+            f"{resume}: was trained on other images, labels or division than {cfg.choices.data} holds now; bring back "
+            "those of then, or start anew, without ckpt_path="
+        )
     if isinstance(cfg.layers, ListConfig) or cfg.layers not in (None, "all"):
         model.backbone.check([cfg.layers] if isinstance(cfg.layers, str) else cfg.layers)  # now, not after training
     model.connect(data.spec, cfg.views, data.identities("train"))
@@ -118,7 +129,8 @@ def fit(
     loggers, exit_code = [logger] if logger else [], 1
     try:
         callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback]
-        trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
+        plugins = [Checkpoints(callbacks), *instantiate(cfg.trainer.get("plugins") or [])]
+        trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers, plugins=plugins)
         refuse_in_sweep(trainer)
         if resume is None:
             given = {key: load_model(path)[0] for key in CHECKPOINTS if (path := cfg.model.get(key))}
@@ -132,11 +144,15 @@ def fit(
             model.prepare(teacher, lambda: data.loader("train"))
         else:
             model.identities = tuple(before.get("identities", ()))
-        trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
+            if trainer.is_global_zero:
+                take_along(resume, callbacks)
+        if resume and is_finished(checkpoint, config):
+            log.info("%s: trained to its end before, and not any further", folder)
+        else:
+            trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
         best = folder / "checkpoints" / "best.ckpt"
         if trainer.is_global_zero and not best.is_file():
-            why = "the run was at its end: give more trainer.max_epochs=" if resume else "see callbacks.checkpoint"
-            raise InvariantNetsError(f"{best}: no network was kept; {why}")
+            raise InvariantNetsError(f"{best}: no network was kept; see callbacks.checkpoint")
         if trainer.is_global_zero and after is not None:
             after(best, folder, data, loggers)
         exit_code = 0
@@ -223,6 +239,7 @@ def train_first(cfg: DictConfig, name: str, folder: Path) -> Path:
     # The first of several processes holds the lock for all of them: it cannot train without the others.
     first = trainer is None or trainer.is_global_zero
     with FileLock(folder / "training.lock") if first else nullcontext():
+        sweep_up(folder)
         last = folder / "checkpoints" / "last.ckpt"
         log.info("%s=train: training it first, in %s", name, folder)
         return fit(recipe, folder, last if last.is_file() else None)

@@ -72,13 +72,14 @@ def render_run(folder: Path) -> Path:
     return _write(folder, html)
 
 
-def render_sweep(folder: Path) -> Path:
+def render_sweep(folder: Path, started: Sequence[Path] | None = None) -> Path:
     """Write one ``report.html`` over every run below a folder, and its figures to ``figures/``.
 
     Runs that differ in their seed alone are one group. A run that cannot be read is named, and loses no other.
 
     Args:
         folder: of the multirun.
+        started: folders of its jobs, where others lie beside them; None: all are meant.
 
     Returns:
         The path of the report.
@@ -86,7 +87,7 @@ def render_sweep(folder: Path) -> Path:
     Raises:
         InvariantNetsError: no run is below the folder, or it cannot be written to.
     """
-    sweep = read_sweep(folder)
+    sweep = read_sweep(folder, started)
     groups = {g.name: [r.here for r in g.runs] for g in sweep.groups}
     units = {name: unit for g in sweep.groups for r in g.runs for name, unit in r.units.items()}
     data = {g.name: g.data for g in sweep.groups}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,10 +110,14 @@ def read_run(folder: Path) -> Run:
     return Run(folder, results, provenance, figures, [r for r in every if r.subject])
 
 
-def read_sweep(folder: Path) -> Sweep:
+def read_sweep(folder: Path, started: Collection[Path] | None = None) -> Sweep:
     """Every run below a folder, grouped by all but the seed.
 
     A run that cannot be read, or that repeats a seed of its group, loses itself only: it is listed as missing.
+
+    Args:
+        folder: of the sweep.
+        started: folders of the jobs that count; what else lies there is listed as missing. None: all count.
 
     Raises:
         InvariantNetsError: no run is there.
@@ -121,6 +125,9 @@ def read_sweep(folder: Path) -> Sweep:
     found: dict[tuple[str, ...], list[Run]] = {}
     missing: dict[str, str] = {}
     for path in sorted(folder.glob("**/results.jsonl"), key=lambda p: _natural(p.relative_to(folder))):
+        if started is not None and not any(job in path.parents for job in started):
+            missing[_relative(path.parent, folder)] = "lay in the folder before, and is none of this sweep"
+            continue
         try:
             run = read_run(path.parent)
         except InvariantNetsError as error:
