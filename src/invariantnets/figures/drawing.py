@@ -141,7 +141,8 @@ def draw_figures(
     Raises:
         InvariantNetsError: the folder cannot be written to.
     """
-    entries, failed = [], []
+    entries: list[dict[str, str]] = []
+    failed: list[Failure] = []
     for draw in figures:
         try:
             for drawn, content in _rendered(draw(subject)):
