@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import time
@@ -123,6 +124,17 @@ def test_a_folder_belongs_to_one_run(two_epochs: Path, tmp_path: Path) -> None:
             _, err = run(program, *words, f"hydra.run.dir={two_epochs}", cwd=tmp_path, code=2)
             assert len(err.splitlines()) == 1 and "another run is at work in it; wait for its end" in err
     assert {path: path.read_bytes() for path in kept} == kept, "not even Hydra has written"
+
+
+def test_images_that_are_others_than_those_of_the_training_are_told(two_epochs: Path, tmp_path: Path) -> None:
+    content = state(two_epochs)
+    content["invariantnets"]["data_checksum"] = "0" * 64
+    torch.save(content, tmp_path / "other.ckpt")
+    quick = [word for word in SMALL if word.startswith("probes.")]
+    _, err = run("evaluate.py", "ckpt_path=other.ckpt", *quick, "probe.mlp=null", "hydra.run.dir=out", cwd=tmp_path)
+    said = "the images, labels or division of rotated_digits are others than those that the network was trained on"
+    assert said in err + (tmp_path / "out" / "evaluate.log").read_text()
+    assert json.loads((tmp_path / "out" / "provenance.json").read_text())["remarks"] == [said]
 
 
 def test_an_early_stopped_run_is_at_its_end_until_its_rule_is_another(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from invariantnets.trust import check_paths, named_places, of_this_machine
 
 __all__ = ["from_backbone", "from_checkpoint", "set_beside"]
 
+log = logging.getLogger(__name__)
 PICTURES = 64  # of a network of any size that are in memory together, with all that it makes of them
 
 
@@ -66,7 +68,12 @@ def from_checkpoint(
             "use another checkpoint of the run"
         )
     images.setup()
-    if other is not None and (known := sorted(set(model.identities) & set(images.identities("test") or ()))):
+    remarks = []
+    if other is None and model.data_checksum not in (None, images.checksum):
+        remarks = [f"the images, labels or division of {name} are others than those that the network was trained on"]
+        log.warning("%s: %s", path, remarks[0])
+    known = sorted(set(model.identities) & set(images.identities("test") or ()))
+    if known and (other is not None or remarks):
         raise InvariantNetsError(
             f"data={name}: the network was trained on {len(known)} of the people to test it on ({known[0]}, …); "
             "take them out, or evaluate on its own data"
@@ -75,7 +82,7 @@ def from_checkpoint(
     classifies = model.classifies and own.get("classes") == config["data"].get("classes")
 
     def table(layer: str) -> FeatureTable:
-        return extract(
+        found = extract(
             model.backbone,
             images,
             [layer],
@@ -83,6 +90,7 @@ def from_checkpoint(
             device=chosen_device(cfg.device),
             train_images=cfg.probe_images,
         )
+        return replace(found, meta={**found.meta, "remarks": remarks})
 
     return Subject(
         table=table,
