@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from invariantnets.files import write_atomically
+from invariantnets.files import slug, write_atomically
 from invariantnets.results import Result, read_jsonl, to_jsonl
 
 __all__ = ["Journal", "stamp"]
@@ -84,9 +84,13 @@ class Journal:
         """The next layer begins: the one before is complete."""
         if self._now is not None:
             text = to_jsonl(self._results[self._start :])
-            name = f"{_crc(self._now.encode())}-{_crc(text.encode())}.jsonl"
+            name = f"{slug(self._now)}.{zlib.crc32(text.encode()):08x}.jsonl"
             write_atomically(self.folder / "finished" / name, text)
         self._now, self._start = layer, len(self._results)
+
+    def spoil(self) -> None:
+        """Something of this layer is missing: a continuation measures it anew."""
+        self._now = None
 
     def keep(self, results: Sequence[Result]) -> list[Result]:
         """Write ``results.jsonl``: those of before, and these; returns both.
@@ -106,8 +110,8 @@ class Journal:
 
     def _kept(self, layer: str) -> Path | None:
         """The file of a layer, whose name says whose it is and the checksum of what it holds."""
-        for path in (self.folder / "finished").glob(f"{_crc(layer.encode())}-*.jsonl"):  # "a.b" and "a_b" are two
-            if path.stem.endswith(f"-{_crc(path.read_bytes())}"):
+        for path in (self.folder / "finished").glob(f"{slug(layer)}.*.jsonl"):
+            if path.name == f"{slug(layer)}.{zlib.crc32(path.read_bytes()):08x}.jsonl":
                 return path
             log.warning("%s: is damaged; %s is measured anew", path, layer)
         return None
@@ -115,10 +119,6 @@ class Journal:
     def _write(self, complete: list[str]) -> None:
         text = json.dumps({"complete": complete, "of": self.of}, ensure_ascii=False)
         write_atomically(self.folder / "finished.json", text)
-
-
-def _crc(data: bytes) -> str:
-    return f"{zlib.crc32(data):08x}"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from invariantnets import evaluation
 from invariantnets.cli.ranges import check_values
-from invariantnets.errors import InvariantNetsError
+from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.evaluation import Subject, subject_of
 from invariantnets.features.io import load_table, save_table
 from invariantnets.features.table import FeatureTable
@@ -71,12 +71,11 @@ def _train(cfg: DictConfig, folder: Path, resume: Path | None, words: list[str])
     from invariantnets.training import fit
 
     def evaluate_best(checkpoint: Path, folder: Path, data: BankedImages, loggers: Sequence[Logger]) -> None:
-        print(probe(cfg, from_checkpoint(cfg, checkpoint, data=data), folder, words=words))
-        send(loggers, folder)
+        probe(cfg, from_checkpoint(cfg, checkpoint, data=data), folder, loggers=loggers, words=words)
         if cfg.get("transfer"):
             name, other, protocols = (cfg.transfer[key] for key in ("name", "data", "protocols"))
             elsewhere = OmegaConf.create({**cfg, "protocols": protocols})
-            print(probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, other)), folder / "transfer", words=words))
+            probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, other)), folder / "transfer", words=words)
 
     best = fit(cfg, folder, resume, words, after=evaluate_best if cfg.evaluate else None)
     if not cfg.evaluate:
@@ -126,8 +125,7 @@ def _evaluate(cfg: DictConfig, told: dict[str, Any]) -> None:
     logger = instantiate(cfg.logger)(RunInfo(folder, subject.name, "evaluate", config=plain(cfg)))
     loggers = [logger] if logger else []
     try:
-        print(probe(cfg, subject, folder, beside))
-        send(loggers, folder)
+        probe(cfg, subject, folder, beside, loggers)
         exit_code = 0
     finally:
         close(loggers, exit_code)
@@ -170,17 +168,27 @@ def other_network(cfg: DictConfig) -> tuple[Subject, Beside]:
 
 
 def probe(
-    cfg: DictConfig, subject: Subject, folder: Path, beside: Beside | None = None, words: Sequence[str] | None = None
-) -> Path:
-    """Measure a subject as configured; after each step, the results so far are on disk. Returns the report's path.
+    cfg: DictConfig,
+    subject: Subject,
+    folder: Path,
+    beside: Beside | None = None,
+    loggers: Sequence[Logger] = (),
+    words: Sequence[str] | None = None,
+) -> None:
+    """Measure a subject as configured; after each step, the results so far are on disk. Prints the report's path.
 
     Layers that are complete in the folder, of the same evaluation, are not measured again.
+
+    Raises:
+        InvariantNetsError: what cannot be measured at all; or what is missing in the report, which holds all the rest.
     """
     layers = evaluation.choose_layers(cfg.layers, subject)
     journal = Journal(folder, _identity(cfg, subject))
     if journal.complete == layers:
         log.info("%s: complete before, nothing is measured again; another hydra.run.dir measures anew", folder)
-        return folder / "report.html"
+        print(folder / "report.html")
+        send(loggers, folder)
+        return
     left = journal.take_up(layers, subject.embedding if subject.embedding in layers else layers[0])
 
     def prepare(table: FeatureTable, layer: str) -> FeatureTable:
@@ -204,6 +212,7 @@ def probe(
             protocols=instantiate(cfg.protocols),
             prepare=prepare,
             keep=journal.keep,
+            lost=lambda failure: journal.spoil(),
             progress=status.update,
             overrides=list(HydraConfig.get().overrides.task) if words is None else words,
             **options,
@@ -218,12 +227,20 @@ def probe(
             def told(step: str, name: str = name) -> None:
                 status.update(f"{name}, {step}")
 
-            theirs = evaluation.evaluate(other(), readers, layers="all", protocols=None, progress=told, **options)
+            try:
+                theirs = evaluation.evaluate(other(), readers, layers="all", protocols=None, progress=told, **options)
+            except Exception as error:  # of a network that is only there to compare with
+                found = replace(found, failed=(*found.failed, Failure(f"column {name!r}", error)))
+                log.error("%s", found.failed[-1])
+                continue
             found = found.beside(name, theirs)
             journal.keep(found.results)
-    report = replace(found, results=journal.keep(found.results)).save(folder)
+    report, failed = replace(found, results=journal.keep(found.results)).saved(folder)
+    print(report)
+    send(loggers, folder)
+    if failed:
+        raise InvariantNetsError(f"{'; '.join(map(str, failed))}. All else is in {report}") from failed[0].error
     journal.end(layers)
-    return report
 
 
 def _identity(cfg: DictConfig, subject: Subject) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
+from invariantnets.callbacks import attend
 from invariantnets.checkpoint import load_checkpoint, load_model
 from invariantnets.checkpointing import Checkpoints, is_finished, take_along
 from invariantnets.data import BankedImages
@@ -132,6 +133,7 @@ def fit(
         plugins = [Checkpoints(callbacks), *instantiate(cfg.trainer.get("plugins") or [])]
         trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers, plugins=plugins)
         refuse_in_sweep(trainer)
+        attend(trainer)
         if resume is None:
             given = {key: load_model(path)[0] for key in CHECKPOINTS if (path := cfg.model.get(key))}
             # Whom a network was made from saw people too: nobody is to be tested on them.
@@ -202,6 +204,7 @@ def several_processes(cfg: DictConfig) -> pl.Trainer | None:
     quiet = {"logger": False, "callbacks": [], "enable_checkpointing": False, "enable_progress_bar": False}
     trainer: pl.Trainer = instantiate(cfg.trainer, **quiet, precision="32-true")
     refuse_in_sweep(trainer)
+    attend(trainer)
     alone = trainer.world_size == 1 or isinstance(trainer.strategy.launcher, _MultiProcessingLauncher)
     return None if alone else trainer
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from invariantnets.division import Division
 from invariantnets.errors import InvariantNetsError
@@ -28,13 +28,19 @@ OPTIONAL = ("prediction", "entropy", "name")
 
 
 def save_table(table: FeatureTable, folder: Path) -> Path:
-    """Write ``features.safetensors``, ``rows.parquet`` and, last, ``table.json`` into ``folder``."""
+    """Write ``features.safetensors``, ``rows.parquet`` and, last, ``table.json`` into ``folder``.
+
+    Raises:
+        InvariantNetsError: the folder cannot be written to, or the disk is full.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: np.ascontiguousarray(x) for name, x in table.features.items()}, folder / "features.safetensors")
+    (folder / "table.json").unlink(missing_ok=True)  # it vouches for the files beside it
+    features = {name: np.ascontiguousarray(x) for name, x in table.features.items()}
+    write_atomically(folder / "features.safetensors", save(features))
     columns = {"label": table.label, "split": table.split, "source": table.source, **table.nuisance}
     optional = {name: getattr(table, name) for name in OPTIONAL}
     columns |= {name: values for name, values in optional.items() if values is not None}
-    pd.DataFrame(columns).to_parquet(folder / "rows.parquet")
+    write_atomically(folder / "rows.parquet", pd.DataFrame(columns).to_parquet())
     header = {
         "num_classes": table.num_classes,
         "classes": table.classes,

@@ -57,6 +57,7 @@ def render_run(folder: Path) -> Path:
         headline=said,
         facts=numbers,
         terms=terms.new([*said, *(text for f in numbers for text in (f.name, f.detail))]),
+        missing=[str(sentence) for sentence in provenance.get("missing") or []],
         remarks=[str(remark) for remark in provenance.get("remarks") or []],
         sections=_explained([*leaks, *beside_sections(run), *others], terms),
         others=_other_layers(run),
@@ -93,7 +94,8 @@ def render_sweep(folder: Path, started: Sequence[Path] | None = None) -> Path:
     data = {g.name: g.data for g in sweep.groups}
     depths = {g.name: [r.results for r in g.runs] for g in sweep.groups}
     methods = forgetting.methods(sweep.groups)
-    draw_sweep(groups, folder / "figures", units, data, taigman2015_widths.widths(sweep.groups), depths, methods)
+    widths = taigman2015_widths.widths(sweep.groups)
+    undrawn = draw_sweep(groups, folder / "figures", units, data, widths, depths, methods)
     figures = _embedded(folder / "figures", read_json(folder / "figures" / "figures.json", list))
     said, terms = sweep_sentences(groups, data), Glossary()
     tables = [(c, beside(c.title, c.header, c.rows)) for c in comparisons(sweep)]
@@ -106,9 +108,16 @@ def render_sweep(folder: Path, started: Sequence[Path] | None = None) -> Path:
         sections=_explained(sweep_sections(sweep.groups, units, figures), terms),
         comparisons=[(table, c.note, terms.new([*table.texts(), c.note])) for c, table in tables],
         missing=sweep.missing,
+        lacking=[*map(str, undrawn), *_lacking(sweep, folder)],
         runs=[_run_link(g, r, folder) for g in sweep.groups for r in g.runs],
     )
     return _write(folder, html)
+
+
+def _lacking(sweep: Sweep, folder: Path) -> list[str]:
+    """What could not be measured of the runs that are there."""
+    runs = [run for group in sweep.groups for run in group.runs]
+    return [f"{r.folder.relative_to(folder)}: {said}" for r in runs for said in r.provenance.get("missing") or []]
 
 
 def comparisons(sweep: Sweep) -> list[Comparison]:
