@@ -20,6 +20,7 @@ from invariantnets.features.extract import extract
 from invariantnets.features.table import FeatureTable
 from invariantnets.foreign import Pixels
 from invariantnets.provenance import plain
+from invariantnets.rehearsal import refuse_known
 
 __all__ = ["from_backbone", "from_checkpoint", "set_beside"]
 
@@ -61,11 +62,8 @@ def from_checkpoint(
         name, own = other[0], {**plain(other[1]), "image_shape": own["image_shape"]}
     images: BankedImages = data or (built(own, path) if other is None else instantiate(own, _convert_="all"))
     images.setup()
-    if other is not None and (known := sorted(set(model.identities) & set(images.identities("test") or ()))):
-        raise InvariantNetsError(
-            f"data={name}: the network was trained on {len(known)} of the people to test it on ({known[0]}, …); "
-            "take them out, or evaluate on its own data"
-        )
+    if other is not None:
+        refuse_known(model.identities, images, name)
     # To images of new classes the network's own answers are those of the old ones.
     classifies = model.classifies and own.get("classes") == config["data"].get("classes")
 
