@@ -13,7 +13,7 @@ from invariantnets.features.table import FeatureTable
 from invariantnets.measuring import Protocols, usable
 from invariantnets.nuisance import SPLITS
 from invariantnets.probes.suite import divided
-from invariantnets.protocols import by_list
+from invariantnets.protocols import NOT_MEASURED, by_list
 
 __all__ = ["refuse_known", "refuse_untrainable", "rehearse"]
 
@@ -75,7 +75,7 @@ def rehearse(
         table = table.rows(np.concatenate([fitted, np.arange(len(known[0]), len(label))]))
     _, unused = usable(protocols, table, name, seed)
     if unused:
-        raise InvariantNetsError(unused[0])
+        raise InvariantNetsError(unused[0].removeprefix(NOT_MEASURED))
     if set(SPLITS) <= set(table.split):
         divided(table, name, seed)
 

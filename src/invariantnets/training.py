@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -112,9 +113,10 @@ def fit(
         before = checkpoint["invariantnets"]
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: BankedImages = instantiate(config["data"], _convert_="all")
-    refuse_early(cfg, data)
+    check = partial(refuse_early, cfg) if after is not None else refuse_untrainable
+    check(data)
     data.setup()
-    refuse_early(cfg, data)  # of people who are known only now
+    check(data)  # of people who are known only now
     model: InvariantNet = instantiate(config["model"], _convert_="all")
     model.config, model.overrides, model.data_checksum = config, list(words), data.checksum
     if resume and before.get("data_checksum", data.checksum) != data.checksum:
