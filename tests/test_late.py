@@ -15,7 +15,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
-from programs import FACES, run
 
 from invariantnets import FeatureTable, run_suite
 from invariantnets import evaluation as evaluating
@@ -30,6 +29,7 @@ from invariantnets.probes import Ridge
 from invariantnets.protocols import run_protocols
 from invariantnets.rehearsal import rehearse
 from invariantnets.results import read_jsonl
+from programs import FACES, run
 
 PROTOCOLS = partial(run_protocols, folds=4, bootstrap=10)
 NAMES = {
@@ -41,7 +41,6 @@ NAMES = {
     "emoji": "😀",
     "right to left": "زاوية",
     "page": "<script>alert(1)</script>&amp;",
-    "half a character": "yaw\udcff",
 }
 
 
@@ -78,7 +77,9 @@ def test_a_probe_that_dies_takes_no_other_with_it(tmp_path):
         f"{at}: probe 'broken' is missing: ZeroDivisionError: division by zero" for at in ("early", "late")
     ]
     assert "Not all of this run could be measured" in report and str(found.failed[0]) in report
-    assert {r.protocol for r in read_jsonl(tmp_path / "results.jsonl")} > {""}  # what comes after it was measured too
+    assert "identity" in {
+        r.about for r in read_jsonl(tmp_path / "results.jsonl")
+    }  # what comes after it was measured too
 
 
 def test_a_probe_that_dies_alone_is_an_error():
@@ -101,7 +102,8 @@ def test_whatever_step_dies_the_rest_is_reported(step, tmp_path, monkeypatch):
     found, report = died(faces(), tmp_path / "died", lost=told.append)
     assert [failure.what for failure in found.failed] == [f"{at}: {step}" for at in ("early", "late")]
     assert list(found.failed) == told and str(told[0]) in report
-    assert found.results == [r for r in whole.results if r in found.results] and found.results
+    left = set(map(str, found.results))  # as text, in which NaN is itself
+    assert 0 < len(left) < len(whole.results) and left < set(map(str, whole.results))
     assert report.count("invalid literal for int") >= 2
 
 
@@ -158,18 +160,18 @@ def test_names_are_drawn_and_reported_as_they_are(name, tmp_path):
     drawings = list((tmp_path / "figures").glob("*.svg"))
     for path in drawings:
         xml.dom.minidom.parse(str(path))
-    assert len(drawings) > 3
+    assert len(drawings) >= 2
 
 
 def test_dollars_are_drawn_as_dollars(tmp_path):
-    for name in ("$x$", "$y$"):
-        died(faces(name, ("late",)), tmp_path / slug_of(name), protocols=None)
-        drawing = next((tmp_path / slug_of(name) / "figures").glob("selectivity.svg")).read_text()
-        assert f"<!-- {name} -->" in drawing  # matplotlib's note of a text that it drew as it is
+    died(faces("$x$", ("late",)), tmp_path, protocols=None)
+    drawing = (tmp_path / "figures" / "readable.svg").read_text()
+    assert "<!-- $x$ -->" in drawing  # matplotlib's note of a text that it drew as it is
 
 
-def slug_of(name: str) -> str:
-    return "".join(filter(str.isalnum, name))
+def test_half_a_character_of_a_files_name_is_kept(tmp_path):
+    died(faces("yaw\udcff", ("late",)), tmp_path, protocols=None)  # which no font can draw
+    assert "yaw\udcff" in {r.target for r in read_jsonl(tmp_path / "results.jsonl")}
 
 
 def synthetic(**changes: int) -> SyntheticFaces:
@@ -180,15 +182,18 @@ def synthetic(**changes: int) -> SyntheticFaces:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"test_identities": 12}, r"verification in 10 folds needs 20 identities.*has 12.*protocols=none"),
+        ({"test_identities": 12}, "^verification in 10 folds needs 20 identities.*has 12.*protocols=none"),
         ({"test_identities": 0}, "no test images to probe the network on"),
         ({"test_images": 0}, "no test images to probe the network on"),
-        ({"test_images": 1}, "20 identities, 10 of them with two images; the test split has 24, 0 with two"),
+        (
+            {"test_images": 1},
+            "^verification in 10 folds needs 20 identities, 10 of them with two images; the test split has 24, 0 with two",
+        ),
         ({"num_classes": 3}, "probes are fitted to two people .* 4 are needed, and there are 3"),
     ],
 )
 def test_people_too_few_are_told_before_a_face_is_drawn(changes, message):
-    with pytest.raises(InvariantNetsError, match=f"^{message}|^these data have {message}"):
+    with pytest.raises(InvariantNetsError, match=message):
         rehearse(synthetic(**changes), run_protocols, 0)
 
 
@@ -237,7 +242,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_leaves_the_table_that_was_there_or_none_and_is_named(small_disk):
-    little, much = faces(layers=("late",)), faces(layers=tuple(map(str, range(9))))
+    little, much = faces(layers=("late",)), faces(layers=tuple(map(str, range(99))))
     save_table(little, small_disk / "table")
     with pytest.raises(InvariantNetsError, match=rf"^{small_disk}/table/features.safetensors: .*No space left"):
         save_table(much, small_disk / "table")
@@ -270,7 +275,7 @@ def test_a_run_of_which_something_died_ends_with_one_line_and_its_report(tmp_pat
         "hydra.run.dir=run", cwd=tmp_path, code=2, PYTHONPATH=f"{Path(__file__).parents[1] / 'src'}:{tmp_path}",
     )  # fmt: skip
     last = err.rstrip().splitlines()[-1]
-    assert last.startswith("error: late: probe 'estimator' is missing: ") and "All else is in run/report.html" in last
+    assert last.startswith("error: late: probe 'estimator' is missing: ") and last.endswith("/run/report.html")
     assert out.strip().endswith("run/report.html")
     assert "probe 'estimator' is missing" in unescape((tmp_path / "run" / "report.html").read_text())
     assert {r.probe for r in read_jsonl(tmp_path / "run" / "results.jsonl")} >= {"ridge", "mav"}
