@@ -190,10 +190,11 @@ def interrupt_in_lightning() -> None:
 
 
 @pytest.mark.parametrize("main", [interrupt, interrupt_in_lightning])
-def test_an_interrupt_says_how_to_go_on(main: object) -> None:
+def test_an_interrupt_says_how_to_go_on(main: object, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         run_main(main)
-    assert end.value.code == "interrupted; continue with ckpt_path=last"  # printed by Python, with status 1
+    assert end.value.code == 130
+    assert capsys.readouterr() == ("", "interrupted; continue with ckpt_path=last\n")
 
 
 @pytest.mark.parametrize("status", [0, 3])

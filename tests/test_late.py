@@ -87,9 +87,10 @@ def test_a_probe_that_dies_alone_is_an_error():
         run_suite(faces(), [Broken()], protocols=None, bootstrap=10)
 
 
-@pytest.mark.parametrize(
-    "step", [what for what, _ in measure(faces(), "late", [], PROTOCOLS, 0, 10, print, "late")][1:]
-)
+STEPS = [what for what, _ in measure(faces(), "late", [], PROTOCOLS, 0, 10, print, "late")][1:]
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_whatever_step_dies_the_rest_is_reported(step, tmp_path, monkeypatch):
     whole, _ = died(faces(), tmp_path / "whole")
 
@@ -100,11 +101,12 @@ def test_whatever_step_dies_the_rest_is_reported(step, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluating, "measure", dying)
     told: list[Any] = []
     found, report = died(faces(), tmp_path / "died", lost=told.append)
-    assert [failure.what for failure in found.failed] == [f"{at}: {step}" for at in ("early", "late")]
+    once = step == "answers of the network"  # which are those of all layers
+    assert [failure.what for failure in found.failed] == [f"{at}: {step}" for at in ("early", "late")[: 2 - once]]
     assert list(found.failed) == told and str(told[0]) in report
     left = set(map(str, found.results))  # as text, in which NaN is itself
     assert 0 < len(left) < len(whole.results) and left < set(map(str, whole.results))
-    assert report.count("invalid literal for int") >= 2
+    assert "invalid literal for int" in report
 
 
 def test_one_layer_of_many_that_dies_is_missing_alone(tmp_path):
@@ -187,7 +189,7 @@ def synthetic(**changes: int) -> SyntheticFaces:
         ({"test_images": 0}, "no test images to probe the network on"),
         (
             {"test_images": 1},
-            "^verification in 10 folds needs 20 identities, 10 of them with two images; the test split has 24, 0 with two",
+            "^verification in 10 folds needs 20 identities, .* the test split has 24, 0 with two",
         ),
         ({"num_classes": 3}, "probes are fitted to two people .* 4 are needed, and there are 3"),
     ],
@@ -278,5 +280,5 @@ def test_a_run_of_which_something_died_ends_with_one_line_and_its_report(tmp_pat
     assert last.startswith("error: late: probe 'estimator' is missing: ") and last.endswith("/run/report.html")
     assert out.strip().endswith("run/report.html")
     assert "probe 'estimator' is missing" in unescape((tmp_path / "run" / "report.html").read_text())
-    assert {r.probe for r in read_jsonl(tmp_path / "run" / "results.jsonl")} >= {"ridge", "mav"}
+    assert {r.probe for r in read_jsonl(tmp_path / "run" / "results.jsonl")} >= {"ridge", "strongest", "description"}
     assert json.loads((tmp_path / "run" / "finished.json").read_text())["complete"] == []

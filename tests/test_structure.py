@@ -10,14 +10,17 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "invariantnets"
 ROOMS = [
-    {"errors", "randomness"},
+    {"errors", "processes", "randomness"},
     {"cli", "division", "files", "nuisance", "provenance"},
+    {"folders"},
     {"data"},
     {"backbones"},
     {"foreign"},
     {"constraints"},
     {"module", "muon"},
-    {"checkpoint"},
+    {"trust"},
+    {"checkpoint", "checkpointing"},
+    {"resuming"},
     {"statistics"},
     {"features"},
     {"bootstrapping"},

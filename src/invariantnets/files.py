@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import IO
 from invariantnets.errors import InvariantNetsError
 
 UNFINISHED = ".part"
+LONGEST = 60  # characters of a name in a file's: a figure's may hold three of them
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> Path:
@@ -46,8 +48,15 @@ def sweep_up(folder: Path, name: str = "*") -> None:
 
 
 def slug(name: str) -> str:
-    """A file name of any name: of a layer, a nuisance, a probe."""
-    return "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
+    """A file name of any name: of a layer, a nuisance, a probe. Two names never share one.
+
+    Letters, digits and ``_`` stay. A name with anything else in it, an empty one or a long one also gets what tells it
+    from others that would look like it: ``a.b`` and ``a_b`` are ``a_b-2e7336dc`` and ``a_b``.
+    """
+    safe = "".join(c if c.isascii() and c.isalnum() else "_" for c in name)[:LONGEST]
+    if safe == name and name:
+        return name
+    return f"{safe or '_'}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 @contextmanager

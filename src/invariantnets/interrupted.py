@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from invariantnets.files import write_atomically
+from invariantnets.files import slug, write_atomically
 from invariantnets.results import Result, read_jsonl, to_jsonl
 
 __all__ = ["Journal", "stamp"]
@@ -106,7 +105,7 @@ class Journal:
         shutil.rmtree(self.folder / "finished", ignore_errors=True)
 
     def _file(self, layer: str) -> Path:
-        return self.folder / "finished" / f"{zlib.crc32(layer.encode()):08x}.jsonl"  # "a.b" and "a_b" are two
+        return self.folder / "finished" / f"{slug(layer)}.jsonl"
 
     def _write(self, complete: list[str]) -> None:
         text = json.dumps({"complete": complete, "of": self.of}, ensure_ascii=False)

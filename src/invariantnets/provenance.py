@@ -22,6 +22,15 @@ def plain(node: Any) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
+def moved(node: Any, old: str | None, new: str) -> Any:
+    """A configuration with every path below the folder ``old`` put below ``new``."""
+    if isinstance(node, dict):
+        return {key: moved(value, old, new) for key, value in node.items()}
+    if old and isinstance(node, str) and (node == old or node.startswith(f"{old}/")):
+        return new + node.removeprefix(old)
+    return node
+
+
 def provenance(
     *,
     name: str,

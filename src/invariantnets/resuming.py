@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from invariantnets.checkpoint import load_checkpoint
 from invariantnets.errors import InvariantNetsError
-from invariantnets.provenance import plain
-from invariantnets.subjects import moved
+from invariantnets.provenance import moved, plain
+from invariantnets.trust import check_paths, named_places, of_this_machine
 
 __all__ = ["check_continues", "continued"]
 
@@ -74,20 +74,27 @@ def continued(cfg: DictConfig, folder: Path, path: Path) -> tuple[DictConfig, li
                 raise InvariantNetsError(_refusal(path, key, was, now))
         elif typed(key):
             log.info("goes on with %s, which was %s", _said(key, now), _shown(was))
+        elif _place(key):
+            continue
         elif _plain(key, was) and (was is None or now is not _ABSENT):
             kept[key] = was
-        elif not _place(key):
+        else:
             raise InvariantNetsError(
                 f"{path}: the run had {_said(key, was)}, which is not taken out of a file: type it again, or another "
                 "in its place"
             )
-    for key in new.keys() - old.keys():
-        if key[0] in FIXED and typed(key) and not _place(key) and new[key] is not None:
-            raise InvariantNetsError(_refusal(path, key, _ABSENT, new[key]))
+    for key, now in new.items():
+        if key not in old and key[0] in FIXED and typed(key) and not _place(key) and now is not None:
+            raise InvariantNetsError(_refusal(path, key, _ABSENT, now))
+    places = {key: now for key, now in new.items() if typed(key) and _place(key)}
+    fixed = _nested({**old, **places})
+    named = [str(value) for key, value in places.items() if key[0] == "data" and value]
+    check_paths(fixed["data"], [*named_places(cfg.paths, path), *named], str(path))
+    if not typed(("choices", "data")):
+        fixed["data"] = of_this_machine(fixed["data"], cfg.paths.cache_dir)
     with open_dict(cfg):
         for part in FIXED:
-            places = {key: now for key, now in new.items() if typed(key) and _place(key)}
-            cfg[part] = _nested({**old, **places})[part]
+            cfg[part] = fixed[part]
         for key, value in kept.items():
             OmegaConf.update(cfg, ".".join(key), value)
     return cfg, words
@@ -154,7 +161,8 @@ def _key(word: str) -> str:
 
 def _words(before: Sequence[str], now: Sequence[str]) -> list[str]:
     named = {_key(word) for word in now}
-    return [*(word for word in map(str, before) if _key(word) not in named), *now]
+    every = [*(word for word in map(str, before) if _key(word) not in named), *now]
+    return [word for word in every if _key(word) != "ckpt_path"]
 
 
 def _place(key: Key) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import sys
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from invariantnets import processes
 from invariantnets.cli import describe
 from invariantnets.errors import InvariantNetsError
 from invariantnets.files import write_atomically
@@ -53,11 +55,16 @@ class SweepReport(Callback):
         except Exception as error:
             _end(error)
         os.environ[SWEEP] = uuid4().hex
+        processes.remember(folder, sweep=True)
         log.info("one report over the jobs so far, at any time: python evaluate.py sweep=%s", folder)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Mark the folder as that of a job of this sweep; called where the job runs."""
-        if SWEEP in os.environ and config.hydra.mode == RunMode.MULTIRUN and first_process():
+        """A job in a process of its own, of joblib, ends with the sweep; its folder is marked as of this sweep."""
+        if multiprocessing.parent_process():
+            processes.be_one_of()
+        if config.hydra.mode == RunMode.RUN:
+            processes.remember(config.hydra.run.dir, sweep=False)
+        elif SWEEP in os.environ and first_process():
             write_atomically(Path(config.hydra.runtime.output_dir) / MARK, os.environ[SWEEP])
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:

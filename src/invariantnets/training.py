@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import warnings
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
@@ -18,11 +20,13 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
+from invariantnets.callbacks import attend
 from invariantnets.checkpoint import load_checkpoint, load_model
 from invariantnets.checkpointing import Checkpoints, is_finished, take_along
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.files import sweep_up
+from invariantnets.folders import first_process
 from invariantnets.loggers import RunInfo, close
 from invariantnets.look_alikes import find_look_alikes
 from invariantnets.measuring import Protocols
@@ -34,6 +38,7 @@ from invariantnets.resuming import check_continues
 log = logging.getLogger(__name__)
 CHECKPOINTS = ("teacher", "init_from")  # entries of a model that are a checkpoint, or "train"
 GROWN_FROM = "features_from"  # the same, of data that are chosen with a network
+POINT = "INVARIANTNETS_RESUME_POINT"  # where the first of several processes goes on
 
 
 def sweep_name() -> str | None:
@@ -52,6 +57,15 @@ def resume_point(cfg: DictConfig) -> tuple[Path, Path | None]:
     Raises:
         InvariantNetsError: there is nothing to continue.
     """
+    if not first_process() and (known := os.environ.get(POINT)):  # of Lightning's, which is told another folder
+        folder, resume = json.loads(known)
+        return Path(folder), Path(resume) if resume else None
+    found = _resume_point(cfg)
+    os.environ[POINT] = json.dumps([str(path) if path else None for path in found])
+    return found
+
+
+def _resume_point(cfg: DictConfig) -> tuple[Path, Path | None]:
     folder = Path(cfg.paths.output_dir)
     if cfg.ckpt_path != "last":
         return folder, Path(cfg.ckpt_path) if cfg.ckpt_path else None
@@ -135,6 +149,7 @@ def fit(
         plugins = [Checkpoints(callbacks), *instantiate(cfg.trainer.get("plugins") or [])]
         trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers, plugins=plugins)
         refuse_in_sweep(trainer)
+        attend(trainer)
         if resume is None:
             given = {key: load_model(path)[0] for key in CHECKPOINTS if (path := cfg.model.get(key))}
             # Whom a network was made from saw people too: nobody is to be tested on them.
@@ -216,6 +231,7 @@ def several_processes(cfg: DictConfig) -> pl.Trainer | None:
     quiet = {"logger": False, "callbacks": [], "enable_checkpointing": False, "enable_progress_bar": False}
     trainer: pl.Trainer = instantiate(cfg.trainer, **quiet, precision="32-true")
     refuse_in_sweep(trainer)
+    attend(trainer)
     alone = trainer.world_size == 1 or isinstance(trainer.strategy.launcher, _MultiProcessingLauncher)
     return None if alone else trainer
 

@@ -2,5 +2,6 @@
 
 from invariantnets.callbacks.collapse import CollapseAlarm
 from invariantnets.callbacks.online_probes import OnlineProbes
+from invariantnets.callbacks.ranks import attend
 
-__all__ = ["CollapseAlarm", "OnlineProbes"]
+__all__ = ["CollapseAlarm", "OnlineProbes", "attend"]

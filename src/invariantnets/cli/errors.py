@@ -13,6 +13,7 @@ from hydra.errors import HydraException, InstantiationException, MissingConfigEx
 from omegaconf.errors import OmegaConfBaseException
 
 from invariantnets.errors import InvariantNetsError
+from invariantnets.processes import ended
 
 READABLE = (HydraException, OmegaConfBaseException)
 IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR)
@@ -39,6 +40,8 @@ def describe(error: BaseException) -> str:
             if cause.errno in IN_THE_WAY:
                 return f"cannot write{where}: a file is in the way; write elsewhere with hydra.run.dir=…"
             return f"cannot write{where}: {reason}. Free some space, or write elsewhere with hydra.run.dir=…"
+        if said := ended(cause):
+            return said
     text = " ".join(str(error).split())
     if isinstance(error, InstantiationException) and error.__cause__:
         # Somebody else's class, in its own words.

@@ -17,6 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 
+from invariantnets import processes
 from invariantnets.cli.errors import chain, describe
 from invariantnets.cli.overrides import spelt_out
 from invariantnets.cli.suggest import explain, explain_flag
@@ -31,14 +32,19 @@ _COMMAND_LINE = (ConfigCompositionException, MissingConfigException, OverridePar
 
 
 def run_main(main: Callable[[], object], conf: Path) -> None:
-    """Run a ``hydra.main`` function; on an error print one line and exit with a status other than 0.
+    """Run a ``hydra.main`` function; on an error or a signal print one line and exit with a status other than 0.
 
-    ``HYDRA_FULL_ERROR=1`` gives the whole trace instead.
+    ``HYDRA_FULL_ERROR=1`` gives the whole trace of an error instead.
 
     Args:
         main: the program. Whatever takes long to import, it imports itself: help and a misspelt key need none of it.
         conf: its configuration file.
     """
+    with processes.program(["ckpt_path=last"] if conf.stem == "train" else []):
+        _run(main, conf)
+
+
+def _run(main: Callable[[], object], conf: Path) -> None:
     whole_trace = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0") and ONE_LINE not in os.environ
     overrides: list[str] = []
     try:
@@ -68,7 +74,7 @@ def run_main(main: Callable[[], object], conf: Path) -> None:
     except (KeyboardInterrupt, SystemExit) as end:
         # Lightning turns the first into the second, after it has closed its loggers.
         if any(isinstance(cause, KeyboardInterrupt) for cause in chain(end)):
-            sys.exit("interrupted; continue with ckpt_path=last")
+            processes.leave(f"interrupted; {processes.again()}", 128 + signal.SIGINT)
         raise
     except Exception as error:
         if whole_trace:
@@ -77,8 +83,7 @@ def run_main(main: Callable[[], object], conf: Path) -> None:
         if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
             nothing = next(word for word in overrides if re.fullmatch(r"[^.]+(@.+)?=null", word))  # Hydra names none
             text = f"{nothing}: it cannot be left out; --help lists what there is of it"
-        print(f"error: {text or describe(error)}", file=sys.stderr)
-        sys.exit(WRONG)
+        processes.leave(f"error: {text or describe(error)}", WRONG)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from PIL import Image
 
 from invariantnets.data.banked import Bank, BankedImages, Stream
 from invariantnets.data.batch import DataSpec
-from invariantnets.data.cache import cached_images
+from invariantnets.data.cache import CachedImages, cached_images
 from invariantnets.data.decode import decode, fit_image
 from invariantnets.errors import InvariantNetsError
 from invariantnets.nuisance import SPLITS
@@ -114,7 +115,7 @@ class FaceFiles(BankedImages):
         self.root, self.cache_dir, self.open_set, self.center_crop = Path(root), cache_dir, open_set, center_crop
         self.template = None if template is None else np.asarray(template, np.float64)
         self._faces: Faces | None = None
-        self._image = torch.empty(0, dtype=torch.uint8)
+        self._images: CachedImages | None = None
         self._label = np.empty(0, np.int64)
 
     @abstractmethod
@@ -146,10 +147,10 @@ class FaceFiles(BankedImages):
         owner = type(self).__name__.lower()
         key = [self._files_checksum(), self.center_crop, None if self.template is None else self.template.tolist()]
         shape = (len(faces.file), *self.spec.image_shape)
-        self._image, pixels = cached_images(
-            self.cache_dir, owner, key, shape, lambda: decode(self._read, faces.file.tolist(), owner)
+        self._images = cached_images(
+            self.cache_dir, owner, key, shape, partial(decode, self._read, faces.file.tolist(), owner)
         )
-        digest = hashlib.sha256(pixels.encode())
+        digest = hashlib.sha256(self._images.checksum.encode())
         for values in (self._label, faces.split.astype("S5"), *faces.nuisance.values()):
             digest.update(values.tobytes())
         return digest.hexdigest()
@@ -206,13 +207,14 @@ class FaceFiles(BankedImages):
             return fit_image(image, self.spec.image_shape, self.center_crop, points, self.template)
 
     def make_bank(self, split: str) -> Bank:
-        """The images of a split: a view of the mapped file."""
+        """The images of a split: a part of the file."""
+        assert self._images is not None, "setup() comes first"
         rows = self._rows(split)
         nuisance = {
             name: torch.from_numpy(values[rows].astype(np.float32))[:, None]
             for name, values in self.faces.nuisance.items()
         }
-        return Bank(self._image[rows][:, None], torch.from_numpy(self._label[rows]), nuisance, rows.start)
+        return Bank(self._images.part(rows), torch.from_numpy(self._label[rows]), nuisance, rows.start)
 
     def _rows(self, split: str) -> slice:
         start = SPLITS.index(split)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from invariantnets.data import renderer
-from invariantnets.data.banked import Bank, BankedImages, Stream
+from invariantnets.data.banked import Bank, BankedImages, Pixels, Stream
 from invariantnets.data.batch import DataSpec
 from invariantnets.data.cache import cached_images, progress
 from invariantnets.errors import InvariantNetsError
@@ -136,17 +136,16 @@ class SyntheticFaces(BankedImages):
         label = number - (TEST_NUMBER - self.spec.num_classes if split == "test" else self.first_identity)
         nuisance = {n.name: self.nuisance[split][n.name][:, None] for n in self.spec.nuisances}
         first = sum(len(self.rows[s].number) for s in SPLITS[: SPLITS.index(split)])
-        return Bank(self._images(split)[:, None], label, nuisance, first)
+        return Bank(self._images(split), label, nuisance, first)
 
-    def _images(self, split: str) -> Tensor:
+    def _images(self, split: str) -> Pixels:
         rows, nuisance = self.rows[split], self.nuisance[split]
         shape = (len(rows.number), *self.spec.image_shape)
         if self.cache_dir is None:
-            return self._in_memory(rows.number, nuisance)
+            return self._in_memory(rows.number, nuisance)[:, None]
         key = {**self._key(rows), "device": torch.device(self.device).type}
         make = partial(self._draw, rows.number, nuisance)
-        images, _ = cached_images(self.cache_dir, "synthetic_faces", key, shape, make)
-        return images
+        return cached_images(self.cache_dir, "synthetic_faces", key, shape, make).part(slice(None))
 
     def _draw(self, number: Tensor, nuisance: Mapping[str, Tensor]) -> Iterator[Tensor]:
         codes = renderer.identity(self.seeds[0], number)

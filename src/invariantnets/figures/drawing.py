@@ -141,11 +141,14 @@ def draw_figures(
     Raises:
         InvariantNetsError: the folder cannot be written to.
     """
-    entries, failed = [], []
+    entries: list[dict[str, str]] = []
+    failed: list[Failure] = []
     for draw in figures:
         try:
             for drawn, content in _rendered(draw(subject)):
                 file, _, *words = drawn
+                if any(entry["file"] == file for entry in entries):  # of "a" by "b_c", and of "a_b" by "c"
+                    file = f"{Path(file).stem}-{len(entries)}{Path(file).suffix}"
                 write_atomically(folder / file, content)
                 entries.append({"file": file, **dict(zip(("title", "caption", "about"), words, strict=True)), **more})
         except _Undrawn as error:
