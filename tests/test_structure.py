@@ -34,7 +34,7 @@ ROOMS = [
     {"report"},
     {"look_alikes"},
     {"measuring"},
-    {"evaluation", "interrupted"},
+    {"evaluation", "interrupted", "rehearsal"},
     {"training", "side_by_side", "subjects"},
     {"run"},
     {"sweep"},

@@ -207,6 +207,15 @@ class SelectedFaces(BankedImages):
         shown = self.pool.bank(split).label[torch.from_numpy(self._rows(split))].numpy()
         return tuple(names[i] for i in np.union1d(shown, self.chosen.identities).tolist())
 
+    def listed(self, split: str) -> np.ndarray | None:
+        """Who each picture is said to show, once the pictures are chosen; of ``test``, as the pool says."""
+        if split == "test":
+            return self.pool.listed(split)
+        names = self.pool.identities("train")
+        if self._chosen is None or names is None:
+            return None
+        return np.array(names)[self._chosen.identity[self._chosen.split == split]]
+
     def names(self, split: str) -> np.ndarray | None:
         """The pool's."""
         names = self.pool.names(split)
