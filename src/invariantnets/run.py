@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from invariantnets import evaluation
+from invariantnets import evaluation, threads
 from invariantnets.cli.ranges import check_values
 from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.evaluation import Subject, subject_of
@@ -68,6 +68,7 @@ def train(cfg: DictConfig) -> None:
 
 
 def _train(cfg: DictConfig, folder: Path, resume: Path | None, words: list[str]) -> None:
+    threads.use(cfg.threads)
     from invariantnets.subjects import from_checkpoint
     from invariantnets.training import fit
 
@@ -94,6 +95,7 @@ def evaluate(cfg: DictConfig) -> None:
         InvariantNetsError: nothing, or more than one thing, to evaluate; or a value that cannot be.
     """
     check_values(cfg)
+    threads.use(cfg.threads)
     given = [key for key in ("ckpt_path", "features", "sweep", "backbone") if cfg.get(key) is not None]
     if len(given) != 1:
         raise InvariantNetsError(

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
+from invariantnets import threads
 from invariantnets.callbacks import attend
 from invariantnets.checkpoint import load_checkpoint, load_model
 from invariantnets.checkpointing import Checkpoints, is_finished, take_along
@@ -169,7 +170,9 @@ def fit(
         if resume and is_finished(checkpoint, config):
             log.info("%s: trained to its end before, and not any further", folder)
         else:
-            trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
+            parameters = sum(parameter.numel() for parameter in model.backbone.parameters())
+            with threads.for_training(parameters, before.get("threads")):
+                trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
         best = folder / "checkpoints" / "best.ckpt"
         if trainer.is_global_zero and not best.is_file():
             raise InvariantNetsError(f"{best}: no network was kept; see callbacks.checkpoint")

@@ -248,6 +248,7 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     **dict.fromkeys(("conditional", "beyond_chance", "fused", "enable_progress_bar"), Switch()),
     "max_epochs": Number(1, 1e6, whole=True),
     "deterministic": Word("True|False|warn", "true, false or warn"),
+    "threads": Number(1, max(8, os.cpu_count() or 1), whole=True, null=True),
     "num_nodes": Number(1, 1024, whole=True),
     "devices": Number(1, max(8, os.cpu_count() or 1), whole=True),
     "gradient_clip_val": Number(0, above=True, null=True),
