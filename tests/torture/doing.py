@@ -31,7 +31,7 @@ class End:
     err: str
 
     def __str__(self) -> str:
-        return f"status {self.status}: {self.err[-700:]}"
+        return f"status {self.status}: {self.err[-3000:]}"
 
 
 def begin(work: Work, folder: Path, *words: str, **env: str) -> Forked:
