@@ -74,9 +74,11 @@ def continued(cfg: DictConfig, folder: Path, path: Path) -> tuple[DictConfig, li
                 raise InvariantNetsError(_refusal(path, key, was, now))
         elif typed(key):
             log.info("goes on with %s, which was %s", _said(key, now), _shown(was))
+        elif _place(key):
+            continue
         elif _plain(key, was) and (was is None or now is not _ABSENT):
             kept[key] = was
-        elif not _place(key):
+        else:
             raise InvariantNetsError(
                 f"{path}: the run had {_said(key, was)}, which is not taken out of a file: type it again, or another "
                 "in its place"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -24,6 +26,7 @@ from invariantnets.checkpointing import Checkpoints, is_finished, take_along
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.files import sweep_up
+from invariantnets.folders import first_process
 from invariantnets.loggers import RunInfo, close
 from invariantnets.look_alikes import find_look_alikes
 from invariantnets.module import InvariantNet
@@ -36,6 +39,7 @@ from invariantnets.resuming import check_continues
 log = logging.getLogger(__name__)
 CHECKPOINTS = ("teacher", "init_from")  # entries of a model that are a checkpoint, or "train"
 GROWN_FROM = "features_from"  # the same, of data that are chosen with a network
+POINT = "INVARIANTNETS_RESUME_POINT"  # where the first of several processes goes on
 
 
 def sweep_name() -> str | None:
@@ -54,6 +58,15 @@ def resume_point(cfg: DictConfig) -> tuple[Path, Path | None]:
     Raises:
         InvariantNetsError: there is nothing to continue.
     """
+    if not first_process() and (known := os.environ.get(POINT)):  # of Lightning's, which is told another folder
+        folder, resume = json.loads(known)
+        return Path(folder), Path(resume) if resume else None
+    found = _resume_point(cfg)
+    os.environ[POINT] = json.dumps([str(path) if path else None for path in found])
+    return found
+
+
+def _resume_point(cfg: DictConfig) -> tuple[Path, Path | None]:
     folder = Path(cfg.paths.output_dir)
     if cfg.ckpt_path != "last":
         return folder, Path(cfg.ckpt_path) if cfg.ckpt_path else None
