@@ -65,6 +65,16 @@ def test_last_finds_the_newest_run_of_the_same_kind_and_continues_in_its_folder(
     assert state(first)["epoch"] == 2
 
 
+@pytest.mark.slow
+def test_all_processes_go_on_with_the_newest(tmp_path: Path) -> None:
+    """Lightning names a folder to each process that it starts, which is not the one that is continued."""
+    short = (*SMALL, *FEW, "evaluate=false", "trainer=ddp", "trainer.accelerator=cpu")
+    run("train.py", *short, cwd=tmp_path)
+    first = next((tmp_path / "outputs" / "rotated_digits-lenet").glob("*/checkpoints/last.ckpt")).parents[1]
+    run("train.py", "ckpt_path=last", "trainer.max_epochs=3", "trainer=ddp", "trainer.accelerator=cpu", cwd=tmp_path)
+    assert state(first)["epoch"] == 2
+
+
 def test_a_teacher_is_trained_once_and_kept(tmp_path: Path) -> None:
     folder = tmp_path / "mu"
     short = (*SMALL, "model=mu_lenet", "evaluate=false", f"hydra.run.dir={folder}")

@@ -235,6 +235,10 @@ class FaceFiles(BankedImages):
         """Who is in a split; None for a closed set, whose people are tested on other images."""
         return tuple(np.unique(self.faces.person[self._rows(split)]).tolist()) if self.open_set else None
 
+    def listed(self, split: str) -> np.ndarray | None:
+        """Who is on each image, once the files are listed."""
+        return None if self._faces is None else self._faces.person[self._rows(split)]
+
     def class_names(self) -> tuple[str | int, ...]:
         """Everybody, those of an open-set test split after those who are trained on."""
         known = dict(zip(self._label.tolist(), self.faces.person.tolist(), strict=True))

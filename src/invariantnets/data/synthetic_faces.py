@@ -179,6 +179,10 @@ class SyntheticFaces(BankedImages):
         """``synthetic/<identity seed>/<number>`` of everybody in a split."""
         return tuple(f"synthetic/{self.seeds[0]}/{number}" for number in self.rows[split].number.unique().tolist())
 
+    def listed(self, split: str) -> np.ndarray:
+        """The number of the person on each picture."""
+        return self.rows[split].number.numpy()
+
     def names(self, split: str) -> np.ndarray:
         """``synthetic/<identity seed>/<number>/<sample>``."""
         pairs = zip(*(part.tolist() for part in self.rows[split]), strict=True)

@@ -48,7 +48,14 @@ def save_table(table: FeatureTable, folder: Path) -> Path:
         "nuisances": [asdict(n) for n in table.nuisances],
         "meta": dict(table.meta),
     }
+    header["checksum"] = _seal(header, folder)
     return write_atomically(folder / "table.json", json.dumps(header, indent=1))
+
+
+def _seal(header: Mapping[str, Any], folder: Path) -> str:
+    """SHA-256 of a saved table: the other two files, and what else the header says."""
+    said = json.dumps(json.loads(json.dumps(header)), sort_keys=True)  # as it is read
+    return hashlib.sha256((_checksum(folder / part for part in PARTS[:2]) + said).encode()).hexdigest()
 
 
 def load_table(
@@ -177,6 +184,8 @@ def _saved(folder: Path) -> FeatureTable:
         if (folder / part).resolve().parent != folder.resolve():
             raise InvariantNetsError(f"features={folder}: its {part} is a link to a file elsewhere; copy it here")
     header = json.loads((folder / "table.json").read_text())
+    if header.pop("checksum", None) not in (None, _seal(header, folder)):  # none was kept by earlier versions
+        raise ValueError("its files are not those that were written together: damaged, or of two tables; make it anew")
     rows = pd.read_parquet(folder / "rows.parquet")
     with safe_open(folder / "features.safetensors", "pt") as file:  # torch's tensors share the mapped file
         features = {name: file.get_tensor(name).numpy() for name in file.keys()}
