@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,9 +107,13 @@ def program(words: Iterable[str]) -> Iterator[None]:
         with suppress(subprocess.TimeoutExpired):
             for process in _now.ranks.values():
                 process.wait(TO_CLOSE)
+    except BaseException:
+        _end_others()
+        raise
     finally:
         _now.over.set()
-        _end_others()
+        if folder := os.environ.pop(LINES, None):
+            shutil.rmtree(folder, ignore_errors=True)
         signal.set_wakeup_fd(other)
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -186,11 +191,9 @@ def _end_others() -> None:
     for process in _now.ranks.values():
         process.kill()
     for child in multiprocessing.active_children():
-        child.kill()
-    if folder := os.environ.pop(LINES, None) if _first else None:
-        for path in Path(folder).iterdir():
-            path.unlink()
-        Path(folder).rmdir()
+        assert child.pid is not None
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)  # joblib's know no kill()
 
 
 def be_one_of(*, speaks: bool = False) -> bool:
