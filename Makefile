@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lock clean
+.PHONY: help run test torture lint bench lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -15,6 +15,9 @@ run: $(READY)  ## train PAIR-LeNet on the embedded digits, evaluate it, print th
 
 test: $(READY)  ## run the tests, but for those marked slow
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+torture: $(READY)  ## kills, hostile files and faults: 200 trials in half an hour; SEED=0 draws the moments
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/torture --seed $(or $(SEED),0)
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import (
     bootstrapping,
+    cache,
     constraints,
     evaluation,
     faces,
@@ -62,6 +63,7 @@ def main() -> None:
         print(table("solvers", solvers.measure()), flush=True)
         print(table("locally connected", locally_connected.measure()), flush=True)
         print(table("faces", faces.measure()), flush=True)
+        print(table("cache", cache.measure()), flush=True)
         print(table("probes", probes.measure()), flush=True)
         print(table("networks", networks.measure()), flush=True)
         print(table("bootstrapping", bootstrapping.measure()), flush=True)

@@ -13,7 +13,9 @@ import pytest
 
 from programs import ROOT
 
-MODULES = ("training", "constraints", "solvers", "locally_connected", "faces", "probes", "networks", "bootstrapping")
+MODULES = (
+    "training", "constraints", "solvers", "locally_connected", "faces", "cache", "probes", "networks", "bootstrapping",
+)  # fmt: skip
 # Reached by others, or not a table of `make bench`.
 OTHERS = {"__init__", "__main__", "evaluation", "features", "scale", "timing"}
 

@@ -3,96 +3,30 @@
 from __future__ import annotations
 
 import pickle
-import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
+from omegaconf.errors import OmegaConfBaseException
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.module import FORMAT, InvariantNet
+from invariantnets.trust import ROOMS, check_plain, check_targets
 
-# What a configuration out of a file may name. Both the name and the place where the object was
-# defined must match: "torch.optim.sgd.torch.load" begins well and ends elsewhere.
-TRUSTED = (
-    "invariantnets.backbones",
-    "invariantnets.constraints",
-    "invariantnets.data",
-    "invariantnets.module",
-    "invariantnets.muon",
-    "torch.optim",
-)
-
+Kind = TypeVar("Kind")
+_FOREIGN = "so it was not loaded; use one written by train.py"
 
 # What readers raise on a damaged file.
 DAMAGED = (
-    RuntimeError,
-    EOFError,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    NotImplementedError,
-    struct.error,
-    zipfile.BadZipFile,
+    *(RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(AssertionError, MemoryError, struct.error, zipfile.BadZipFile),
 )
-
-
-def targets(node: Any) -> Iterator[str]:
-    """Every ``_target_`` in a nested configuration."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key == "_target_":
-                yield str(value)
-            else:
-                yield from targets(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from targets(value)
-
-
-def interpolations(node: Any) -> Iterator[str]:
-    """Every string that OmegaConf would expand: ``${oc.create:…}`` could make a ``_target_`` unseen."""
-    if isinstance(node, Mapping):
-        node = node.values()
-    elif isinstance(node, str):
-        if "${" in node:
-            yield node
-        return
-    elif not isinstance(node, list | tuple):
-        return
-    for value in node:
-        yield from interpolations(value)
-
-
-def check_targets(config: Any, owner: str) -> None:
-    """Refuse a configuration that would call anything outside the allow-list.
-
-    Raises:
-        InvariantNetsError: naming the target; or an interpolation, which our resolved configurations do not hold.
-    """
-    for text in interpolations(config):
-        raise InvariantNetsError(f"{owner}: its configuration holds the interpolation {text!r}, so it was not loaded")
-    for target in targets(config):
-        trusted = target.startswith(tuple(f"{prefix}." for prefix in TRUSTED))
-        if trusted:
-            try:
-                found = get_object(target)
-            except (ImportError, AttributeError, ValueError) as error:
-                reason = " ".join(str(error).split())
-                raise InvariantNetsError(f"{owner}: its target {target} does not exist here ({reason})") from None
-            trusted = str(getattr(found, "__module__", "")).startswith(TRUSTED)
-        if not trusted:
-            raise InvariantNetsError(
-                f"{owner}: its configuration names {target}, which is outside {', '.join(TRUSTED)}; "
-                "a checkpoint must not call anything else, so it was not loaded"
-            )
 
 
 def _check_whole(path: Path) -> None:
@@ -157,29 +91,69 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{path}: written by another version (format {ours['format']}, here {FORMAT}); use the one that wrote it"
         )
     config = ours.get("config") if isinstance(ours, dict) else None
-    # Only these two parts are ever instantiated from a file; the rest is kept for the record.
-    for part in ("model", "data", "choices"):
+    for part in ROOMS:  # of them, two are made out of the file; the rest is kept for the record
         if not isinstance(config, dict) or not isinstance(config.get(part), dict):
             raise InvariantNetsError(f"{path}: its configuration has no part {part!r}; use one written by train.py")
-        check_targets(config[part], str(path))
+    assert isinstance(config, dict)
+    check_plain(config, str(path))
+    for part in ROOMS:
+        check_targets(config[part], str(path), [part])
+    _check_claims(checkpoint, path)
     return checkpoint
 
 
-def built(part: Mapping[str, Any], path: str | Path) -> Any:
+def _check_claims(checkpoint: dict[str, Any], path: Path) -> None:
+    """Refuse tensors that would be more than the file holds once they are used: views that repeat what is stored.
+
+    And what else is taken for granted wherever a checkpoint is read.
+    """
+    tensors: dict[int, torch.Tensor] = {}
+    known: set[int] = set()
+    left: list[Any] = [checkpoint]
+    while left:
+        node = left.pop()
+        if isinstance(node, torch.Tensor):
+            tensors[id(node)] = node
+        elif isinstance(node, dict | list | tuple | set) and id(node) not in known:
+            known.add(id(node))
+            left += [*node.keys(), *node.values()] if isinstance(node, dict) else node
+    plain = all(x.layout == torch.strided and x.device.type == "cpu" and not x.is_quantized for x in tensors.values())
+    if not plain or sum(x.nbytes for x in tensors.values()) > path.stat().st_size:
+        raise InvariantNetsError(
+            f"{path}: its tensors are not written out, or claim to be larger than the file, {_FOREIGN}"
+        )
+    weights, ours = checkpoint["state_dict"], checkpoint["invariantnets"]
+    people, places = ours.get("identities", ()), ours["config"].get("paths", {})
+    if (
+        not isinstance(weights, dict)
+        or not all(isinstance(name, str) and isinstance(x, torch.Tensor) for name, x in weights.items())
+        or not isinstance(people, list | tuple)
+        or not all(isinstance(name, str) for name in (*people, *ours["config"]["choices"].values()))
+        or not isinstance(places, dict)
+        or not all(isinstance(places.get(key, ""), str) for key in ("data_dir", "cache_dir", "output_dir"))
+    ):
+        raise InvariantNetsError(f"{path}: its weights, names or paths are of other types than ours, {_FOREIGN}")
+
+
+def built(part: Mapping[str, Any], path: str | Path, kind: type[Kind]) -> Kind:
     """What a part of the configuration in a checkpoint describes.
 
     Raises:
         InvariantNetsError: it cannot be made here, as of another version; or what the part itself raises.
     """
     try:
-        return instantiate(part, _convert_="all")
-    except InstantiationException as error:
-        if not isinstance(error.__cause__, TypeError):
-            raise
-        reason = " ".join(str(error.__cause__).split())
+        made = instantiate(part, _convert_="all")
+    except (InstantiationException, OmegaConfBaseException) as error:
+        if isinstance(error.__cause__, InvariantNetsError):
+            raise error.__cause__ from None
+        made, reason = None, " ".join(str(error.__cause__ or error).split())
+    else:
+        reason = f"a {type(made).__name__} is no {kind.__name__}"
+    if not isinstance(made, kind):
         raise InvariantNetsError(
             f"{path}: was written by another version of invariantnets ({reason}); use the one that wrote it"
-        ) from None
+        )
+    return made
 
 
 def load_model(path: str | Path) -> tuple[InvariantNet, dict[str, Any]]:
@@ -190,65 +164,25 @@ def load_model(path: str | Path) -> tuple[InvariantNet, dict[str, Any]]:
     """
     checkpoint = load_checkpoint(path)
     config = checkpoint["invariantnets"]["config"]
-    model: InvariantNet = built(config["model"], path)
+    with torch.device("meta"):  # without memory: as large as the configuration says, it is made only if the weights are
+        _load(built(config["model"], path, InvariantNet), checkpoint["state_dict"], path, assign=True)
+    model = built(config["model"], path, InvariantNet)
+    _load(model, checkpoint["state_dict"], path)
+    for name, weights in model.state_dict().items():
+        if not weights.isfinite().all():
+            raise InvariantNetsError(f"{path}: weights {name} are not finite; use an earlier checkpoint, or train anew")
+    ours = checkpoint["invariantnets"]
+    model.config, model.identities = config, tuple(ours.get("identities", ()))
+    model.data_checksum = ours.get("data_checksum")
+    return model.eval(), config
+
+
+def _load(model: InvariantNet, weights: Mapping[str, torch.Tensor], path: str | Path, assign: bool = False) -> None:
     try:
-        model.load_state_dict(checkpoint["state_dict"], strict=True)
+        model.load_state_dict(weights, strict=True, assign=assign)
     except RuntimeError as error:
         reason = " ".join(str(error).split()).partition("InvariantNet: ")[2]
         raise InvariantNetsError(
             f"{path}: the weights do not fit the network of its own configuration ({reason}); use another checkpoint "
             "of the run"
         ) from None
-    for name, weights in model.state_dict().items():
-        if not weights.isfinite().all():
-            raise InvariantNetsError(f"{path}: weights {name} are not finite; use an earlier checkpoint, or train anew")
-    model.config, model.identities = config, tuple(checkpoint["invariantnets"].get("identities", ()))
-    return model.eval(), config
-
-
-# Of this machine, or set anew by every run.
-_ANEW = re.compile(
-    r"(data_dir|cache_dir|cache|device|on_device|folder|pictures|table|root|teacher|init_from|features_from)"
-)
-
-
-def check_continues(config: Mapping[str, Any], checkpoint: Mapping[str, Any], path: Path) -> None:
-    """Refuse to continue a run as another one: of another network, loss, solver, seed or other data.
-
-    Args:
-        config: of the run that is to go on, resolved.
-        checkpoint: to go on from.
-        path: of it.
-
-    Raises:
-        InvariantNetsError: naming the first difference and how to go on.
-    """
-    if lacking := [key for key in ("optimizer_states", "lr_schedulers", "loops") if key not in checkpoint]:
-        raise InvariantNetsError(
-            f"{path}: holds no {lacking[0]}, so that training cannot go on from it; evaluate.py can probe it, and "
-            "model.init_from= start from its layers"
-        )
-    parts, before = ("choices", "model", "data"), checkpoint["invariantnets"]["config"]
-    old, new = ({key: value for part in parts for key, value in _leaves(c.get(part), part)} for c in (before, config))
-    for key in dict.fromkeys([*old, *new]):
-        if old.get(key, None) != new.get(key, None):
-            was, now = (f"{key}={_shown(side[key])}" if key in side else f"no {key}" for side in (old, new))
-            was, now = was.replace("choices.", ""), now.replace("choices.", "")
-            raise InvariantNetsError(
-                f"{path}: cannot be continued so: it was trained with {was}, this run has {now}. Give what it was "
-                "trained with, or start anew, without ckpt_path="
-            )
-
-
-def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Every value by its dotted key, without those that a run sets anew and the schedule's length."""
-    if isinstance(node, Mapping):
-        for name, value in node.items():
-            if not _ANEW.fullmatch(str(name)) and key != "model.scheduler":
-                yield from _leaves(value, f"{key}.{name}")
-    elif node is not None:
-        yield key, node
-
-
-def _shown(value: Any) -> str:
-    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)

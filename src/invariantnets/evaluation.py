@@ -7,6 +7,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -16,16 +17,13 @@ from typing import Any
 
 import pandas as pd
 
-from invariantnets.analysis.description import describe
-from invariantnets.analysis.norm import describe_norm, describe_recognition
-from invariantnets.errors import InvariantNetsError
-from invariantnets.features.checks import is_closed, thin_classes, unprobable
+from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import draw_run
 from invariantnets.files import write_atomically
-from invariantnets.nuisance import SPLITS
-from invariantnets.probes import DEFAULT, Probe, named, read_answers, run_probes
-from invariantnets.protocols import by_list, run_protocols, unfit
+from invariantnets.measuring import Progress, Protocols, measure, remarks_on, usable
+from invariantnets.probes import DEFAULT, Probe, named
+from invariantnets.protocols import run_protocols
 from invariantnets.provenance import provenance
 from invariantnets.report import render_run
 from invariantnets.results import Result, to_jsonl
@@ -33,8 +31,6 @@ from invariantnets.results import Result, to_jsonl
 __all__ = ["Evaluation", "Subject", "evaluate", "run_suite", "subject_of"]
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str], None]
-Protocols = Callable[..., list[Result]]
 
 
 @dataclass(frozen=True)
@@ -124,17 +120,20 @@ class Evaluation(Reported):
         table: features that the figures are drawn from.
         layer: which of them.
         record: where all this came from, plain JSON.
+        failed: what is missing, since it died; the rest is whole.
     """
 
     results: list[Result]
     table: FeatureTable = field(repr=False)
     layer: str
     record: Mapping[str, Any] = field(repr=False)
+    failed: tuple[Failure, ...] = ()
 
     def beside(self, name: str, other: Evaluation) -> Evaluation:
         """This, and what was measured of something else that its report sets beside it, as ``name``."""
         theirs = [replace(result, subject=name) for result in other.results if not result.where]
-        return replace(self, results=[*self.results, *theirs])
+        failed = (*self.failed, *(Failure(f"{name}, {failure.what}", failure.error) for failure in other.failed))
+        return replace(self, results=[*self.results, *theirs], failed=failed)
 
     def to_frame(self) -> pd.DataFrame:
         """A row a number, its columns the fields of `Result`."""
@@ -146,12 +145,17 @@ class Evaluation(Reported):
         Raises:
             InvariantNetsError: the folder cannot be written to.
         """
+        return self.saved(folder)[0]
+
+    def saved(self, folder: str | Path) -> tuple[Path, list[Failure]]:
+        """As `save`; also returns all that the report says is missing: `failed`, and what could not be drawn."""
         folder = Path(folder)
         write_atomically(folder / "results.jsonl", to_jsonl(self.results))
-        write_atomically(folder / "provenance.json", json.dumps(self.record, indent=1, ensure_ascii=False))
         own = [result for result in self.results if not result.subject]
-        draw_run(own, self.table, self.layer, folder / "figures")
-        return render_run(folder)
+        failed = [*self.failed, *draw_run(own, self.table, self.layer, folder / "figures")]
+        record = {**self.record, "missing": list(map(str, failed))}
+        write_atomically(folder / "provenance.json", json.dumps(record, indent=1, ensure_ascii=False))
+        return render_run(folder), failed
 
 
 def subject_of(table: FeatureTable, name: str = "table") -> Subject:
@@ -167,69 +171,6 @@ def subject_of(table: FeatureTable, name: str = "table") -> Subject:
     )
 
 
-def measure(
-    table: FeatureTable,
-    layer: str,
-    probes: Sequence[Probe],
-    protocols: Protocols | None,
-    seed: int,
-    bootstrap: int,
-    progress: Progress,
-    answers: str | None = None,
-) -> Iterator[list[Result]]:
-    """All that can be said of a layer, part by part, so that what comes before an error is not lost.
-
-    Probes need a training split. Protocols compare people, so that they are for networks that were not
-    trained on those of the test split; a list says itself whom to compare. Whether they can is known before anything
-    is probed. ``answers``: at which layer to write what the network itself says of the class.
-    """
-    divided = set(SPLITS) <= set(table.split)
-    if divided:
-        yield run_probes(table, layer, probes, seed=seed, bootstrap=bootstrap, progress=progress)
-        if answers is not None:
-            yield read_answers(table, answers, seed=seed, bootstrap=bootstrap)
-    else:
-        log.info("%s: no train and val rows, so nothing to fit a probe on", layer)
-    yield describe(table, layer, seed=seed)
-    if protocols is not None:
-        yield protocols(table, layer, seed=seed, progress=progress)
-    if protocols is not None and is_open(table):
-        progress("norm")
-        yield describe_norm(table, layer, seed=seed)
-        yield describe_recognition(table, layer, seed=seed)
-
-
-def is_open(table: FeatureTable) -> bool:
-    """Whether the people of test, if they are known, are others than those that probes are fitted to."""
-    return table.labelled and not (set(SPLITS) <= set(table.split) and is_closed(table))
-
-
-def usable(
-    protocols: Protocols | None, table: FeatureTable, layer: str, seed: int
-) -> tuple[Protocols | None, list[str]]:
-    """The protocols, where they can be run on the table; and what must be said if not.
-
-    They compare people, so that they are for networks that were not trained on those of the test split; a list says
-    itself whom to compare.
-
-    Raises:
-        InvariantNetsError: a list that cannot be read, or does not fit the table.
-    """
-    if protocols is None or not (is_open(table) or by_list(protocols)):
-        return None, []
-    why = unfit(protocols, table, layer, seed)
-    return (None, [why]) if why else (protocols, [])
-
-
-def remarks_on(table: FeatureTable) -> list[str]:
-    """What was assumed, drawn or left out, and what of it cannot be probed: all that a reader must know beforehand."""
-    known = list(table.meta.get("remarks", ()))
-    if not set(SPLITS) <= set(table.split):
-        return known
-    cannot = [f"nuisance {name!r} is not probed: {why}" for name, why in unprobable(table).items()]
-    return [*known, *([thin] if (thin := thin_classes(table)) else []), *cannot]
-
-
 def evaluate(
     subject: Subject,
     probes: Sequence[Probe] = DEFAULT,
@@ -240,10 +181,11 @@ def evaluate(
     bootstrap: int = 1000,
     prepare: Callable[[FeatureTable, str], FeatureTable] = lambda table, layer: table,
     keep: Callable[[list[Result]], object] = lambda results: None,
+    lost: Callable[[Failure], object] = lambda failure: None,
     progress: Progress = lambda step: None,
     overrides: Sequence[str] = (),
 ) -> Evaluation:
-    """Measure each layer in turn.
+    """Measure each layer in turn. A step that dies after others loses nothing but itself: it is named in ``failed``.
 
     Args:
         subject: what is probed.
@@ -254,24 +196,37 @@ def evaluate(
         bootstrap: replicates of the 95 % intervals of probes.
         prepare: what is done to the features of a layer before anybody reads them.
         keep: is given all results so far after each step, so that none is lost.
+        lost: is told at once of a step that died.
         progress: is told each step before it starts.
         overrides: of the command line, for the record.
 
     Raises:
         InvariantNetsError: a layer that is not there, or a table that cannot be used; the message says why.
+        Exception: of the first step, before which there is nothing to lose.
     """
     started = datetime.now(timezone.utc)
     results: list[Result] = []
+    failed: list[Failure] = []
     shown: tuple[FeatureTable, str] | None = None
     remarks: list[str] = []
+
+    def lose(failure: Failure) -> None:
+        failed.append(failure)
+        log.error("%s", failure)
+        lost(failure)
+
     for layer in choose_layers(layers, subject):
         _tell(progress, layer, "features")
-        table = subject.table(layer)
+        ready = None
+        with _outlived(f"layer {layer}", results, lose):
+            table = prepare(subject.table(layer), layer)
+            ready = table, *usable(protocols, table, layer, seed), remarks_on(table)
+        if ready is None:
+            continue
+        table, recognition, unused, known = ready
         if width := table.meta.get("projected", {}).get(layer):
             log.info("%s has %d features: probed after a random projection", layer, width)
-        table = prepare(table, layer)
-        recognition, unused = usable(protocols, table, layer, seed)
-        new = [remark for remark in [*remarks_on(table), *unused] if remark not in remarks]
+        new = [remark for remark in [*known, *unused] if remark not in remarks]
         for remark in new:
             if remark not in table.meta.get("remarks", ()):  # those were said when the table was made
                 log.warning("%s", remark)
@@ -279,8 +234,9 @@ def evaluate(
         # The network's own answers are the same at every layer: they are written once, at their own.
         answers = (subject.classifier or layer) if shown is None else None
         told = partial(_tell, progress, layer)
-        for part in measure(table, layer, probes, recognition, seed, bootstrap, told, answers):
-            results += part
+        for what, step in measure(table, layer, probes, recognition, seed, bootstrap, told, answers, lose):
+            with _outlived(f"{layer}: {what}", results, lose):
+                results += step()
             keep(results)
         if shown is None or layer == subject.embedding:
             shown = table, layer
@@ -298,7 +254,18 @@ def evaluate(
         units={n.name: n.unit for n in shown[0].nuisances},
         remarks=remarks,
     )
-    return Evaluation(results, *shown, record)
+    return Evaluation(results, *shown, record, tuple(failed))
+
+
+@contextmanager
+def _outlived(what: str, results: Sequence[Result], lose: Callable[[Failure], object]) -> Iterator[None]:
+    """What dies in here does not take with it what was computed before; if that is nothing, it is as if not begun."""
+    try:
+        yield
+    except Exception as error:
+        if not results:
+            raise
+        lose(Failure(what, error))
 
 
 def _tell(progress: Progress, layer: str, step: str) -> None:

@@ -130,6 +130,8 @@ class InvariantNet(pl.LightningModule):
         self.optimizer, self.scheduler, self.bias_lr_multiplier = optimizer, scheduler, bias_lr_multiplier
         self.teacher, self.init_from, self.init_layers, self.seed = teacher, init_from, tuple(init_layers), seed
         self.config: dict[str, Any] | None = None
+        self.overrides: list[str] = []  # of the command line that made it, for the record
+        self.data_checksum: str | None = None
         self.spec: DataSpec | None = None
         self.identities: tuple[str, ...] = ()
         self._needed = [n for n in backbone.layer_names if any(n in c.layers for c in kept.values())]
@@ -253,5 +255,12 @@ class InvariantNet(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let every checkpoint carry its own configuration."""
         wandb_id = self.logger.version if isinstance(self.logger, WandbLogger) else None
-        ours = {"format": FORMAT, "config": self.config, "wandb_id": wandb_id, "identities": list(self.identities)}
-        checkpoint["invariantnets"] = ours
+        checkpoint["invariantnets"] = {
+            "format": FORMAT,
+            "config": self.config,
+            "overrides": self.overrides,
+            "data_checksum": self.data_checksum,
+            "identities": list(self.identities),
+            "wandb_id": wandb_id,
+            "threads": torch.get_num_threads(),
+        }

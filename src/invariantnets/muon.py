@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+__all__ = ["Muon"]
+
 
 def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
     """Nearly the closest matrix of orthonormal rows or columns: all singular values brought to between 0.6 and 1.3.

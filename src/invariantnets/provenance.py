@@ -12,6 +12,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from invariantnets import threads
+
 LIBRARIES = ("invariantnets", "torch", "torchvision", "pytorch-lightning", "numpy", "scikit-learn", "hydra-core")
 
 
@@ -20,6 +22,15 @@ def plain(node: Any) -> dict[str, Any]:
     container = OmegaConf.to_container(node, resolve=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
+
+
+def moved(node: Any, old: str | None, new: str) -> Any:
+    """A configuration with every path below the folder ``old`` put below ``new``."""
+    if isinstance(node, dict):
+        return {key: moved(value, old, new) for key, value in node.items()}
+    if old and isinstance(node, str) and (node == old or node.startswith(f"{old}/")):
+        return new + node.removeprefix(old)
+    return node
 
 
 def provenance(
@@ -52,6 +63,7 @@ def provenance(
         "units": units,
         "remarks": remarks,
         "started": started.isoformat(timespec="seconds"),
+        "threads": threads.now(),
         "seconds": round((now - started).total_seconds(), 1),
         "command": " ".join(sys.argv),
     }

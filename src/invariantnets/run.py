@@ -16,15 +16,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from invariantnets import evaluation
+from invariantnets import evaluation, threads
 from invariantnets.cli.ranges import check_values
-from invariantnets.errors import InvariantNetsError
+from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.evaluation import Subject, subject_of
 from invariantnets.features.io import load_table, save_table
 from invariantnets.features.table import FeatureTable
 from invariantnets.files import slug, write_atomically
+from invariantnets.folders import held, refuse_used
 from invariantnets.interrupted import ASIDE, Journal, stamp
 from invariantnets.loggers import RunInfo, close, send
+from invariantnets.probes import Probe
 from invariantnets.provenance import commit, plain
 from invariantnets.release import released
 from invariantnets.report import render_sweep
@@ -52,20 +54,34 @@ def train(cfg: DictConfig) -> None:
         InvariantNetsError: a value that cannot be; or what training and probing raise.
     """
     check_values(cfg)
-    from invariantnets.subjects import from_checkpoint
-    from invariantnets.training import fit, resume_point
+    from invariantnets.resuming import continued
+    from invariantnets.training import resume_point
 
     folder, resume = resume_point(cfg)
+    with held(folder):
+        words = list(HydraConfig.get().overrides.task)
+        if resume is None:
+            refuse_used(folder)
+        else:
+            cfg, words = continued(cfg, folder, resume)
+        _train(cfg, folder, resume, words)
+
+
+def _train(cfg: DictConfig, folder: Path, resume: Path | None, words: list[str]) -> None:
+    threads.use(cfg.threads)
+    from invariantnets.subjects import from_checkpoint
+    from invariantnets.training import fit
 
     def evaluate_best(checkpoint: Path, folder: Path, data: BankedImages, loggers: Sequence[Logger]) -> None:
-        print(probe(cfg, from_checkpoint(cfg, checkpoint, data=data), folder))
-        send(loggers, folder)
+        probe(cfg, from_checkpoint(cfg, checkpoint, data=data), folder, loggers=loggers, words=words)
         if cfg.get("transfer"):
             name, other, protocols = (cfg.transfer[key] for key in ("name", "data", "protocols"))
             elsewhere = OmegaConf.create({**cfg, "protocols": protocols})
-            print(probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, other)), folder / "transfer"))
+            probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, other)), folder / "transfer", words=words)
 
-    best = fit(cfg, folder, resume, after=evaluate_best if cfg.evaluate else None)
+    if cfg.evaluate:  # what cannot be made is refused now
+        readers_of(cfg), cfg.get("release") and instantiate(cfg.release)
+    best = fit(cfg, folder, resume, words, after=evaluate_best if cfg.evaluate else None)
     if not cfg.evaluate:
         print(best)
 
@@ -79,6 +95,7 @@ def evaluate(cfg: DictConfig) -> None:
         InvariantNetsError: nothing, or more than one thing, to evaluate; or a value that cannot be.
     """
     check_values(cfg)
+    threads.use(cfg.threads)
     given = [key for key in ("ckpt_path", "features", "sweep", "backbone") if cfg.get(key) is not None]
     if len(given) != 1:
         raise InvariantNetsError(
@@ -94,6 +111,11 @@ def evaluate(cfg: DictConfig) -> None:
     if cfg.sweep is not None:
         report_sweep(Path(cfg.sweep))
         return
+    with held(Path(cfg.paths.output_dir)):
+        _evaluate(cfg, told)
+
+
+def _evaluate(cfg: DictConfig, told: dict[str, Any]) -> None:
     folder, exit_code = Path(cfg.paths.output_dir), 1
     other = (HydraConfig.get().runtime.choices["data"], cfg.data) if cfg.get("data") else None
     beside: Beside = {}
@@ -108,8 +130,7 @@ def evaluate(cfg: DictConfig) -> None:
     logger = instantiate(cfg.logger)(RunInfo(folder, subject.name, "evaluate", config=plain(cfg)))
     loggers = [logger] if logger else []
     try:
-        print(probe(cfg, subject, folder, beside))
-        send(loggers, folder)
+        probe(cfg, subject, folder, beside, loggers)
         exit_code = 0
     finally:
         close(loggers, exit_code)
@@ -151,16 +172,33 @@ def other_network(cfg: DictConfig) -> tuple[Subject, Beside]:
     return subject, set_beside(network, images, cfg.beside or [], layers, **options)
 
 
-def probe(cfg: DictConfig, subject: Subject, folder: Path, beside: Beside | None = None) -> Path:
-    """Measure a subject as configured; after each step, the results so far are on disk. Returns the report's path.
+def readers_of(cfg: DictConfig) -> list[Probe]:
+    """The probes, as configured."""
+    return [instantiate(reader) for reader in cfg.probe.values() if reader]
+
+
+def probe(
+    cfg: DictConfig,
+    subject: Subject,
+    folder: Path,
+    beside: Beside | None = None,
+    loggers: Sequence[Logger] = (),
+    words: Sequence[str] | None = None,
+) -> None:
+    """Measure a subject as configured; after each step, the results so far are on disk. Prints the report's path.
 
     Layers that are complete in the folder, of the same evaluation, are not measured again.
+
+    Raises:
+        InvariantNetsError: what cannot be measured at all; or what is missing in the report, which holds all the rest.
     """
     layers = evaluation.choose_layers(cfg.layers, subject)
     journal = Journal(folder, _identity(cfg, subject))
     if journal.complete == layers:
         log.info("%s: complete before, nothing is measured again; another hydra.run.dir measures anew", folder)
-        return folder / "report.html"
+        print(folder / "report.html")
+        send(loggers, folder)
+        return
     left = journal.take_up(layers, subject.embedding if subject.embedding in layers else layers[0])
 
     def prepare(table: FeatureTable, layer: str) -> FeatureTable:
@@ -174,7 +212,7 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path, beside: Beside | None
             save_table(table, folder / "features" / slug(layer))
         return table
 
-    readers = [instantiate(reader) for reader in cfg.probe.values() if reader]
+    readers = readers_of(cfg)
     options = {"seed": cfg.seed, "bootstrap": cfg.probes.bootstrap}
     with Console(stderr=True).status("") as status:
         found = evaluation.evaluate(
@@ -184,8 +222,9 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path, beside: Beside | None
             protocols=instantiate(cfg.protocols),
             prepare=prepare,
             keep=journal.keep,
+            lost=lambda failure: journal.spoil(),
             progress=status.update,
-            overrides=list(HydraConfig.get().overrides.task),
+            overrides=list(HydraConfig.get().overrides.task) if words is None else words,
             **options,
         )
         probed = any(r.about in ("class", "nuisance") and r.probe != "softmax" for r in found.results)
@@ -198,12 +237,20 @@ def probe(cfg: DictConfig, subject: Subject, folder: Path, beside: Beside | None
             def told(step: str, name: str = name) -> None:
                 status.update(f"{name}, {step}")
 
-            theirs = evaluation.evaluate(other(), readers, layers="all", protocols=None, progress=told, **options)
+            try:
+                theirs = evaluation.evaluate(other(), readers, layers="all", protocols=None, progress=told, **options)
+            except Exception as error:  # of a network that is only there to compare with
+                found = replace(found, failed=(*found.failed, Failure(f"column {name!r}", error)))
+                log.error("%s", found.failed[-1])
+                continue
             found = found.beside(name, theirs)
             journal.keep(found.results)
-    report = replace(found, results=journal.keep(found.results)).save(folder)
+    report, failed = replace(found, results=journal.keep(found.results)).saved(folder)
+    print(report)
+    send(loggers, folder)
+    if failed:
+        raise InvariantNetsError(f"{'; '.join(map(str, failed))}. All else is in {report}") from failed[0].error
     journal.end(layers)
-    return report
 
 
 def _identity(cfg: DictConfig, subject: Subject) -> dict[str, Any]:
@@ -213,14 +260,18 @@ def _identity(cfg: DictConfig, subject: Subject) -> dict[str, Any]:
     return {"files": files, "checksums": subject.checksums, "commit": commit(), **config}
 
 
-def report_sweep(folder: Path) -> None:
+def report_sweep(folder: Path, started: Sequence[Path] | None = None) -> None:
     """One report over all runs below a folder, and the table of every publication that they repeat, beside it.
+
+    Args:
+        folder: of the sweep.
+        started: folders of its jobs; what else lies below is named and not counted. None: all are meant.
 
     Raises:
         InvariantNetsError: there is no run below the folder.
     """
-    report = render_sweep(folder)
-    for table in comparisons(read_sweep(folder)):
+    report = render_sweep(folder, started)
+    for table in comparisons(read_sweep(folder, started)):
         write_atomically(folder / f"{table.file}.md", table.to_markdown())
         print(table.to_text())
     print(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,20 +20,14 @@ from invariantnets.evaluation import Subject
 from invariantnets.features.extract import extract
 from invariantnets.features.table import FeatureTable
 from invariantnets.foreign import Pixels
-from invariantnets.provenance import plain
+from invariantnets.provenance import moved, plain
+from invariantnets.rehearsal import refuse_known
+from invariantnets.trust import check_paths, named_places, of_this_machine
 
 __all__ = ["from_backbone", "from_checkpoint", "set_beside"]
 
+log = logging.getLogger(__name__)
 PICTURES = 64  # of a network of any size that are in memory together, with all that it makes of them
-
-
-def moved(node: Any, old: str | None, new: str) -> Any:
-    """A configuration with every path below the folder ``old`` put below ``new``."""
-    if isinstance(node, dict):
-        return {key: moved(value, old, new) for key, value in node.items()}
-    if old and isinstance(node, str) and (node == old or node.startswith(f"{old}/")):
-        return new + node.removeprefix(old)
-    return node
 
 
 def from_checkpoint(
@@ -56,21 +51,35 @@ def from_checkpoint(
         own = moved(own, config.get("paths", {}).get(key), cfg.paths[key])
     trained = config.get("paths", {}).get("output_dir")
     if trained and not Path(trained).is_dir():  # the folder of the run was moved: <run>/checkpoints/best.ckpt
-        own = moved(own, trained, str(path.resolve().parents[1]))
-    if other is not None:
-        name, own = other[0], {**plain(other[1]), "image_shape": own["image_shape"]}
-    images: BankedImages = data or (built(own, path) if other is None else instantiate(own, _convert_="all"))
-    images.setup()
-    if other is not None and (known := sorted(set(model.identities) & set(images.identities("test") or ()))):
+        own = moved(own, trained, str(path.resolve().parent.parent))
+    images: BankedImages
+    if data is not None:
+        images = data
+    elif other is not None:
+        name, own = other[0], {**plain(other[1]), "image_shape": own.get("image_shape")}
+        images = instantiate(own, _convert_="all")
+    else:
+        own = of_this_machine(own, cfg.paths.cache_dir)
+        check_paths(own, named_places(cfg.paths, path), str(path))
+        images = built(own, path, BankedImages)  # type: ignore[type-abstract]
+    wanted = config["model"]["backbone"].get("image_shape", images.spec.image_shape)
+    if list(images.spec.image_shape) != list(wanted):
         raise InvariantNetsError(
-            f"data={name}: the network was trained on {len(known)} of the people to test it on ({known[0]}, …); "
-            "take them out, or evaluate on its own data"
+            f"{path}: its network reads images of {list(wanted)}, its data are of {list(images.spec.image_shape)}; "
+            "use another checkpoint of the run"
         )
+    images.setup()
+    remarks = []
+    if other is None and model.data_checksum not in (None, images.checksum):
+        remarks = [f"the images, labels or division of {name} are others than those that the network was trained on"]
+        log.warning("%s: %s", path, remarks[0])
+    if other is not None or remarks:
+        refuse_known(model.identities, images, name)
     # To images of new classes the network's own answers are those of the old ones.
     classifies = model.classifies and own.get("classes") == config["data"].get("classes")
 
     def table(layer: str) -> FeatureTable:
-        return extract(
+        found = extract(
             model.backbone,
             images,
             [layer],
@@ -78,6 +87,7 @@ def from_checkpoint(
             device=chosen_device(cfg.device),
             train_images=cfg.probe_images,
         )
+        return replace(found, meta={**found.meta, "remarks": remarks})
 
     return Subject(
         table=table,

@@ -1,12 +1,17 @@
-"""What Hydra calls around a sweep. Light: it is there before a misspelt key of a job is found."""
+"""What Hydra calls around a run and a sweep. Light: it is there before a misspelt key of a job is found."""
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
+import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from uuid import uuid4
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -14,26 +19,54 @@ from omegaconf import DictConfig
 
 from invariantnets import processes
 from invariantnets.cli import describe
+from invariantnets.cli.program import ONE_LINE
+from invariantnets.errors import InvariantNetsError
+from invariantnets.files import write_atomically
+from invariantnets.folders import first_process, held, refuse_used
 
 __all__ = ["SweepReport"]
 
 log = logging.getLogger(__name__)
+SWEEP = "INVARIANTNETS_SWEEP"  # whatever launches a job hands its environment on
+MARK = ".hydra/sweep"
+_HELD = ExitStack()  # the folder of the sweep; not in the callback, which is sent to the processes of jobs
 
 
 class SweepReport(Callback):
-    """At the end of a multirun: one report over all its jobs."""
+    """Keeps runs apart in their folders; at the end of a multirun: one report over the jobs that it started."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Hydra is about to write into the folder of the run: not where another is at work, or has been trained."""
+        HydraConfig.instance().set_config(config)  # as Hydra does a moment later: the folder's name is made of it
+        folder = Path(str(config.hydra.run.dir))
+        try:
+            if folder.is_dir():
+                with held(folder):
+                    pass
+                if "model" in config and config.ckpt_path is None:
+                    refuse_used(folder)
+        except Exception as error:
+            _end(error)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Hydra ends a sweep with a failed job without a word to callbacks: say beforehand what to do then."""
+        folder = config.hydra.sweep.dir
+        try:
+            _HELD.enter_context(held(Path(folder)))
+        except Exception as error:
+            _end(error)
+        os.environ[SWEEP] = uuid4().hex
+        processes.remember(folder, sweep=True)
+        log.info("one report over the jobs so far, at any time: python evaluate.py sweep=%s", folder)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """A job in a process of its own, of joblib, ends with the sweep."""
+        """A job in a process of its own, of joblib, ends with the sweep; its folder is marked as of this sweep."""
         if multiprocessing.parent_process():
             processes.be_one_of()
         if config.hydra.mode == RunMode.RUN:
             processes.remember(config.hydra.run.dir, sweep=False)
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Hydra ends a sweep with a failed job without a word to callbacks: say beforehand what to do then."""
-        processes.remember(config.hydra.sweep.dir, sweep=True)
-        log.info("one report over the jobs so far, at any time: python evaluate.py sweep=%s", config.hydra.sweep.dir)
+        elif SWEEP in os.environ and first_process():
+            write_atomically(Path(config.hydra.runtime.output_dir) / MARK, os.environ[SWEEP])
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """The other jobs go on, and only the first error is told at the end: say each when it comes."""
@@ -44,4 +77,22 @@ class SweepReport(Callback):
         """Called once all jobs have succeeded."""
         from invariantnets.run import report_sweep
 
-        report_sweep(Path(config.hydra.sweep.dir))
+        folder = Path(config.hydra.sweep.dir)
+        marks = [path for path in folder.rglob(MARK) if path.read_text() == os.environ[SWEEP]]
+        try:
+            report_sweep(folder, [path.parents[1] for path in marks])
+        except Exception as error:
+            _end(error)
+        _HELD.close()
+
+
+def _end(error: Exception) -> NoReturn:
+    """Hydra makes a warning of whatever a callback raises, and goes on; but not of this.
+
+    Raises:
+        SystemExit: always.
+    """
+    if not isinstance(error, InvariantNetsError) and ONE_LINE not in os.environ:  # whole traces are wanted
+        log.exception("in a callback")
+    print(f"error: {describe(error)}", file=sys.stderr)
+    sys.exit(2)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytorch_lightning as pl
 from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
@@ -18,21 +20,26 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
+from invariantnets import threads
 from invariantnets.callbacks import attend
-from invariantnets.checkpoint import check_continues, load_checkpoint, load_model
+from invariantnets.checkpoint import load_checkpoint, load_model
+from invariantnets.checkpointing import Checkpoints, is_finished, take_along
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
+from invariantnets.files import sweep_up
+from invariantnets.folders import first_process
 from invariantnets.loggers import RunInfo, close
 from invariantnets.look_alikes import find_look_alikes
+from invariantnets.measuring import Protocols
 from invariantnets.module import InvariantNet
-from invariantnets.nuisance import SPLITS
-from invariantnets.protocols.verification import make_pairs
 from invariantnets.provenance import plain
-from invariantnets.randomness import numpy_rng
+from invariantnets.rehearsal import refuse_known, refuse_untrainable, rehearse
+from invariantnets.resuming import check_continues
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = ("teacher", "init_from")  # entries of a model that are a checkpoint, or "train"
 GROWN_FROM = "features_from"  # the same, of data that are chosen with a network
+POINT = "INVARIANTNETS_RESUME_POINT"  # where the first of several processes goes on
 
 
 def sweep_name() -> str | None:
@@ -45,19 +52,29 @@ def resume_point(cfg: DictConfig) -> tuple[Path, Path | None]:
     """The folder of the run and the checkpoint it starts from.
 
     ``ckpt_path=last`` is the last checkpoint of this run's own folder (``hydra.run.dir=``, or a job
-    of a sweep whose ``hydra.sweep.dir=`` is given again; a job that never began begins). Without such
-    a folder it is the newest run of the same data and model, which is continued where it lies.
+    of a sweep whose ``hydra.sweep.dir=`` is given again); a run that never came to its first begins. Where no folder
+    is named it is the newest run of the same data and model, which is continued where it lies.
 
     Raises:
         InvariantNetsError: there is nothing to continue.
     """
+    if not first_process() and (known := os.environ.get(POINT)):  # of Lightning's, which is told another folder
+        folder, resume = json.loads(known)
+        return Path(folder), Path(resume) if resume else None
+    found = _resume_point(cfg)
+    os.environ[POINT] = json.dumps([str(path) if path else None for path in found])
+    return found
+
+
+def _resume_point(cfg: DictConfig) -> tuple[Path, Path | None]:
     folder = Path(cfg.paths.output_dir)
     if cfg.ckpt_path != "last":
         return folder, Path(cfg.ckpt_path) if cfg.ckpt_path else None
     own = folder / "checkpoints" / "last.ckpt"
     if own.is_file():
         return folder, own
-    if sweep_name():
+    if sweep_name() or any(word.startswith("hydra.run.dir=") for word in HydraConfig.get().overrides.hydra):
+        log.warning("%s: no checkpoint yet, so that the run begins, as this command says", folder)
         return folder, None
     runs = Path(cfg.paths.log_dir) / f"{cfg.choices.data}-{cfg.choices.model}"
     found = sorted(runs.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
@@ -70,6 +87,7 @@ def fit(
     cfg: DictConfig,
     folder: Path,
     resume: Path | None,
+    words: Sequence[str] = (),
     after: Callable[[Path, Path, BankedImages, Sequence[Logger]], None] | None = None,
 ) -> Path:
     """Train one network in ``folder``.
@@ -77,7 +95,8 @@ def fit(
     Args:
         cfg: the whole configuration.
         folder: where checkpoints and logs go.
-        resume: the checkpoint to continue from.
+        resume: the checkpoint to continue from; a run that is finished stays as it is.
+        words: of the command line, for the record.
         after: called with the best checkpoint, the folder, the data and the loggers, which are still open, in the
             first process only.
 
@@ -90,6 +109,8 @@ def fit(
     # Lightning 2.6 beside torch 2.14 and later: nothing that a user could mend.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     cfg = cfg.copy()
+    if after is not None and GROWN_FROM in cfg.data:
+        rehearse(instantiate(cfg.data.pool, _convert_="all"), protocols_of(cfg), cfg.seed, name="pool")
     with open_dict(cfg):
         cfg.paths.output_dir = str(folder)
         # Data first: a model may start from the network that they are chosen with.
@@ -107,10 +128,17 @@ def fit(
         before = checkpoint["invariantnets"]
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: BankedImages = instantiate(config["data"], _convert_="all")
-    refuse_early(cfg, data)
+    check = partial(refuse_early, cfg) if after is not None else refuse_untrainable
+    check(data)
     data.setup()
+    check(data)  # of people who are known only now
     model: InvariantNet = instantiate(config["model"], _convert_="all")
-    model.config = config
+    model.config, model.overrides, model.data_checksum = config, list(words), data.checksum
+    if resume and before.get("data_checksum", data.checksum) != data.checksum:
+        raise InvariantNetsError(
+            f"{resume}: was trained on other images, labels or division than {cfg.choices.data} holds now; bring back "
+            "those of then, or start anew, without ckpt_path="
+        )
     if isinstance(cfg.layers, ListConfig) or cfg.layers not in (None, "all"):
         model.backbone.check([cfg.layers] if isinstance(cfg.layers, str) else cfg.layers)  # now, not after training
     model.connect(data.spec, cfg.views, data.identities("train"))
@@ -119,7 +147,8 @@ def fit(
     loggers, exit_code = [logger] if logger else [], 1
     try:
         callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback]
-        trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
+        plugins = [Checkpoints(callbacks), *instantiate(cfg.trainer.get("plugins") or [])]
+        trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers, plugins=plugins)
         refuse_in_sweep(trainer)
         attend(trainer)
         if resume is None:
@@ -134,11 +163,19 @@ def fit(
             model.prepare(teacher, lambda: data.loader("train"))
         else:
             model.identities = tuple(before.get("identities", ()))
-        trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
+            if trainer.is_global_zero:
+                take_along(resume, callbacks)
+        if after is not None and cfg.get("transfer") and trainer.is_global_zero:
+            rehearse_transfer(cfg, data, model.identities)
+        if resume and is_finished(checkpoint, config):
+            log.info("%s: trained to its end before, and not any further", folder)
+        else:
+            parameters = sum(parameter.numel() for parameter in model.backbone.parameters())
+            with threads.for_training(parameters, before.get("threads")):
+                trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
         best = folder / "checkpoints" / "best.ckpt"
         if trainer.is_global_zero and not best.is_file():
-            why = "the run was at its end: give more trainer.max_epochs=" if resume else "see callbacks.checkpoint"
-            raise InvariantNetsError(f"{best}: no network was kept; {why}")
+            raise InvariantNetsError(f"{best}: no network was kept; see callbacks.checkpoint")
         if trainer.is_global_zero and after is not None:
             after(best, folder, data, loggers)
         exit_code = 0
@@ -148,26 +185,35 @@ def fit(
 
 
 def refuse_early(cfg: DictConfig, data: BankedImages) -> None:
-    """What the lists of people show of a run that could not end, before an image is read.
+    """What is known of a run that could not end, from who is on the images.
 
     Raises:
-        InvariantNetsError: nobody to validate or to test on, or too few people for the folds of verification.
+        InvariantNetsError: nobody to validate or to test on, or what an evaluation would refuse or leave out.
     """
-    trained, validated, tested = (data.listed(split) for split in SPLITS)
-    if trained is None or validated is None or tested is None:
-        return
-    if not len(validated):
-        raise InvariantNetsError(
-            f"none of the {len(np.unique(trained))} people trained on has two pictures, so that none is left to "
-            "validate on: add a second picture of some of them"
-        )
-    if cfg.evaluate and not len(tested):
-        raise InvariantNetsError(
-            "these data have no test images to probe the network on: raise data.test_fraction, or say evaluate=false"
-        )
-    if cfg.evaluate and cfg.protocols and "folds" in cfg.protocols and not np.isin(tested, trained).any():
-        people = np.unique(tested, return_inverse=True)[1]
-        make_pairs(people, cfg.protocols.folds, cfg.protocols.pairs_per_fold, numpy_rng(0))  # its checks alone
+    refuse_untrainable(data)
+    if cfg.evaluate:
+        rehearse(data, protocols_of(cfg), cfg.seed, cfg.probe_images)
+
+
+def protocols_of(cfg: DictConfig) -> Protocols | None:
+    """Of recognition, as configured."""
+    found: Protocols | None = instantiate(cfg.protocols)
+    return found
+
+
+def rehearse_transfer(cfg: DictConfig, data: BankedImages, identities: Collection[str]) -> None:
+    """See that the other data are there, are of others, and can be measured.
+
+    Raises:
+        InvariantNetsError: they are not, or cannot.
+    """
+    name = cfg.transfer.name
+    other: BankedImages = instantiate(
+        {**plain(cfg.transfer.data), "image_shape": list(data.spec.image_shape)}, _convert_="all"
+    )
+    other.setup()
+    refuse_known(identities, other, name)
+    rehearse(other, protocols_of(cfg.transfer), cfg.seed, cfg.probe_images, name)
 
 
 def refuse_in_sweep(trainer: pl.Trainer) -> None:
@@ -226,6 +272,7 @@ def train_first(cfg: DictConfig, name: str, folder: Path) -> Path:
     # The first of several processes holds the lock for all of them: it cannot train without the others.
     first = trainer is None or trainer.is_global_zero
     with FileLock(folder / "training.lock") if first else nullcontext():
+        sweep_up(folder)
         last = folder / "checkpoints" / "last.ckpt"
         log.info("%s=train: training it first, in %s", name, folder)
         return fit(recipe, folder, last if last.is_file() else None)

@@ -27,11 +27,11 @@ OF_RUN = {
     "norm": ["norm_entropy.svg", "norm_rank.svg", "norm_correlation.svg"],
 }
 OF_SWEEP = {
-    "widths": ["width_net_on_lfw.svg"],
+    "widths": ["width_net_on_lfw-6e849640.svg"],
     "pareto": ["pareto_angle.svg", "pareto_yaw.svg"],
     "trade_off": ["trade_off_angle.svg", "trade_off_yaw.svg"],
     "layers": ["layers_angle.svg"],
-    "prediction": ["prediction_angle_ridge.svg", "prediction_angle_ridge_per_label.svg"],
+    "prediction": ["prediction_angle_ridge.svg", "prediction_angle_ridge_per_label-1e76f3f0.svg"],
     "class_error": ["class_error.svg"],
     "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
 }

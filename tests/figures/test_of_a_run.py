@@ -96,7 +96,7 @@ def test_predictions_stand_at_their_true_values_whatever_is_beside_them(make_res
 def test_predictions_of_seeds_are_averaged(make_results, drawn):
     halved = [replace(r, value=r.value / 2) if r.metric == "predicted_mean" else r for r in make_results()]
     found = drawn(prediction.draw, Scene({"lenet": [make_results(), halved]}))
-    assert [d.file for d in found] == ["prediction_angle_ridge.svg", "prediction_angle_ridge_per_label.svg"]
+    assert [d.file for d in found] == ["prediction_angle_ridge.svg", "prediction_angle_ridge_per_label-1e76f3f0.svg"]
     centre = next(line for line in found[0].figure.axes[0].lines if line.get_marker() == "o")
     assert centre.get_ydata() == pytest.approx([0.6 * a for a in (-45, -30, -15, 0, 15, 30, 45)])
 

@@ -74,7 +74,7 @@ def test_curves_of_other_data_are_not_laid_over_each_other(make_face_results, tm
     widths = {"net on lfw": {"net on lfw k=1": 1, "net on lfw k=2": 2}}
     draw_sweep(groups, tmp_path, data=data, widths=widths)
     curves = [f"{p}_{d}.svg" for d in ("lfw", "made") for p in ("verification", "closed_set", "open_set")]
-    assert {p.name for p in tmp_path.iterdir()} == {"figures.json", "width_net_on_lfw.svg", *curves}
+    assert {p.name for p in tmp_path.iterdir()} == {"figures.json", "width_net_on_lfw-6e849640.svg", *curves}
 
 
 def test_a_long_legend_leaves_the_axes_their_height(make_face_results, drawn):

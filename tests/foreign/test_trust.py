@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from invariantnets import foreign
-from invariantnets.checkpoint import check_targets
 from invariantnets.errors import InvariantNetsError
+from invariantnets.trust import check_targets
 from programs import run
 
 LOADERS = [name for name in foreign.__all__ if name.islower()]

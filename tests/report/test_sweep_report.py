@@ -118,7 +118,7 @@ def test_figures_are_listed_and_bytes_repeat(make_job, tmp_path):
     assert [e["file"] for e in listed] == [
         "trade_off_angle.svg",
         "prediction_angle_ridge.svg",
-        "prediction_angle_ridge_per_label.svg",
+        "prediction_angle_ridge_per_label-1e76f3f0.svg",
         "class_error.svg",
     ]
     assert render_sweep(tmp_path / "s").read_bytes() == first

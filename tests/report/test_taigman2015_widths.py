@@ -120,5 +120,5 @@ def test_a_sweep_with_transfer(make_run, make_face_results, tmp_path: Path, caps
     assert "On lfw, a face is most often found first in the gallery by deepface_mini on lfw bottleneck=256" in html
     assert "Rank 1 of the closed set against yaw left" in html
     drawn = {p.name for p in (tmp_path / "s" / "figures").glob("*.svg")}
-    assert {"width_deepface_mini_on_lfw.svg", "width_deepface_mini_on_synthetic_faces.svg"} <= drawn
+    assert {f"width_deepface_mini_on_{data}.svg" for data in ("lfw-c77c6150", "synthetic_faces-cb6d3e27")} <= drawn
     assert {"closed_set_lfw.svg", "closed_set_synthetic_faces.svg"} <= drawn and "closed_set.svg" not in drawn

@@ -70,7 +70,7 @@ def write_features(
             is truncated, or cannot be written.
     """
     name = model.backbone.embedding
-    width = embedding_width(model, (bank.image.shape[2], bank.image.shape[3], bank.image.shape[4]), device)
+    width = embedding_width(model, (bank.stored.shape[2], bank.stored.shape[3], bank.stored.shape[4]), device)
 
     def embed(rows: np.ndarray) -> np.ndarray:
         image = torch.from_numpy(rows)[:, None]
@@ -134,7 +134,7 @@ def write_features_in_parts(
         InvariantNetsError: see `write_features`.
     """
     path = Path(path)
-    width = embedding_width(model.cpu(), (bank.image.shape[2], bank.image.shape[3], bank.image.shape[4]), "cpu")
+    width = embedding_width(model.cpu(), (bank.stored.shape[2], bank.stored.shape[3], bank.stored.shape[4]), "cpu")
     shape = len(order), width
     parts = shares(len(order), trainer.world_size)
     folder = path.with_name(f"{path.name}.parts")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from invariantnets.errors import InvariantNetsError
@@ -15,6 +18,7 @@ from invariantnets.processes import ended
 
 READABLE = (HydraException, OmegaConfBaseException)
 IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR)
+ROOM = 1 << 16  # bytes: a disk with fewer is full
 UNWRITABLE = (*IN_THE_WAY, errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
 
@@ -32,7 +36,7 @@ def describe(error: BaseException) -> str:
         if isinstance(cause, InvariantNetsError):
             return " ".join(str(cause).split())
         if isinstance(cause, OSError) and cause.errno in UNWRITABLE:
-            where = f" {cause.filename}" if cause.filename else ""
+            where = f" {cause.filename}" if cause.filename else _full() if cause.errno == errno.ENOSPC else ""
             reason = os.strerror(cause.errno)
             if cause.errno in IN_THE_WAY:
                 return f"cannot write{where}: a file is in the way; write elsewhere with hydra.run.dir=…"
@@ -49,6 +53,22 @@ def describe(error: BaseException) -> str:
     if isinstance(error, READABLE):
         return text.split(" Config search path:")[0] + suggestion(causes)
     return f"{type(error).__name__}: {text} (unexpected; HYDRA_FULL_ERROR=1 shows the trace)"
+
+
+def _full() -> str:
+    """Which disks a run writes to are full; empty if that cannot be told."""
+    own = os.curdir
+    if HydraConfig.initialized():
+        hydra = HydraConfig.get()  # which may still be about to write what it will run
+        own = hydra.run.dir if OmegaConf.is_missing(hydra.runtime, "output_dir") else hydra.runtime.output_dir
+    found = [folder for folder in (own, tempfile.gettempdir()) if os.path.isdir(folder) and _room(folder) < ROOM]
+    return f" in {' and '.join(found)}" if found else ""
+
+
+def _room(folder: str) -> int:
+    """Bytes that are left to us."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 def suggestion(causes: Iterable[BaseException]) -> str:

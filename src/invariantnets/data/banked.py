@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypedDict
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import pytorch_lightning as pl
@@ -32,19 +32,29 @@ def shifted(image: Tensor, shift: Tensor) -> Tensor:
     return moved.gather(-1, column[..., None, None, :].expand_as(image))
 
 
+class Pixels(Protocol):
+    """Images as they are held, ``(N, A, C, H, W)`` uint8: a tensor, or what is indexed like one."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """``(N, A, C, H, W)``."""
+
+    def __getitem__(self, index: Any, /) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class Bank(Dataset[Batch]):
     """Every image of a split in all its variants, held as bytes and fetched by one indexing operation.
 
     Attributes:
-        image: ``(N, A, C, H, W)`` uint8, perhaps memory-mapped. The ``A`` variants of an image are
+        stored: ``(N, A, C, H, W)`` uint8, perhaps in a file. The ``A`` variants of an image are
             made from it (the angles of a digit); a photograph has one.
         label: ``(N,)`` int64.
         nuisance: name → ``(N, A)`` float32, perhaps expanded views.
         first_source: number of the first image, so that sources are unique over splits.
     """
 
-    image: Tensor
+    stored: Pixels
     label: Tensor
     nuisance: Mapping[str, Tensor] = field(default_factory=dict)
     first_source: int = 0
@@ -53,18 +63,23 @@ class Bank(Dataset[Batch]):
         return len(self.label)
 
     @property
+    def image(self) -> Tensor:
+        """All of them, ``(N, A, C, H, W)`` uint8, perhaps memory-mapped. Of a cache every image is checked first."""
+        return self.stored[:]
+
+    @property
     def variants(self) -> int:
         """``A``, the number of variants of each image."""
-        return self.image.shape[1]
+        return self.stored.shape[1]
 
     def to(self, device: torch.device) -> Bank:
         """The same bank on another device: then batches are fetched there too."""
         nuisance = {name: values.to(device) for name, values in self.nuisance.items()}
-        return replace(self, image=self.image.to(device), label=self.label.to(device), nuisance=nuisance)
+        return replace(self, stored=self.image.to(device), label=self.label.to(device), nuisance=nuisance)
 
     def pixels(self, image: Tensor, variant: Tensor) -> Tensor:
         """``(…, C, H, W)`` uint8 of images and variants by number, both ``(…)``."""
-        return self.image[image, variant]
+        return self.stored[image, variant]
 
     def __getitem__(self, rows: Request) -> Batch:
         image, variant = rows.image.to(self.label.device), rows.variant.to(self.label.device)
@@ -176,7 +191,7 @@ class BankedImages(pl.LightningDataModule, ABC):
         """A picture of each of some classes that are trained on, to show them by: ``(N, C, H, W)`` uint8."""
         bank = self.bank("train")
         known, row = np.unique(bank.label.cpu().numpy(), return_index=True)
-        return bank.image[torch.from_numpy(row[np.searchsorted(known, label)]), 0]
+        return bank.stored[torch.from_numpy(row[np.searchsorted(known, label)]), 0]
 
     def setup(self, stage: str | None = None) -> None:
         """Load once.

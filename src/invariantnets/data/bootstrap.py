@@ -37,11 +37,11 @@ class Subset(Bank):
 
     def to(self, device: torch.device) -> Bank:
         """A bank of these images alone, on another device."""
-        return Bank(self.image[self.row], self.label, self.nuisance, self.first_source).to(device)
+        return Bank(self.stored[self.row], self.label, self.nuisance, self.first_source).to(device)
 
     def pixels(self, image: Tensor, variant: Tensor) -> Tensor:
         """Of some of these images."""
-        return self.image[self.row[image], variant]
+        return self.stored[self.row[image], variant]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Pictures:
         """
         try:
             with replacing(path) as file:
-                pd.DataFrame(vars(self)).to_parquet(file)
+                pd.DataFrame(vars(self)).to_parquet(file, write_page_checksum=True)
         except OSError as error:
             raise InvariantNetsError(f"{path}: cannot be written ({error.strerror}); free the disk") from error
 
@@ -83,9 +83,9 @@ def load_pictures(path: Path) -> Pictures:
         InvariantNetsError: it is missing or damaged.
     """
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(path, page_checksum_verification=True)
         return Pictures(*(table[name].to_numpy() for name in ("row", "split", "identity")))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
         reason = " ".join(str(error).split())
         raise InvariantNetsError(
             f"data.pictures={path}: cannot be read ({reason}); train.py writes it, beside the run's checkpoints"
@@ -197,7 +197,7 @@ class SelectedFaces(BankedImages):
         label = np.searchsorted(self.chosen.identities, self.chosen.identity[self.chosen.split == split])
         row = torch.from_numpy(self._rows(split))
         nuisance = {name: values[row] for name, values in bank.nuisance.items()}
-        return Subset(bank.image, torch.from_numpy(label), nuisance, first, row)
+        return Subset(bank.stored, torch.from_numpy(label), nuisance, first, row)
 
     def identities(self, split: str) -> tuple[str, ...] | None:
         """Names of the people; of ``train``, both of those that labels name and of those who are on the pictures."""
@@ -206,6 +206,15 @@ class SelectedFaces(BankedImages):
             return names
         shown = self.pool.bank(split).label[torch.from_numpy(self._rows(split))].numpy()
         return tuple(names[i] for i in np.union1d(shown, self.chosen.identities).tolist())
+
+    def listed(self, split: str) -> np.ndarray | None:
+        """Who each picture is said to show, once the pictures are chosen; of ``test``, as the pool says."""
+        if split == "test":
+            return self.pool.listed(split)
+        names = self.pool.identities("train")
+        if self._chosen is None or names is None:
+            return None
+        return np.array(names)[self._chosen.identity[self._chosen.split == split]]
 
     def names(self, split: str) -> np.ndarray | None:
         """The pool's."""

@@ -7,6 +7,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,16 @@ from PIL import Image
 
 from invariantnets.data.banked import Bank, BankedImages, Stream
 from invariantnets.data.batch import DataSpec
-from invariantnets.data.cache import cached_images
+from invariantnets.data.cache import CachedImages, cached_images
 from invariantnets.data.decode import decode, fit_image
 from invariantnets.errors import InvariantNetsError
 from invariantnets.nuisance import SPLITS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+# Pillow knows formats that are programs, which others run (EPS), or that fetch what they name.
+PICTURES = ("JPEG", "PNG", "MPO", "GIF", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000", "TGA", "AVIF")
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class FaceFiles(BankedImages):
         self.root, self.cache_dir, self.open_set, self.center_crop = Path(root), cache_dir, open_set, center_crop
         self.template = None if template is None else np.asarray(template, np.float64)
         self._faces: Faces | None = None
-        self._image = torch.empty(0, dtype=torch.uint8)
+        self._images: CachedImages | None = None
         self._label = np.empty(0, np.int64)
 
     @abstractmethod
@@ -146,10 +150,10 @@ class FaceFiles(BankedImages):
         owner = type(self).__name__.lower()
         key = [self._files_checksum(), self.center_crop, None if self.template is None else self.template.tolist()]
         shape = (len(faces.file), *self.spec.image_shape)
-        self._image, pixels = cached_images(
-            self.cache_dir, owner, key, shape, lambda: decode(self._read, faces.file.tolist(), owner)
+        self._images = cached_images(
+            self.cache_dir, owner, key, shape, partial(decode, self._read, faces.file.tolist(), owner)
         )
-        digest = hashlib.sha256(pixels.encode())
+        digest = hashlib.sha256(self._images.checksum.encode())
         for values in (self._label, faces.split.astype("S5"), *faces.nuisance.values()):
             digest.update(values.tobytes())
         return digest.hexdigest()
@@ -167,6 +171,13 @@ class FaceFiles(BankedImages):
                 f"pairs=same_class needs two training images of each person, but {int((count == 1).sum())} people have "
                 f"one, e.g. {trained[count == 1][0]}; leave them out"
             )
+        root = os.path.abspath(self.root)
+        for file in faces.file.tolist():
+            if "\0" in file or not os.path.normpath(os.path.join(root, file)).startswith(os.path.join(root, "")):
+                raise InvariantNetsError(
+                    f"image {file!r} is not below {root}: only what lies there is read; name the folder that holds "
+                    "all, with data.root=…"
+                )
         names, times = np.unique(faces.name, return_counts=True)
         if (times > 1).any():
             raise InvariantNetsError(
@@ -198,7 +209,7 @@ class FaceFiles(BankedImages):
 
     def open_image(self, row: int) -> Image.Image:
         """The image of a row, as it was stored."""
-        return Image.open(self.root / self.faces.file[row])
+        return Image.open(self.root / self.faces.file[row], formats=PICTURES)
 
     def _read(self, row: int) -> np.ndarray:
         points = None if self.faces.landmarks is None else self.faces.landmarks[row]
@@ -206,13 +217,14 @@ class FaceFiles(BankedImages):
             return fit_image(image, self.spec.image_shape, self.center_crop, points, self.template)
 
     def make_bank(self, split: str) -> Bank:
-        """The images of a split: a view of the mapped file."""
+        """The images of a split: a part of the file."""
+        assert self._images is not None, "setup() comes first"
         rows = self._rows(split)
         nuisance = {
             name: torch.from_numpy(values[rows].astype(np.float32))[:, None]
             for name, values in self.faces.nuisance.items()
         }
-        return Bank(self._image[rows][:, None], torch.from_numpy(self._label[rows]), nuisance, rows.start)
+        return Bank(self._images.part(rows), torch.from_numpy(self._label[rows]), nuisance, rows.start)
 
     def _rows(self, split: str) -> slice:
         start = SPLITS.index(split)
@@ -222,6 +234,10 @@ class FaceFiles(BankedImages):
     def identities(self, split: str) -> tuple[str, ...] | None:
         """Who is in a split; None for a closed set, whose people are tested on other images."""
         return tuple(np.unique(self.faces.person[self._rows(split)]).tolist()) if self.open_set else None
+
+    def listed(self, split: str) -> np.ndarray | None:
+        """Who is on each image, once the files are listed."""
+        return None if self._faces is None else self._faces.person[self._rows(split)]
 
     def class_names(self) -> tuple[str | int, ...]:
         """Everybody, those of an open-set test split after those who are trained on."""

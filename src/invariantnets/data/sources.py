@@ -12,6 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from invariantnets.errors import InvariantNetsError
+from invariantnets.sizes import check_room
+
+__all__ = ["digits", "torchvision_digits"]  # what a checkpoint may name
 
 TORCHVISION = ("MNIST", "FashionMNIST", "KMNIST", "USPS", "EMNIST")
 
@@ -73,7 +76,13 @@ def digits(split_seed: int = 0) -> Images:
 
 
 def torchvision_digits(
-    name: str, root: str, size: int = 28, val_size: int = 5000, split_seed: int = 0, emnist_split: str | None = None
+    name: str,
+    root: str,
+    size: int = 28,
+    val_size: int = 5000,
+    split_seed: int = 0,
+    emnist_split: str | None = None,
+    download: bool = True,
 ) -> Images:
     """MNIST, FashionMNIST, KMNIST, USPS or EMNIST through torchvision, with its official test set.
 
@@ -81,11 +90,12 @@ def torchvision_digits(
 
     Args:
         name: one of ``TORCHVISION``, the name of a class of ``torchvision.datasets``.
-        root: torchvision's root; files missing there are downloaded to it.
+        root: torchvision's root.
         size: height and width; other sizes (USPS has 16) are resized.
         val_size: images held out of the training set.
         split_seed: of that choice.
         emnist_split: which of EMNIST's splits.
+        download: whether files missing in ``root`` are fetched into it.
 
     Raises:
         InvariantNetsError: files that are missing and cannot be downloaded, or are corrupt.
@@ -98,16 +108,20 @@ def torchvision_digits(
     parts = []
     for train in (True, False):
         try:
-            part = getattr(datasets, name)(root, train=train, download=True, **options)
+            part = getattr(datasets, name)(root, train=train, download=download, **options)
             if len(part.data) != len(part.targets):
                 raise ValueError(f"{len(part.data)} images but {len(part.targets)} labels")
             parts.append(part)
         except (OSError, RuntimeError, ValueError, AssertionError, LookupError, TypeError, EOFError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
+            fetch = "delete what is there and run where there is a network"
+            if not download:
+                reason = reason.partition(" You can use")[0]
+                fetch = "let them be fetched: name the data in the command, as in data=rotated_mnist"
             folder = Path(root) / name / "raw" if name != "USPS" else Path(root)
             raise InvariantNetsError(
                 f"{name}: no usable files in {folder.absolute()} ({reason}). Either name the folder that holds them, "
-                "with paths.data_dir=… or INVARIANTNETS_DATA, or delete what is there and run where there is a network"
+                f"with paths.data_dir=… or INVARIANTNETS_DATA, or {fetch}"
             ) from None
     image = torch.cat([torch.as_tensor(np.asarray(part.data)) for part in parts])[:, None].to(torch.uint8)
     label = torch.cat([torch.as_tensor(np.asarray(part.targets)) for part in parts]).long()
@@ -115,6 +129,7 @@ def torchvision_digits(
         image = image.transpose(2, 3).contiguous()
         label = label - label.min()
     if image.shape[-2:] != (size, size):
+        check_room(f"data.source.size={size}: {len(image):,} images", len(image) * 4 * size * size)
         image = F.interpolate(image.float(), size=(size, size), mode="bilinear").round().to(torch.uint8)
     first = len(parts[0])
     split = np.full(len(image), "train", dtype="U5")

@@ -14,16 +14,18 @@ import torch
 from torch import Tensor
 
 from invariantnets.data import renderer
-from invariantnets.data.banked import Bank, BankedImages, Stream
+from invariantnets.data.banked import Bank, BankedImages, Pixels, Stream
 from invariantnets.data.batch import DataSpec
 from invariantnets.data.cache import cached_images, progress
 from invariantnets.errors import InvariantNetsError
 from invariantnets.nuisance import SPLITS
+from invariantnets.sizes import check_room
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 BLOCK = 256
+ROW_BYTES = 128  # what is known of a picture
 # Where numbers of test people and of validation pictures begin: they stay who and what they are, however
 # many others there are.
 TEST_NUMBER = VAL_SAMPLE = 1 << 20
@@ -88,6 +90,9 @@ class SyntheticFaces(BankedImages):
             test_identities=(test_identities, 0, TEST_NUMBER),
             test_images=(test_images, 0, VAL_SAMPLE),
         )
+        pictures = num_classes * (images_per_identity + val_images) + test_identities * test_images
+        each = ROW_BYTES + (0 if cache else channels * height * width)
+        check_room(f"data: {pictures:,} pictures of {height}×{width}", pictures * each)
         self.rows = {
             "train": _rows(first_identity, num_classes, 0, images_per_identity),
             "val": _rows(first_identity, num_classes, VAL_SAMPLE, val_images),
@@ -136,17 +141,16 @@ class SyntheticFaces(BankedImages):
         label = number - (TEST_NUMBER - self.spec.num_classes if split == "test" else self.first_identity)
         nuisance = {n.name: self.nuisance[split][n.name][:, None] for n in self.spec.nuisances}
         first = sum(len(self.rows[s].number) for s in SPLITS[: SPLITS.index(split)])
-        return Bank(self._images(split)[:, None], label, nuisance, first)
+        return Bank(self._images(split), label, nuisance, first)
 
-    def _images(self, split: str) -> Tensor:
+    def _images(self, split: str) -> Pixels:
         rows, nuisance = self.rows[split], self.nuisance[split]
         shape = (len(rows.number), *self.spec.image_shape)
         if self.cache_dir is None:
-            return self._in_memory(rows.number, nuisance)
+            return self._in_memory(rows.number, nuisance)[:, None]
         key = {**self._key(rows), "device": torch.device(self.device).type}
         make = partial(self._draw, rows.number, nuisance)
-        images, _ = cached_images(self.cache_dir, "synthetic_faces", key, shape, make)
-        return images
+        return cached_images(self.cache_dir, "synthetic_faces", key, shape, make).part(slice(None))
 
     def _draw(self, number: Tensor, nuisance: Mapping[str, Tensor]) -> Iterator[Tensor]:
         codes = renderer.identity(self.seeds[0], number)
@@ -174,6 +178,10 @@ class SyntheticFaces(BankedImages):
     def identities(self, split: str) -> tuple[str, ...]:
         """``synthetic/<identity seed>/<number>`` of everybody in a split."""
         return tuple(f"synthetic/{self.seeds[0]}/{number}" for number in self.rows[split].number.unique().tolist())
+
+    def listed(self, split: str) -> np.ndarray:
+        """The number of the person on each picture."""
+        return self.rows[split].number.numpy()
 
     def names(self, split: str) -> np.ndarray:
         """``synthetic/<identity seed>/<number>/<sample>``."""

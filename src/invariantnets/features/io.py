@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from invariantnets.division import Division
 from invariantnets.errors import InvariantNetsError
@@ -28,20 +28,33 @@ OPTIONAL = ("prediction", "entropy", "name")
 
 
 def save_table(table: FeatureTable, folder: Path) -> Path:
-    """Write ``features.safetensors``, ``rows.parquet`` and, last, ``table.json`` into ``folder``."""
+    """Write ``features.safetensors``, ``rows.parquet`` and, last, ``table.json`` into ``folder``.
+
+    Raises:
+        InvariantNetsError: the folder cannot be written to, or the disk is full.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: np.ascontiguousarray(x) for name, x in table.features.items()}, folder / "features.safetensors")
+    (folder / "table.json").unlink(missing_ok=True)  # it vouches for the files beside it
+    features = {name: np.ascontiguousarray(x) for name, x in table.features.items()}
+    write_atomically(folder / "features.safetensors", save(features))
     columns = {"label": table.label, "split": table.split, "source": table.source, **table.nuisance}
     optional = {name: getattr(table, name) for name in OPTIONAL}
     columns |= {name: values for name, values in optional.items() if values is not None}
-    pd.DataFrame(columns).to_parquet(folder / "rows.parquet")
+    write_atomically(folder / "rows.parquet", pd.DataFrame(columns).to_parquet())
     header = {
         "num_classes": table.num_classes,
         "classes": table.classes,
         "nuisances": [asdict(n) for n in table.nuisances],
         "meta": dict(table.meta),
     }
+    header["checksum"] = _seal(header, folder)
     return write_atomically(folder / "table.json", json.dumps(header, indent=1))
+
+
+def _seal(header: Mapping[str, Any], folder: Path) -> str:
+    """SHA-256 of a saved table: the other two files, and what else the header says."""
+    said = json.dumps(json.loads(json.dumps(header)), sort_keys=True)  # as it is read
+    return hashlib.sha256((_checksum(folder / part for part in PARTS[:2]) + said).encode()).hexdigest()
 
 
 def load_table(
@@ -167,6 +180,8 @@ def _load_folder(folder: Path) -> FeatureTable:
 
 def _saved(folder: Path) -> FeatureTable:
     header = json.loads((folder / "table.json").read_text())
+    if header.pop("checksum", None) not in (None, _seal(header, folder)):  # none was kept by earlier versions
+        raise ValueError("its files are not those that were written together: damaged, or of two tables; make it anew")
     rows = pd.read_parquet(folder / "rows.parquet")
     with safe_open(folder / "features.safetensors", "pt") as file:  # torch's tensors share the mapped file
         features = {name: file.get_tensor(name).numpy() for name in file.keys()}

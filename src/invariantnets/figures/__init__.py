@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from invariantnets.errors import Failure
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import (
     attributes,
@@ -57,8 +58,8 @@ SWEEP: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
 )
 
 
-def draw_run(results: Sequence[Result], table: FeatureTable | None, layer: str, folder: Path) -> None:
-    """Write the figures of one run and their list, ``figures.json``.
+def draw_run(results: Sequence[Result], table: FeatureTable | None, layer: str, folder: Path) -> list[Failure]:
+    """Write the figures of one run and their list, ``figures.json``. Returns what could not be drawn.
 
     Everything but the heat maps comes from the results alone, and a figure without results is left out.
 
@@ -73,7 +74,7 @@ def draw_run(results: Sequence[Result], table: FeatureTable | None, layer: str, 
     """
     units = {} if table is None else {n.name: n.unit for n in table.nuisances}
     scene = Scene({"": [at_layer(results, layer)]}, {"": [results]}, units, layer, table)
-    draw_figures(RUN, scene, folder, layer=layer)
+    return draw_figures(RUN, scene, folder, layer=layer)
 
 
 def draw_sweep(
@@ -84,8 +85,10 @@ def draw_sweep(
     widths: Mapping[str, Mapping[str, int]] | None = None,
     depths: Mapping[str, Runs] | None = None,
     methods: Collection[str] = (),
-) -> None:
+) -> list[Failure]:
     """Write the figures that lay the groups of a sweep over each other, and ``figures.json``.
+
+    Returns what could not be drawn.
 
     Args:
         groups: name → the results of each of its runs, each of one layer (`select.at_layer`).
@@ -100,4 +103,4 @@ def draw_sweep(
         InvariantNetsError: the folder cannot be written to.
     """
     scene = Scene(groups, depths or {}, units or {}, data=data or {}, widths=widths or {}, methods=methods)
-    draw_figures(SWEEP, scene, folder)
+    return draw_figures(SWEEP, scene, folder)

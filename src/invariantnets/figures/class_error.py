@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from invariantnets.figures.drawing import Drawn, Scene
 from invariantnets.figures.overlaid import overlaid
-from invariantnets.figures.style import GREYS, PALETTE, clipped, colour, legend_above, marker, new_axes, whiskers
+from invariantnets.figures.style import GREYS, PALETTE, clipped, colour, entry, legend_above, marker, new_axes, whiskers
 from invariantnets.results.select import FEW_NUISANCES, LABEL, Runs, Spread, nuisances, over_runs, select
 from invariantnets.results.words import probe_name
 
@@ -83,7 +83,7 @@ def _bars(series: Mapping[str, tuple[Runs, str]], bars: Mapping[str, Errors], cl
         bounds = np.array([_error_whiskers(s) for _, s in shown]).T
         face = next(greys if series[name][1] == "softmax" else colours)
         hatch = "////" if _uses_answer(*series[name]) else None
-        axes.bar(x, error, width, label=name, facecolor=face, edgecolor="white", linewidth=0.3, hatch=hatch)
+        axes.bar(x, error, width, label=entry(name), facecolor=face, edgecolor="white", linewidth=0.3, hatch=hatch)
         axes.errorbar(x, error, bounds, fmt="none", ecolor="#222222", elinewidth=0.7)
     names = [*map(clipped, classes), "all"]
     wide = sum(map(len, names)) > 50  # characters that go beside each other
@@ -119,7 +119,12 @@ def _strips(series: Mapping[str, tuple[Runs, str]], rows: Mapping[str, Errors], 
             middle = 100 * (1 - of[None].mean)
             axes.errorbar(middle, row, xerr=bar, fmt="D", color="black", markersize=5, elinewidth=1, zorder=4)
     for i, at in enumerate(worst):
-        look: dict[str, Any] = {"color": colour(i), "markersize": 5, "alpha": 0.85, "label": clipped(classes[at], 20)}
+        look: dict[str, Any] = {
+            "color": colour(i),
+            "markersize": 5,
+            "alpha": 0.85,
+            "label": entry(clipped(classes[at], 20)),
+        }
         axes.plot(error[:, at], np.arange(len(rows)), linestyle="none", marker=marker(i), **look)
     axes.plot([], [], "D", color="black", markersize=5, label="over all")
     axes.plot([], [], "|", color="#555555", alpha=0.45, markersize=9, label="each class")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from matplotlib.figure import Figure
 
+from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures.style import render, styled
 from invariantnets.files import slug, write_atomically
@@ -19,6 +21,7 @@ from invariantnets.results.select import CLASS_ACCURACY, PEOPLE_ACCURACY, Runs, 
 
 __all__ = ["About", "Drawn", "Scene", "draw_figures", "slug"]
 
+log = logging.getLogger(__name__)
 # In the order in which reports show them: what leaks, how well the network does its work, what the features look like.
 About = Literal["leaks", "recognition", "description"]
 Subject = TypeVar("Subject")
@@ -121,8 +124,10 @@ class Scene:
 
 def draw_figures(
     figures: Iterable[Callable[[Subject], Iterator[Drawn]]], subject: Subject, folder: Path, **more: str
-) -> None:
+) -> list[Failure]:
     """Write what each of a list of figures makes of a subject and, last, ``figures.json``, which lists it.
+
+    One that cannot be drawn is said, and keeps no other from being drawn.
 
     Args:
         figures: each yields what it could draw, nothing where there are no results for it.
@@ -130,12 +135,51 @@ def draw_figures(
         folder: where ``*.svg``, ``*.png`` and ``figures.json`` go.
         more: what the list should say of each beside its ``file``, ``title``, ``caption`` and ``about``.
 
+    Returns:
+        What could not be drawn.
+
     Raises:
         InvariantNetsError: the folder cannot be written to.
     """
-    entries = []
-    with styled():
-        for file, figure, *words in (drawn for draw in figures for drawn in draw(subject)):
-            write_atomically(folder / file, render(figure, Path(file).suffix[1:]))
-            entries.append({"file": file, **dict(zip(("title", "caption", "about"), words, strict=True)), **more})
-    write_atomically(folder / "figures.json", (json.dumps(entries, indent=1, ensure_ascii=False) + "\n").encode())
+    if folder.is_symlink():
+        raise InvariantNetsError(f"{folder}: is a link to another folder; remove it, for nothing is written there")
+    entries: list[dict[str, str]] = []
+    failed: list[Failure] = []
+    for draw in figures:
+        try:
+            for drawn, content in _rendered(draw(subject)):
+                file, _, *words = drawn
+                if any(entry["file"] == file for entry in entries):  # of "a" by "b_c", and of "a_b" by "c"
+                    file = f"{Path(file).stem}-{len(entries)}{Path(file).suffix}"
+                write_atomically(folder / file, content)
+                entries.append({"file": file, **dict(zip(("title", "caption", "about"), words, strict=True)), **more})
+        except _Undrawn as error:
+            failed.append(Failure(f"figure {draw.__module__.rpartition('.')[2]!r}", error.why))
+            log.error("%s", failed[-1])
+    write_atomically(folder / "figures.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+    return failed
+
+
+class _Undrawn(Exception):
+    """A figure died, and not the disk that it was to be written to."""
+
+    def __init__(self, why: Exception):
+        self.why = why
+
+
+def _rendered(figures: Iterator[Drawn]) -> Iterator[tuple[Drawn, bytes]]:
+    """Figures and their files.
+
+    Raises:
+        _Undrawn: one of them could not be drawn, whatever the reason.
+    """
+    while True:
+        try:
+            with styled():
+                drawn = next(figures)
+                content = render(drawn.figure, Path(drawn.file).suffix[1:])
+        except StopIteration:
+            return
+        except Exception as error:
+            raise _Undrawn(error) from error
+        yield drawn, content

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from invariantnets.figures.drawing import Drawn, Scene, slug
-from invariantnets.figures.style import GREY, PALETTE, WIDTH, colour, legend_above, whiskers
+from invariantnets.figures.style import GREY, PALETTE, WIDTH, colour, entry, legend_above, whiskers
 from invariantnets.results.select import CLASS_ACCURACY, Runs, Spread, over_runs
 
 __all__ = ["AIM", "RUDD2016_MAV", "RUDD2016_DATA", "draw", "family", "frontier", "pareto_figure", "points"]
@@ -139,7 +139,7 @@ def pareto_figure(
         }
         panel.errorbar(x, y, markersize=8.5, elinewidth=0.7, clip_on=not below, **look, **bars)
         label = f"{number}  {name}" + (f" ({100 * high.mean:.1f} %)" if below else "")
-        axes.plot([], [], markersize=6, label=label, **look)
+        axes.plot([], [], markersize=6, label=entry(label), **look)
         ink = colour(i) if left.failed else "white"
         panel.annotate(str(number), (x, y), ha="center", va="center_baseline", color=ink, fontsize=5.5, zorder=4)
     _scale_r2(axes, [bound for left, _ in placed.values() if left.runs for bound in (left.mean, left.low, left.high)])

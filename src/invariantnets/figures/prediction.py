@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from invariantnets.figures.drawing import Drawn, Scene, slug
 from invariantnets.figures.overlaid import overlaid
-from invariantnets.figures.style import GREY, LINES, WIDTH, colour, legend_above, marker
+from invariantnets.figures.style import GREY, LINES, WIDTH, colour, entry, legend_above, marker
 from invariantnets.results.select import Runs, over_runs, select
 from invariantnets.results.words import probe_name
 
@@ -74,7 +74,7 @@ def _figure(series: Mapping[str, tuple[Runs, str]], target: str, labels: tuple[s
     axes.axhline(guess, color=GREY, linestyle="--", linewidth=1, label="chance: always the mean")
     for i, (name, (x, centre, spread)) in enumerate(curves.items()):
         look: dict[str, Any] = {"color": colour(i), "marker": marker(i), "markersize": 4, "linewidth": 1.2}
-        axes.plot(x, centre, LINES[i % len(LINES)], label=name, **look)
+        axes.plot(x, centre, LINES[i % len(LINES)], label=entry(name), **look)
         below.plot(x, spread, LINES[i % len(LINES)], **look)
     below.set_xlabel(labels[0])
     below.set_ylabel("s.d.")

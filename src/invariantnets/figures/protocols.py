@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from invariantnets.figures.drawing import Drawn, Scene
 from invariantnets.figures.overlaid import overlaid
-from invariantnets.figures.style import GREY, LINES, colour, legend_above, new_axes
+from invariantnets.figures.style import GREY, LINES, colour, entry, legend_above, new_axes
 from invariantnets.results.select import IDENTITY, Runs, over_runs, select
 from invariantnets.results.words import probe_name
 
@@ -77,7 +78,7 @@ def _figure(series: Mapping[str, tuple[Runs, str]], metric: str, by: str, labels
         at = sorted(curve)
         x = scale * np.array(at)
         line: dict[str, Any] = {"color": colour(i), "linestyle": LINES[i % len(LINES)], "linewidth": 1.4}
-        axes.plot(x, [100 * curve[a].mean for a in at], label=name, **line)
+        axes.plot(x, [100 * curve[a].mean for a in at], label=entry(name), **line)
         bands = [(curve[a].low, curve[a].high) for a in at]
         low, high = (np.array([np.nan if v is None else 100 * v for v in side]) for side in zip(*bands, strict=True))
         alpha = 0.5 / (2 + len(curves))
@@ -89,6 +90,7 @@ def _figure(series: Mapping[str, tuple[Runs, str]], metric: str, by: str, labels
     if by == "far":
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(0, 101)
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from invariantnets.figures.drawing import Drawn, Scene
-from invariantnets.figures.style import GREY, colour, legend_above, marker, new_axes, whiskers
+from invariantnets.figures.style import GREY, colour, entry, legend_above, marker, new_axes, whiskers
 from invariantnets.results.select import failed, select
 from invariantnets.results.words import probe_name
 
@@ -42,7 +42,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         sound = [r for r in of if not failed(r)]
         bars = np.array([whiskers(r.value, r.low, r.high) for r in sound]).reshape(-1, 2).T
         look: dict[str, Any] = {"fmt": marker(i), "color": colour(i), "markersize": 4, "elinewidth": 0.8}
-        label = probe_name(probe, of[0].title)
+        label = entry(probe_name(probe, of[0].title))
         axes.errorbar([r.value for r in sound], [place[r.target] for r in sound], xerr=bars, label=label, **look)
         controls = [(max(r.control, _LEAST), place[r.target]) for r in of if r.control is not None]
         axes.plot(*np.array(controls).reshape(-1, 2).T, "|", color=GREY, markersize=6)

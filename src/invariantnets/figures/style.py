@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -40,13 +43,17 @@ _STYLE: dict[RcKeyType, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 8,
     "svg.hashsalt": "invariantnets",
+    "text.parse_math": False,  # a nuisance may be called $x$
 }
+# What XML cannot hold, not even in a comment, and what a drawing says of each name beside its outlines.
+_NO_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The house style, as a context or a decorator; matplotlib's own settings are put back."""
-    with matplotlib.rc_context(_STYLE):
+    """The house style, as a context or a decorator, whatever a matplotlibrc says; what was set before is put back."""
+    with style.context("default"), matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing")  # a box is drawn, and the caption holds the name
         yield
 
 
@@ -96,7 +103,7 @@ def render(figure: Figure, suffix: str) -> bytes:
     buffer = io.BytesIO()
     metadata = {"Date": None} if suffix == "svg" else {"Software": None}
     figure.savefig(buffer, format=suffix, dpi=180, metadata=metadata)
-    return buffer.getvalue()
+    return _NO_XML.sub(b"?", buffer.getvalue()) if suffix == "svg" else buffer.getvalue()
 
 
 def colour(i: int) -> str:
@@ -113,6 +120,11 @@ def marker(i: int) -> str:
 def whiskers(value: float, low: float | None, high: float | None) -> tuple[float, float]:
     """Lengths of an error bar; a percentile interval may, rarely, leave its estimate outside."""
     return (0.0 if low is None else max(value - low, 0.0), 0.0 if high is None else max(high - value, 0.0))
+
+
+def entry(name: str) -> str:
+    """A name as a legend shows it: matplotlib leaves out what begins with an underscore."""
+    return f" {name}" if name.startswith("_") else name
 
 
 def clipped(name: object, length: int = 12) -> str:
@@ -143,5 +155,5 @@ def curves(axes: Axes, series: Mapping[str, Mapping[int, Spread]], scale: float)
             markersize=4,
             linewidth=1.2,
             elinewidth=0.7,
-            label=name,
+            label=entry(name),
         )

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from invariantnets.figures.drawing import Drawn, Scene, slug
-from invariantnets.figures.style import colour, legend_above, marker, new_axes, whiskers
+from invariantnets.figures.style import colour, entry, legend_above, marker, new_axes, whiskers
 from invariantnets.results.select import Runs, failed, select
 
 __all__ = ["draw"]
@@ -60,7 +60,7 @@ def _figure(groups: Mapping[str, Runs], target: str, accuracy: tuple[str, str, s
             color=colour(i),
             markersize=5,
             elinewidth=0.6,
-            label=name,
+            label=entry(name),
         )
     if not drawn:
         return None

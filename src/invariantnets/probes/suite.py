@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from invariantnets.errors import Failure
 from invariantnets.features.checks import check_table, is_closed, unprobable
 from invariantnets.features.table import FeatureTable
 from invariantnets.probes.probe import ClassReading, Probe, Reading
@@ -50,6 +51,7 @@ def run_probes(
     seed: int = 0,
     bootstrap: int = 1000,
     progress: Callable[[str], None] | None = None,
+    lost: Callable[[Failure], object] | None = None,
 ) -> list[Result]:
     """Measure what a layer knows of the class and of every nuisance.
 
@@ -64,6 +66,7 @@ def run_probes(
         seed: of the shuffled controls, subsets, networks and bootstrap.
         bootstrap: replicates of the 95 % intervals, which resample sources.
         progress: is told the name of each step before it starts.
+        lost: is told of a probe that died, and the others go on; None: its error is raised.
 
     Returns:
         Every number, and for each nuisance that of the strongest honest probe, chosen on validation.
@@ -73,10 +76,7 @@ def run_probes(
     """
     step = progress or (lambda _: None)
     step("checking the table")
-    closed = is_closed(table)
-    if not closed:
-        table = hold_out_people(table, numpy_rng(seed, 6))
-    check_table(table, layer)
+    table, closed = divided(table, layer, seed)
     cannot = unprobable(table)
     results: list[Result] = []
     for rows, names in _together(table, cannot):
@@ -88,10 +88,23 @@ def run_probes(
         if names or of_class:
             step("sufficient statistics")
             task = replace(prepare(part, layer, seed, closed), label=of_class)
-            results += _read(task, layer, probes, bootstrap, step)
+            results += _read(task, layer, probes, bootstrap, step, lost)
     test = table.part("test")
     sources = len(np.unique(test.source if closed else test.label))
     return results + [_not_probed(layer, name, why, len(test), sources, seed) for name, why in cannot.items()]
+
+
+def divided(table: FeatureTable, layer: str, seed: int) -> tuple[FeatureTable, bool]:
+    """The table as probes divide it, and whether its set is closed.
+
+    Raises:
+        InvariantNetsError: the table cannot be probed; the message says why.
+    """
+    closed = is_closed(table)
+    if not closed:
+        table = hold_out_people(table, numpy_rng(seed, 6))
+    check_table(table, layer)
+    return table, closed
 
 
 def _together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[np.ndarray | None, list[str]]]:
@@ -118,22 +131,40 @@ def _not_probed(layer: str, name: str, why: str, n: int, sources: int, seed: int
     return Result("r2", float("nan"), layer, name, "strongest", "test", **fields)
 
 
-def _read(task: Task, layer: str, probes: Sequence[Probe], bootstrap: int, step: Callable[[str], None]) -> list[Result]:
+def _read(
+    task: Task,
+    layer: str,
+    probes: Sequence[Probe],
+    bootstrap: int,
+    step: Callable[[str], None],
+    lost: Callable[[Failure], object] | None,
+) -> list[Result]:
     """All readings of a task, by every probe that reads what it asks for."""
     test = task.parts["test"]
     # Pictures of one person are not independent; where people were seen in training, new pictures are what is new.
     scorer = Scorer(test if task.closed else replace(test, source=test.label), layer, task.seed, bootstrap)
     classes: list[Result] = []
     chance = chance_of_class(task.parts["train"])
+    died: list[Failure] = []
     of_nuisance: dict[str, list[Result]] = {target.nuisance.name: [] for target in task.every}
     for probe in probes:
         step(probe.title)
-        for reading in watched(_readings(probe, task), probe.title, len(task.every), step):
-            if isinstance(reading, ClassReading):
-                title = "" if reading.probe or probe.name in PROBES else probe.title
-                classes += scorer.classes(reading, probe.name, chance, told=probe.told, title=title)
-            else:
-                of_nuisance[reading.target.nuisance.name] += scorer.nuisance(task, reading, probe)
+        try:
+            for reading in watched(_readings(probe, task), probe.title, len(task.every), step):
+                if isinstance(reading, ClassReading):
+                    title = "" if reading.probe or probe.name in PROBES else probe.title
+                    classes += scorer.classes(reading, probe.name, chance, told=probe.told, title=title)
+                else:
+                    of_nuisance[reading.target.nuisance.name] += scorer.nuisance(task, reading, probe)
+        except Exception as error:
+            if lost is None:
+                raise
+            died.append(Failure(f"{layer}: probe {probe.name!r}", error))
+    if died and len(died) == len(probes):
+        raise died[0].error
+    for failure in died:
+        assert lost is not None
+        lost(failure)
     step("strongest probe")
     for target in task.every:
         found = of_nuisance[target.nuisance.name]

@@ -25,7 +25,7 @@ from invariantnets.report.sections import Section, run_sections, sweep_sections
 from invariantnets.report.tables import Table, beside, result_tables
 from invariantnets.report.terms import Glossary
 from invariantnets.results.format import count
-from invariantnets.results.result import Result
+from invariantnets.results.result import Result, check_own
 from invariantnets.results.runs import Group, Run, Sweep, read_json, read_run, read_sweep
 from invariantnets.results.words import NONE, metric_name
 
@@ -57,6 +57,7 @@ def render_run(folder: Path) -> Path:
         headline=said,
         facts=numbers,
         terms=terms.new([*said, *(text for f in numbers for text in (f.name, f.detail))]),
+        missing=[str(sentence) for sentence in provenance.get("missing") or []],
         remarks=[str(remark) for remark in provenance.get("remarks") or []],
         sections=_explained([*leaks, *beside_sections(run), *others], terms),
         others=_other_layers(run),
@@ -72,13 +73,14 @@ def render_run(folder: Path) -> Path:
     return _write(folder, html)
 
 
-def render_sweep(folder: Path) -> Path:
+def render_sweep(folder: Path, started: Sequence[Path] | None = None) -> Path:
     """Write one ``report.html`` over every run below a folder, and its figures to ``figures/``.
 
     Runs that differ in their seed alone are one group. A run that cannot be read is named, and loses no other.
 
     Args:
         folder: of the multirun.
+        started: folders of its jobs, where others lie beside them; None: all are meant.
 
     Returns:
         The path of the report.
@@ -86,13 +88,14 @@ def render_sweep(folder: Path) -> Path:
     Raises:
         InvariantNetsError: no run is below the folder, or it cannot be written to.
     """
-    sweep = read_sweep(folder)
+    sweep = read_sweep(folder, started)
     groups = {g.name: [r.here for r in g.runs] for g in sweep.groups}
     units = {name: unit for g in sweep.groups for r in g.runs for name, unit in r.units.items()}
     data = {g.name: g.data for g in sweep.groups}
     depths = {g.name: [r.results for r in g.runs] for g in sweep.groups}
     methods = forgetting.methods(sweep.groups)
-    draw_sweep(groups, folder / "figures", units, data, taigman2015_widths.widths(sweep.groups), depths, methods)
+    widths = taigman2015_widths.widths(sweep.groups)
+    undrawn = draw_sweep(groups, folder / "figures", units, data, widths, depths, methods)
     figures = _embedded(folder / "figures", read_json(folder / "figures" / "figures.json", list))
     said, terms = sweep_sentences(groups, data), Glossary()
     tables = [(c, beside(c.title, c.header, c.rows)) for c in comparisons(sweep)]
@@ -105,9 +108,16 @@ def render_sweep(folder: Path) -> Path:
         sections=_explained(sweep_sections(sweep.groups, units, figures), terms),
         comparisons=[(table, c.note, terms.new([*table.texts(), c.note])) for c, table in tables],
         missing=sweep.missing,
+        lacking=[*map(str, undrawn), *_lacking(sweep, folder)],
         runs=[_run_link(g, r, folder) for g in sweep.groups for r in g.runs],
     )
     return _write(folder, html)
+
+
+def _lacking(sweep: Sweep, folder: Path) -> list[str]:
+    """What could not be measured of the runs that are there."""
+    runs = [run for group in sweep.groups for run in group.runs]
+    return [f"{r.folder.relative_to(folder)}: {said}" for r in runs for said in r.provenance.get("missing") or []]
 
 
 def comparisons(sweep: Sweep) -> list[Comparison]:
@@ -180,6 +190,7 @@ def _embedded(folder: Path, entries: Sequence[Mapping[str, str]]) -> list[dict[s
         if file.name != str(file) or file.suffix not in _MIME or not (folder / file).is_file():
             listed = folder / "figures.json"
             raise InvariantNetsError(f"{listed}: {str(file)!r} is no figure beside it; run evaluate.py again")
+        check_own(folder / file)
         data = base64.b64encode((folder / file).read_bytes()).decode()
         figures.append(
             {

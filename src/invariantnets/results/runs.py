@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.results.result import Result, read_jsonl
+from invariantnets.results.result import Result, check_own, read_jsonl
 from invariantnets.results.select import LABEL, at_layer
 
 # What a job writes before it has results; where only these are found, the job did not finish.
 _TRACES = (".hydra", "checkpoints", "provenance.json")
 # Overrides that say where or how to run, or which repetition it is, not what.
 _NOT_THE_EXPERIMENT = ("seed", "hydra", "paths", "logger", "model", "data", "backbone.name")
+
+# What of the provenance is read as more than text.
+_KINDS = {"units": dict, "config": dict, "versions": dict, "data_checksum": dict, "overrides": list, "remarks": list}
 
 
 @dataclass(frozen=True)
@@ -105,15 +108,26 @@ def read_run(folder: Path) -> Run:
     if not all(isinstance(r.value, int | float) for r in every):
         raise InvariantNetsError(f"{folder / 'results.jsonl'}: a value is not a number; run evaluate.py again")
     provenance = read_json(folder / "provenance.json", dict)
+    for key, kind in _KINDS.items():
+        if not isinstance(provenance.get(key) or kind(), kind):
+            raise InvariantNetsError(
+                f"{folder / 'provenance.json'}: {key} is no {kind.__name__}; run evaluate.py again"
+            )
     listed = folder / "figures" / "figures.json"
     figures = read_json(listed, list) if listed.exists() else []
+    if not all(isinstance(figure, dict) for figure in figures):
+        raise InvariantNetsError(f"{listed}: a figure is no dict; run evaluate.py again")
     return Run(folder, results, provenance, figures, [r for r in every if r.subject])
 
 
-def read_sweep(folder: Path) -> Sweep:
+def read_sweep(folder: Path, started: Collection[Path] | None = None) -> Sweep:
     """Every run below a folder, grouped by all but the seed.
 
     A run that cannot be read, or that repeats a seed of its group, loses itself only: it is listed as missing.
+
+    Args:
+        folder: of the sweep.
+        started: folders of the jobs that count; what else lies there is listed as missing. None: all count.
 
     Raises:
         InvariantNetsError: no run is there.
@@ -121,6 +135,9 @@ def read_sweep(folder: Path) -> Sweep:
     found: dict[tuple[str, ...], list[Run]] = {}
     missing: dict[str, str] = {}
     for path in sorted(folder.glob("**/results.jsonl"), key=lambda p: _natural(p.relative_to(folder))):
+        if started is not None and not any(job in path.parents for job in started):
+            missing[_relative(path.parent, folder)] = "lay in the folder before, and is none of this sweep"
+            continue
         try:
             run = read_run(path.parent)
         except InvariantNetsError as error:
@@ -146,8 +163,9 @@ def read_json(path: Path, kind: type) -> Any:
         InvariantNetsError: unreadable, or of another kind.
     """
     try:
+        check_own(path)
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvariantNetsError(f"{path}: cannot be read ({error}); run evaluate.py again") from None
     if not isinstance(content, kind):
         raise InvariantNetsError(f"{path}: holds no {kind.__name__}; run evaluate.py again")

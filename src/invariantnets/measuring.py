@@ -1,0 +1,89 @@
+"""What can be measured of one layer of a table, and what must be said before it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from invariantnets.analysis.description import describe
+from invariantnets.analysis.norm import describe_norm, describe_recognition
+from invariantnets.errors import Failure
+from invariantnets.features.checks import is_closed, thin_classes, unprobable
+from invariantnets.features.table import FeatureTable
+from invariantnets.nuisance import SPLITS
+from invariantnets.probes import Probe, read_answers, run_probes
+from invariantnets.protocols import by_list, unfit
+from invariantnets.results import Result
+
+__all__ = ["Progress", "Protocols", "is_open", "measure", "remarks_on", "usable"]
+
+log = logging.getLogger(__name__)
+Progress = Callable[[str], None]
+Protocols = Callable[..., list[Result]]
+
+
+def measure(
+    table: FeatureTable,
+    layer: str,
+    probes: Sequence[Probe],
+    protocols: Protocols | None,
+    seed: int,
+    bootstrap: int,
+    progress: Progress,
+    answers: str | None = None,
+    lost: Callable[[Failure], object] | None = None,
+) -> Iterator[tuple[str, Callable[[], list[Result]]]]:
+    """All that can be said of a layer, step by step: what it is called, and what takes it.
+
+    Probes need a training split. Protocols compare people, so that they are for networks that were not
+    trained on those of the test split; a list says itself whom to compare. Whether they can is known before anything
+    is probed. ``answers``: at which layer to write what the network itself says of the class; ``lost``: is told of a
+    single probe that died.
+    """
+    intervals: dict[str, Any] = {"seed": seed, "bootstrap": bootstrap}
+    if set(SPLITS) <= set(table.split):
+        yield "probes", partial(run_probes, table, layer, probes, progress=progress, lost=lost, **intervals)
+        if answers is not None:
+            yield "answers of the network", partial(read_answers, table, answers, **intervals)
+    else:
+        log.info("%s: no train and val rows, so nothing to fit a probe on", layer)
+    yield "description", partial(describe, table, layer, seed=seed)
+    if protocols is not None:
+        yield "recognition", partial(protocols, table, layer, seed=seed, progress=progress)
+    if protocols is not None and is_open(table):
+        progress("norm")
+        yield "length of the features", partial(describe_norm, table, layer, seed=seed)
+        yield "length and recognition", partial(describe_recognition, table, layer, seed=seed)
+
+
+def is_open(table: FeatureTable) -> bool:
+    """Whether the people of test, if they are known, are others than those that probes are fitted to."""
+    return table.labelled and not (set(SPLITS) <= set(table.split) and is_closed(table))
+
+
+def usable(
+    protocols: Protocols | None, table: FeatureTable, layer: str, seed: int
+) -> tuple[Protocols | None, list[str]]:
+    """The protocols, where they can be run on the table; and what must be said if not.
+
+    They compare people, so that they are for networks that were not trained on those of the test split; a list says
+    itself whom to compare.
+
+    Raises:
+        InvariantNetsError: a list that cannot be read, or does not fit the table.
+    """
+    if protocols is None or not (is_open(table) or by_list(protocols)):
+        return None, []
+    why = unfit(protocols, table, layer, seed)
+    return (None, [why]) if why else (protocols, [])
+
+
+def remarks_on(table: FeatureTable) -> list[str]:
+    """What was assumed, drawn or left out, and what of it cannot be probed: all that a reader must know beforehand."""
+    known = list(table.meta.get("remarks", ()))
+    if not set(SPLITS) <= set(table.split):
+        return known
+    cannot = [f"nuisance {name!r} is not probed: {why}" for name, why in unprobable(table).items()]
+    return [*known, *([thin] if (thin := thin_classes(table)) else []), *cannot]
