@@ -107,8 +107,10 @@ def program(words: Iterable[str]) -> Iterator[None]:
         with suppress(subprocess.TimeoutExpired):
             for process in _now.ranks.values():
                 process.wait(TO_CLOSE)
-    except BaseException:
+    except BaseException as error:
         _end_others()
+        if isinstance(error, Interrupted):  # while it waits for its processes at the end
+            leave(_now.line, _now.status)
         raise
     finally:
         _now.over.set()
