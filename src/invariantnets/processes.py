@@ -97,19 +97,19 @@ def program(words: Iterable[str]) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # nohup, or a shell's background
-            signal.signal(number, _interrupt)
     other = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     threading.Thread(target=_insist, args=(reading, _now), name="signals", daemon=True).start()
     try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:  # nohup, or a shell's background
+                signal.signal(number, _interrupt)
         yield
         with suppress(subprocess.TimeoutExpired):
             for process in _now.ranks.values():
                 process.wait(TO_CLOSE)
     except BaseException as error:
         _end_others()
-        if isinstance(error, Interrupted):  # while it waits for its processes at the end
+        if isinstance(error, Interrupted):  # before the program has begun, or while it waits for its processes
             leave(_now.line, _now.status)
         raise
     finally:
