@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "invariantnets"
 ROOMS = [
     {"errors", "processes", "randomness"},
-    {"cli", "division", "files", "nuisance", "provenance"},
+    {"cli", "division", "files", "nuisance", "provenance", "sizes"},
     {"folders"},
     {"data"},
     {"backbones"},

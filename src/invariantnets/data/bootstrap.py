@@ -71,7 +71,7 @@ class Pictures:
         """
         try:
             with replacing(path) as file:
-                pd.DataFrame(vars(self)).to_parquet(file)
+                pd.DataFrame(vars(self)).to_parquet(file, write_page_checksum=True)
         except OSError as error:
             raise InvariantNetsError(f"{path}: cannot be written ({error.strerror}); free the disk") from error
 
@@ -83,9 +83,9 @@ def load_pictures(path: Path) -> Pictures:
         InvariantNetsError: it is missing or damaged.
     """
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(path, page_checksum_verification=True)
         return Pictures(*(table[name].to_numpy() for name in ("row", "split", "identity")))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
         reason = " ".join(str(error).split())
         raise InvariantNetsError(
             f"data.pictures={path}: cannot be read ({reason}); train.py writes it, beside the run's checkpoints"

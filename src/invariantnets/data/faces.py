@@ -25,6 +25,9 @@ from invariantnets.nuisance import SPLITS
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+# Pillow knows formats that are programs, which others run (EPS), or that fetch what they name.
+PICTURES = ("JPEG", "PNG", "MPO", "GIF", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000", "TGA", "AVIF")
+
 
 @dataclass(frozen=True)
 class Faces:
@@ -168,6 +171,13 @@ class FaceFiles(BankedImages):
                 f"pairs=same_class needs two training images of each person, but {int((count == 1).sum())} people have "
                 f"one, e.g. {trained[count == 1][0]}; leave them out"
             )
+        root = os.path.abspath(self.root)
+        for file in faces.file.tolist():
+            if "\0" in file or not os.path.normpath(os.path.join(root, file)).startswith(os.path.join(root, "")):
+                raise InvariantNetsError(
+                    f"image {file!r} is not below {root}: only what lies there is read; name the folder that holds all, "
+                    "with data.root=…"
+                )
         names, times = np.unique(faces.name, return_counts=True)
         if (times > 1).any():
             raise InvariantNetsError(
@@ -199,7 +209,7 @@ class FaceFiles(BankedImages):
 
     def open_image(self, row: int) -> Image.Image:
         """The image of a row, as it was stored."""
-        return Image.open(self.root / self.faces.file[row])
+        return Image.open(self.root / self.faces.file[row], formats=PICTURES)
 
     def _read(self, row: int) -> np.ndarray:
         points = None if self.faces.landmarks is None else self.faces.landmarks[row]
