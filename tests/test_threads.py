@@ -10,9 +10,9 @@ from unittest import mock
 
 import pytest
 import torch
-from programs import FEW, ROOT, SMALL, environment, run
 
 from invariantnets import threads
+from programs import FEW, ROOT, SMALL, environment, run
 
 UNSAID = {key: value for key, value in os.environ.items() if key not in threads.SAID}
 
