@@ -26,6 +26,7 @@ from invariantnets.files import slug, write_atomically
 from invariantnets.folders import held, refuse_used
 from invariantnets.interrupted import ASIDE, Journal, stamp
 from invariantnets.loggers import RunInfo, close, send
+from invariantnets.probes import Probe
 from invariantnets.provenance import commit, plain
 from invariantnets.release import released
 from invariantnets.report import render_sweep
@@ -78,6 +79,8 @@ def _train(cfg: DictConfig, folder: Path, resume: Path | None, words: list[str])
             elsewhere = OmegaConf.create({**cfg, "protocols": protocols})
             probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, other)), folder / "transfer", words=words)
 
+    if cfg.evaluate:  # what cannot be made is refused now
+        readers_of(cfg), cfg.get("release") and instantiate(cfg.release)
     best = fit(cfg, folder, resume, words, after=evaluate_best if cfg.evaluate else None)
     if not cfg.evaluate:
         print(best)
@@ -169,6 +172,11 @@ def other_network(cfg: DictConfig) -> tuple[Subject, Beside]:
     return subject, set_beside(network, images, cfg.beside or [], layers, **options)
 
 
+def readers_of(cfg: DictConfig) -> list[Probe]:
+    """The probes, as configured."""
+    return [instantiate(reader) for reader in cfg.probe.values() if reader]
+
+
 def probe(
     cfg: DictConfig,
     subject: Subject,
@@ -204,7 +212,7 @@ def probe(
             save_table(table, folder / "features" / slug(layer))
         return table
 
-    readers = [instantiate(reader) for reader in cfg.probe.values() if reader]
+    readers = readers_of(cfg)
     options = {"seed": cfg.seed, "bootstrap": cfg.probes.bootstrap}
     with Console(stderr=True).status("") as status:
         found = evaluation.evaluate(
