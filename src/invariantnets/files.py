@@ -36,14 +36,14 @@ def _write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def sweep_up(folder: Path, name: str = "*") -> None:
-    """Remove what killed processes left of files that they were writing; for whoever holds the folder's lock.
+def sweep_up(folder: Path, which: str = "**/.*") -> None:
+    """Remove what killed processes left of files that they were writing; for whoever holds the lock of these.
 
     Args:
-        folder: and all below it.
-        name: of the files that were meant.
+        folder: where.
+        which: a pattern of their names; all below the folder.
     """
-    for path in folder.rglob(f".{name}.*{UNFINISHED}"):
+    for path in folder.glob(f"{which}{UNFINISHED}"):
         path.unlink(missing_ok=True)
 
 

@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 
 from invariantnets import processes
 from invariantnets.cli import describe
+from invariantnets.cli.program import ONE_LINE
 from invariantnets.errors import InvariantNetsError
 from invariantnets.files import write_atomically
 from invariantnets.folders import first_process, held, refuse_used
@@ -91,7 +92,7 @@ def _end(error: Exception) -> NoReturn:
     Raises:
         SystemExit: always.
     """
-    if not isinstance(error, InvariantNetsError) and os.environ.get("HYDRA_FULL_ERROR") == "1":
+    if not isinstance(error, InvariantNetsError) and ONE_LINE not in os.environ:  # whole traces are wanted
         log.exception("in a callback")
     print(f"error: {describe(error)}", file=sys.stderr)
     sys.exit(2)

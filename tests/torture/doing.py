@@ -31,7 +31,8 @@ class End:
     err: str
 
     def __str__(self) -> str:
-        return f"status {self.status}: {self.err[-700:]}"
+        traced = self.out[self.out.find("Traceback") :][:3000] if "Traceback" in self.out else ""
+        return f"status {self.status}: {self.err[-3000:]}{traced}"
 
 
 def begin(work: Work, folder: Path, *words: str, **env: str) -> Forked:

@@ -61,7 +61,6 @@ MEASURING = Work(
 )
 
 
-NOTHING_YET = "start without it"
 STATUS = {KILL: -9, TERM: 143, INT: 130}
 
 
@@ -71,8 +70,8 @@ def killed(kind: str, name: str, work: Work, *moments: Moment, by: signal.Signal
     def trial(folder: Path, rng: random.Random) -> None:
         whole, run = work.done(folder.parent), folder / "run"
         seconds = work.seconds(folder.parent)
-        for moment in moments:
-            process = go_on(work, folder)
+        for number, moment in enumerate(moments):
+            process = go_on(work, folder, again=number > 0)
             came = wait_for(moment(rng, seconds), process, run)
             if process.poll() is None:
                 process.send_signal(by)
@@ -82,21 +81,17 @@ def killed(kind: str, name: str, work: Work, *moments: Moment, by: signal.Signal
                 assert_same(whole, run, "status 0, but ")
             else:
                 assert_ended(process, by, err)
-        process = go_on(work, folder, last=True)
+        process = go_on(work, folder, again=True)
         _, err = process.communicate(timeout=300)
-        if process.returncode == 2 and NOTHING_YET in err and not (run / "checkpoints" / "last.ckpt").exists():
-            process = go_on(work, folder)
-            _, err = process.communicate(timeout=300)
         assert process.returncode == 0, f"continued, it ends with status {process.returncode}: {err[-1000:]}"
         assert_same(whole, run, "continued: ")
 
     return Trial(name, kind, trial)
 
 
-def go_on(work: Work, folder: Path, last: bool = False) -> Forked:
-    """Start, or start again as a user would: ``ckpt_path=last`` if there is one, or because it should not matter."""
-    begun = last or (folder / "run" / "checkpoints" / "last.ckpt").exists() or (work.many and (folder / "run").exists())
-    words = ["ckpt_path=last"] if work.program == "train.py" and begun else []
+def go_on(work: Work, folder: Path, again: bool) -> Forked:
+    """Start, or start again as a user would, who does not know how far it came."""
+    words = ["ckpt_path=last"] if work.program == "train.py" and again else []
     return start(*work.line(folder.parent), *words, cwd=folder, INVARIANTNETS_CACHE="cache")
 
 

@@ -12,17 +12,17 @@ from programs import Forked
 
 __all__ = ["Moment", "Sign", "after", "appears", "best_alone", "count", "replaced", "temporary", "wait_for"]
 
-Sign = Callable[[Path], bool]  # whether the folder of a run shows it
+Sign = Callable[[Path, bool], bool]  # whether the folder of a run shows it, which may be over by now
 Moment = Callable[[random.Random, float], Sign]  # drawn for a run that takes so many seconds
 
 POLL = 0.001  # seconds; a file that is written and renamed is there for some
 
 
 def wait_for(sign: Sign, process: Forked, run: Path) -> bool:
-    """Wait until a run shows the sign; False if it ended before."""
-    while not sign(run):
+    """Wait until a run shows the sign; False if it ended without."""
+    while not sign(run, False):
         if process.poll() is not None:
-            return False
+            return sign(run, True)
         time.sleep(POLL)
     return True
 
@@ -36,11 +36,11 @@ def names(folder: Path) -> Collection[str]:
 
 
 def after(low: float, high: float) -> Moment:
-    """A random moment between two fractions of the whole run."""
+    """A random moment between two fractions of the whole run; its end, where this run is so much faster."""
 
     def draw(rng: random.Random, seconds: float) -> Sign:
         end = time.monotonic() + seconds * rng.uniform(low, high)
-        return lambda run: time.monotonic() >= end
+        return lambda run, over: over or time.monotonic() >= end
 
     return draw
 
@@ -50,7 +50,7 @@ def appears(path: str, without: str | None = None, most: float = 0.0) -> Moment:
 
     def draw(rng: random.Random, seconds: float) -> Sign:
         wait = rng.uniform(0, most)
-        return later(lambda run: (run / path).exists() and not (without and (run / without).exists()), wait)
+        return later(lambda run, over: (run / path).exists() and not (without and (run / without).exists()), wait)
 
     return draw
 
@@ -59,10 +59,10 @@ def later(sign: Sign, wait: float) -> Sign:
     """So many seconds after the first sign."""
     first: list[float] = []
 
-    def shown(run: Path) -> bool:
-        if not first and sign(run):
+    def shown(run: Path, over: bool) -> bool:
+        if not first and sign(run, over):
             first.append(time.monotonic())
-        return bool(first) and time.monotonic() >= first[0] + wait
+        return bool(first) and (over or time.monotonic() >= first[0] + wait)
 
     return shown
 
@@ -73,7 +73,7 @@ def temporary(folder: str = "checkpoints", count: int = 1, most: float = 0.0) ->
     def draw(rng: random.Random, seconds: float) -> Sign:
         seen: set[str] = set()
 
-        def written(run: Path) -> bool:
+        def written(run: Path, over: bool) -> bool:
             seen.update(name for name in names(run / folder) if name.endswith(".part"))
             return len(seen) >= count
 
@@ -86,7 +86,7 @@ def count(folder: str, files: int, most: float = 0.0) -> Moment:
     """A folder holds so many files; and up to ``most`` seconds more."""
 
     def draw(rng: random.Random, seconds: float) -> Sign:
-        return later(lambda run: len(names(run / folder)) >= files, rng.uniform(0, most))
+        return later(lambda run, over: len(names(run / folder)) >= files, rng.uniform(0, most))
 
     return draw
 
@@ -97,7 +97,7 @@ def replaced(path: str, count: int, most: float = 0.0) -> Moment:
     def draw(rng: random.Random, seconds: float) -> Sign:
         seen: set[int] = set()
 
-        def written(run: Path) -> bool:
+        def written(run: Path, over: bool) -> bool:
             if (run / path).exists():
                 seen.add((run / path).stat().st_mtime_ns)
             return len(seen) >= count
@@ -110,7 +110,7 @@ def replaced(path: str, count: int, most: float = 0.0) -> Moment:
 def best_alone(rng: random.Random, seconds: float) -> Sign:
     """The best checkpoint has just been replaced, and the last one not yet."""
 
-    def shown(run: Path) -> bool:
+    def shown(run: Path, over: bool) -> bool:
         best, last = (run / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
         return best.exists() and last.exists() and best.stat().st_mtime_ns > last.stat().st_mtime_ns
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from invariantnets.errors import InvariantNetsError
@@ -56,7 +57,10 @@ def describe(error: BaseException) -> str:
 
 def _full() -> str:
     """Which disks a run writes to are full; empty if that cannot be told."""
-    own = HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else os.curdir
+    own = os.curdir
+    if HydraConfig.initialized():
+        hydra = HydraConfig.get()  # which may still be about to write what it will run
+        own = hydra.run.dir if OmegaConf.is_missing(hydra.runtime, "output_dir") else hydra.runtime.output_dir
     found = [folder for folder in (own, tempfile.gettempdir()) if os.path.isdir(folder) and _room(folder) < ROOM]
     return f" in {' and '.join(found)}" if found else ""
 

@@ -163,7 +163,7 @@ class CachedImages:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.path}.lock"):  # the first process makes them, the others wait
-                sweep_up(self.path.parent, self.path.name)
+                sweep_up(self.path.parent, f".{self.path.name}.*")
                 try:
                     return self._map()
                 except FileNotFoundError:

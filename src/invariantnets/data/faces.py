@@ -175,8 +175,8 @@ class FaceFiles(BankedImages):
         for file in faces.file.tolist():
             if "\0" in file or not os.path.normpath(os.path.join(root, file)).startswith(os.path.join(root, "")):
                 raise InvariantNetsError(
-                    f"image {file!r} is not below {root}: only what lies there is read; name the folder that holds all, "
-                    "with data.root=…"
+                    f"image {file!r} is not below {root}: only what lies there is read; name the folder that holds "
+                    "all, with data.root=…"
                 )
         names, times = np.unique(faces.name, return_counts=True)
         if (times > 1).any():
