@@ -17,10 +17,10 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from invariantnets.checkpoint import check_targets
 from invariantnets.cli.ranges import check_values
 from invariantnets.data import BankedImages, Batch, VariedImages
 from invariantnets.module import InvariantNet
+from invariantnets.trust import check_targets
 
 CONF = Path(__file__).parents[1] / "conf"
 

@@ -10,8 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "invariantnets"
 ROOMS = [
-    {"errors", "processes", "randomness"},
-    {"cli", "division", "files", "nuisance", "provenance"},
+    {"errors", "processes", "randomness", "threads"},
+    {"cli", "division", "files", "nuisance", "provenance", "sizes"},
     {"folders"},
     {"data"},
     {"backbones"},
@@ -34,7 +34,7 @@ ROOMS = [
     {"report"},
     {"look_alikes"},
     {"measuring"},
-    {"evaluation", "interrupted"},
+    {"evaluation", "interrupted", "rehearsal"},
     {"training", "side_by_side", "subjects"},
     {"run"},
     {"sweep"},

@@ -13,7 +13,7 @@ from invariantnets.data import FacesTable
 from invariantnets.errors import InvariantNetsError
 from invariantnets.training import refuse_early
 
-PROTOCOLS = {"folds": 10, "pairs_per_fold": 300}
+PROTOCOLS = {"_target_": "invariantnets.protocols.run_protocols", "_partial_": True, "folds": 10}
 
 
 def listed(folder: Path, people: int, each: int, **changes: Any) -> FacesTable:
@@ -25,7 +25,7 @@ def listed(folder: Path, people: int, each: int, **changes: Any) -> FacesTable:
 
 
 def settings(**changes: Any) -> Any:
-    return OmegaConf.create({"evaluate": True, "protocols": PROTOCOLS, **changes})
+    return OmegaConf.create({"evaluate": True, "protocols": PROTOCOLS, "seed": 0, "probe_images": None, **changes})
 
 
 def test_people_enough_are_let_pass(tmp_path: Path) -> None:
@@ -49,6 +49,6 @@ def test_what_could_not_end_is_refused(tmp_path: Path, people: int, each: int, c
 def test_what_is_not_asked_for_is_not_missed(tmp_path: Path) -> None:
     few = listed(tmp_path, people=50, each=3)
     refuse_early(settings(protocols=None), few)
-    refuse_early(settings(protocols={"folds": 5, "pairs_per_fold": 300}), few)
+    refuse_early(settings(protocols={**PROTOCOLS, "folds": 5}), few)
     refuse_early(settings(evaluate=False), few)
     refuse_early(settings(), listed(tmp_path, people=50, each=3, division="image", num_classes=50))  # a closed set

@@ -96,7 +96,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             raise InvariantNetsError(f"{path}: its configuration has no part {part!r}; use one written by train.py")
     assert isinstance(config, dict)
     check_plain(config, str(path))
-    check_targets(config, str(path))
+    for part in ROOMS:
+        check_targets(config[part], str(path), [part])
     _check_claims(checkpoint, path)
     return checkpoint
 

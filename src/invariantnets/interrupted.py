@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,8 +73,9 @@ class Journal:
         Raises:
             InvariantNetsError: what was kept of a layer cannot be read.
         """
-        done = [layer for layer in wanted if layer != shown and self._file(layer).is_file()]
-        self.earlier = [result for layer in done for result in read_jsonl(self._file(layer))]
+        kept = {layer: path for layer in wanted if layer != shown and (path := self._kept(layer))}
+        done = list(kept)
+        self.earlier = [result for path in kept.values() for result in read_jsonl(path)]
         if done:
             log.info("%s: measured before, and not again: %s", self.folder, ", ".join(done))
         return [layer for layer in wanted if layer not in done]
@@ -81,7 +83,9 @@ class Journal:
     def begin(self, layer: str) -> None:
         """The next layer begins: the one before is complete."""
         if self._now is not None:
-            write_atomically(self._file(self._now), to_jsonl(self._results[self._start :]))
+            text = to_jsonl(self._results[self._start :])
+            name = f"{slug(self._now)}.{zlib.crc32(text.encode()):08x}.jsonl"
+            write_atomically(self.folder / "finished" / name, text)
         self._now, self._start = layer, len(self._results)
 
     def spoil(self) -> None:
@@ -104,8 +108,13 @@ class Journal:
         self._write(layers)
         shutil.rmtree(self.folder / "finished", ignore_errors=True)
 
-    def _file(self, layer: str) -> Path:
-        return self.folder / "finished" / f"{slug(layer)}.jsonl"
+    def _kept(self, layer: str) -> Path | None:
+        """The file of a layer, whose name says whose it is and the checksum of what it holds."""
+        for path in (self.folder / "finished").glob(f"{slug(layer)}.*.jsonl"):
+            if path.name == f"{slug(layer)}.{zlib.crc32(path.read_bytes()):08x}.jsonl":
+                return path
+            log.warning("%s: is damaged; %s is measured anew", path, layer)
+        return None
 
     def _write(self, complete: list[str]) -> None:
         text = json.dumps({"complete": complete, "of": self.of}, ensure_ascii=False)

@@ -212,12 +212,17 @@ def _send(run: wandb.Run, folder: Path) -> None:
     run.log_artifact(artifact)
 
 
+POLICY = (  # nothing is run or fetched, whatever a drawing holds
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+)
+
+
 def _page(path: Path, figure: Mapping[str, str]) -> str:
     """A drawing as a page that needs nothing else, as wide as the panel, its caption below."""
     drawing = path.read_text(encoding="utf-8")
     title, caption = html.escape(figure["title"]), html.escape(figure["caption"])
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8">{POLICY}<title>{title}</title>'
         "<style>body{margin:8px;background:#fff;color:#222;font:13px/1.4 sans-serif}figure{margin:0}"
         "svg{display:block;width:100%;height:auto;max-height:85vh}</style>"
         f"<figure>{drawing[drawing.index('<svg') :]}<figcaption><b>{title}.</b> {caption}</figcaption></figure></html>"

@@ -262,4 +262,5 @@ class InvariantNet(pl.LightningModule):
             "data_checksum": self.data_checksum,
             "identities": list(self.identities),
             "wandb_id": wandb_id,
+            "threads": torch.get_num_threads(),
         }

@@ -12,6 +12,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from invariantnets import threads
+
 LIBRARIES = ("invariantnets", "torch", "torchvision", "pytorch-lightning", "numpy", "scikit-learn", "hydra-core")
 
 
@@ -61,6 +63,7 @@ def provenance(
         "units": units,
         "remarks": remarks,
         "started": started.isoformat(timespec="seconds"),
+        "threads": threads.now(),
         "seconds": round((now - started).total_seconds(), 1),
         "command": " ".join(sys.argv),
     }

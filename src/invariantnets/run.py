@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from invariantnets import evaluation
+from invariantnets import evaluation, threads
 from invariantnets.cli.ranges import check_values
 from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.evaluation import Subject, subject_of
@@ -26,6 +26,7 @@ from invariantnets.files import slug, write_atomically
 from invariantnets.folders import held, refuse_used
 from invariantnets.interrupted import ASIDE, Journal, stamp
 from invariantnets.loggers import RunInfo, close, send
+from invariantnets.probes import Probe
 from invariantnets.provenance import commit, plain
 from invariantnets.release import released
 from invariantnets.report import render_sweep
@@ -67,6 +68,7 @@ def train(cfg: DictConfig) -> None:
 
 
 def _train(cfg: DictConfig, folder: Path, resume: Path | None, words: list[str]) -> None:
+    threads.use(cfg.threads)
     from invariantnets.subjects import from_checkpoint
     from invariantnets.training import fit
 
@@ -77,6 +79,8 @@ def _train(cfg: DictConfig, folder: Path, resume: Path | None, words: list[str])
             elsewhere = OmegaConf.create({**cfg, "protocols": protocols})
             probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, other)), folder / "transfer", words=words)
 
+    if cfg.evaluate:  # what cannot be made is refused now
+        readers_of(cfg), cfg.get("release") and instantiate(cfg.release)
     best = fit(cfg, folder, resume, words, after=evaluate_best if cfg.evaluate else None)
     if not cfg.evaluate:
         print(best)
@@ -91,6 +95,7 @@ def evaluate(cfg: DictConfig) -> None:
         InvariantNetsError: nothing, or more than one thing, to evaluate; or a value that cannot be.
     """
     check_values(cfg)
+    threads.use(cfg.threads)
     given = [key for key in ("ckpt_path", "features", "sweep", "backbone") if cfg.get(key) is not None]
     if len(given) != 1:
         raise InvariantNetsError(
@@ -167,6 +172,11 @@ def other_network(cfg: DictConfig) -> tuple[Subject, Beside]:
     return subject, set_beside(network, images, cfg.beside or [], layers, **options)
 
 
+def readers_of(cfg: DictConfig) -> list[Probe]:
+    """The probes, as configured."""
+    return [instantiate(reader) for reader in cfg.probe.values() if reader]
+
+
 def probe(
     cfg: DictConfig,
     subject: Subject,
@@ -202,7 +212,7 @@ def probe(
             save_table(table, folder / "features" / slug(layer))
         return table
 
-    readers = [instantiate(reader) for reader in cfg.probe.values() if reader]
+    readers = readers_of(cfg)
     options = {"seed": cfg.seed, "bootstrap": cfg.probes.bootstrap}
     with Console(stderr=True).status("") as status:
         found = evaluation.evaluate(

@@ -21,6 +21,7 @@ from invariantnets.features.extract import extract
 from invariantnets.features.table import FeatureTable
 from invariantnets.foreign import Pixels
 from invariantnets.provenance import moved, plain
+from invariantnets.rehearsal import refuse_known
 from invariantnets.trust import check_paths, named_places, of_this_machine
 
 __all__ = ["from_backbone", "from_checkpoint", "set_beside"]
@@ -72,12 +73,8 @@ def from_checkpoint(
     if other is None and model.data_checksum not in (None, images.checksum):
         remarks = [f"the images, labels or division of {name} are others than those that the network was trained on"]
         log.warning("%s: %s", path, remarks[0])
-    known = sorted(set(model.identities) & set(images.identities("test") or ()))
-    if known and (other is not None or remarks):
-        raise InvariantNetsError(
-            f"data={name}: the network was trained on {len(known)} of the people to test it on ({known[0]}, …); "
-            "take them out, or evaluate on its own data"
-        )
+    if other is not None or remarks:
+        refuse_known(model.identities, images, name)
     # To images of new classes the network's own answers are those of the old ones.
     classifies = model.classifies and own.get("classes") == config["data"].get("classes")
 

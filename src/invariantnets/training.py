@@ -6,11 +6,11 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytorch_lightning as pl
 from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
@@ -20,6 +20,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
+from invariantnets import threads
 from invariantnets.callbacks import attend
 from invariantnets.checkpoint import load_checkpoint, load_model
 from invariantnets.checkpointing import Checkpoints, is_finished, take_along
@@ -29,11 +30,10 @@ from invariantnets.files import sweep_up
 from invariantnets.folders import first_process
 from invariantnets.loggers import RunInfo, close
 from invariantnets.look_alikes import find_look_alikes
+from invariantnets.measuring import Protocols
 from invariantnets.module import InvariantNet
-from invariantnets.nuisance import SPLITS
-from invariantnets.protocols.verification import make_pairs
 from invariantnets.provenance import plain
-from invariantnets.randomness import numpy_rng
+from invariantnets.rehearsal import refuse_known, refuse_untrainable, rehearse
 from invariantnets.resuming import check_continues
 
 log = logging.getLogger(__name__)
@@ -109,6 +109,8 @@ def fit(
     # Lightning 2.6 beside torch 2.14 and later: nothing that a user could mend.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     cfg = cfg.copy()
+    if after is not None and GROWN_FROM in cfg.data:
+        rehearse(instantiate(cfg.data.pool, _convert_="all"), protocols_of(cfg), cfg.seed, name="pool")
     with open_dict(cfg):
         cfg.paths.output_dir = str(folder)
         # Data first: a model may start from the network that they are chosen with.
@@ -126,8 +128,10 @@ def fit(
         before = checkpoint["invariantnets"]
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data: BankedImages = instantiate(config["data"], _convert_="all")
-    refuse_early(cfg, data)
+    check = partial(refuse_early, cfg) if after is not None else refuse_untrainable
+    check(data)
     data.setup()
+    check(data)  # of people who are known only now
     model: InvariantNet = instantiate(config["model"], _convert_="all")
     model.config, model.overrides, model.data_checksum = config, list(words), data.checksum
     if resume and before.get("data_checksum", data.checksum) != data.checksum:
@@ -161,10 +165,14 @@ def fit(
             model.identities = tuple(before.get("identities", ()))
             if trainer.is_global_zero:
                 take_along(resume, callbacks)
+        if after is not None and cfg.get("transfer") and trainer.is_global_zero:
+            rehearse_transfer(cfg, data, model.identities)
         if resume and is_finished(checkpoint, config):
             log.info("%s: trained to its end before, and not any further", folder)
         else:
-            trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
+            parameters = sum(parameter.numel() for parameter in model.backbone.parameters())
+            with threads.for_training(parameters, before.get("threads")):
+                trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
         best = folder / "checkpoints" / "best.ckpt"
         if trainer.is_global_zero and not best.is_file():
             raise InvariantNetsError(f"{best}: no network was kept; see callbacks.checkpoint")
@@ -177,26 +185,35 @@ def fit(
 
 
 def refuse_early(cfg: DictConfig, data: BankedImages) -> None:
-    """What the lists of people show of a run that could not end, before an image is read.
+    """What is known of a run that could not end, from who is on the images.
 
     Raises:
-        InvariantNetsError: nobody to validate or to test on, or too few people for the folds of verification.
+        InvariantNetsError: nobody to validate or to test on, or what an evaluation would refuse or leave out.
     """
-    trained, validated, tested = (data.listed(split) for split in SPLITS)
-    if trained is None or validated is None or tested is None:
-        return
-    if not len(validated):
-        raise InvariantNetsError(
-            f"none of the {len(np.unique(trained))} people trained on has two pictures, so that none is left to "
-            "validate on: add a second picture of some of them"
-        )
-    if cfg.evaluate and not len(tested):
-        raise InvariantNetsError(
-            "these data have no test images to probe the network on: raise data.test_fraction, or say evaluate=false"
-        )
-    if cfg.evaluate and cfg.protocols and "folds" in cfg.protocols and not np.isin(tested, trained).any():
-        people = np.unique(tested, return_inverse=True)[1]
-        make_pairs(people, cfg.protocols.folds, cfg.protocols.pairs_per_fold, numpy_rng(0))  # its checks alone
+    refuse_untrainable(data)
+    if cfg.evaluate:
+        rehearse(data, protocols_of(cfg), cfg.seed, cfg.probe_images)
+
+
+def protocols_of(cfg: DictConfig) -> Protocols | None:
+    """Of recognition, as configured."""
+    found: Protocols | None = instantiate(cfg.protocols)
+    return found
+
+
+def rehearse_transfer(cfg: DictConfig, data: BankedImages, identities: Collection[str]) -> None:
+    """See that the other data are there, are of others, and can be measured.
+
+    Raises:
+        InvariantNetsError: they are not, or cannot.
+    """
+    name = cfg.transfer.name
+    other: BankedImages = instantiate(
+        {**plain(cfg.transfer.data), "image_shape": list(data.spec.image_shape)}, _convert_="all"
+    )
+    other.setup()
+    refuse_known(identities, other, name)
+    rehearse(other, protocols_of(cfg.transfer), cfg.seed, cfg.probe_images, name)
 
 
 def refuse_in_sweep(trainer: pl.Trainer) -> None:

@@ -102,34 +102,36 @@ def _whole(node: Any) -> bool:
     return isinstance(node, int) and abs(node) < 1 << 63
 
 
-def check_targets(config: Mapping[str, Any], owner: str) -> None:
-    """Refuse a configuration that would call anything but the public names of the rooms of each of its parts.
+def check_targets(config: Any, owner: str, parts: Collection[str] = tuple(ROOMS)) -> None:
+    """Refuse a configuration that would call anything but public names.
 
     Args:
-        config: with the parts of `ROOMS`.
+        config: any part of one.
         owner: begins the message.
+        parts: of `ROOMS`, whose names may be called.
 
     Raises:
         InvariantNetsError: naming the target; or a key or an interpolation, of which our resolved configurations hold
             none, by which other things could be called than are seen.
     """
-    for part in ROOMS:
-        for text in _texts(config[part]):
-            if "${" in text or text == "???":
-                raise InvariantNetsError(f"{owner}: its configuration holds the interpolation {text!r}, {_NOT_LOADED}")
-        for node in _mappings(config[part]):
-            for key, value in node.items():
-                if str(key).startswith("_") and key != "_target_" and not (key == "_partial_" and value is True):
-                    raise InvariantNetsError(f"{owner}: its configuration holds the key {key!r}, {_NOT_LOADED}")
-            if "_target_" in node and node["_target_"] not in offered(part):
-                raise InvariantNetsError(f"{owner}: {_why_not(part, str(node['_target_']))}")
+    for text in _texts(config):
+        if "${" in text or text == "???":
+            raise InvariantNetsError(f"{owner}: its configuration holds the interpolation {text!r}, {_NOT_LOADED}")
+    names = frozenset[str]().union(*map(offered, parts))
+    for node in _mappings(config):
+        for key, value in node.items():
+            if str(key).startswith("_") and key != "_target_" and not (key == "_partial_" and value is True):
+                raise InvariantNetsError(f"{owner}: its configuration holds the key {key!r}, {_NOT_LOADED}")
+        if "_target_" in node and node["_target_"] not in names:
+            raise InvariantNetsError(f"{owner}: {_why_not(str(node['_target_']), parts)}")
 
 
-def _why_not(part: str, target: str) -> str:
+def _why_not(target: str, parts: Collection[str]) -> str:
     room, _, name = target.rpartition(".")
-    if room in [place.__name__ for place in ROOMS[part]] and name.isidentifier():
+    rooms = [place.__name__ for part in parts for place in ROOMS[part]]
+    if room in rooms and name.isidentifier():
         return f"its target {target} does not exist here ({room} offers no such name); use the version that wrote it"
-    rooms = [place.__name__ for place in ROOMS[part]] + ["torch.optim"] * (part == "model")
+    rooms += ["torch.optim"] * ("model" in parts)
     return (
         f"its configuration names {target}, which is outside {', '.join(rooms) or 'all that may be called'}; a "
         f"checkpoint must not call anything else, {_NOT_LOADED}"

@@ -376,6 +376,11 @@ def test_a_good_cache_is_read_where_nothing_can_be_written(small_disk: Path) -> 
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(InvariantNetsError, match=r"cannot be made \(Read-only.*image 0 has the checksum.*cache_dir="):
         pixels(opened(small_disk, make))
+    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    only(small_disk).write_bytes(b"")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(InvariantNetsError, match=r"cannot be made \(Read-only.*0 bytes in place of .*cache_dir="):
+        opened(small_disk, make)
 
 
 def test_a_file_of_somebody_else(tmp_path: Path) -> None:

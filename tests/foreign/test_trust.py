@@ -21,7 +21,7 @@ LOADERS = [name for name in foreign.__all__ if name.islower()]
 def test_a_checkpoint_may_name_none_of_them(name: str, place: str) -> None:
     config = {"_target_": "invariantnets.module.InvariantNet", "backbone": {"_target_": f"{place}.{name}"}}
     with pytest.raises(InvariantNetsError, match="so it was not loaded|does not exist here"):
-        check_targets({"model": config, "data": {}, "choices": {}}, "evil.ckpt")
+        check_targets(config, "evil.ckpt")
 
 
 def test_all_loaders_are_tested() -> None:

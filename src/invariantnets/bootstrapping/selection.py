@@ -73,7 +73,7 @@ class Selection:
         try:
             (folder / HEADER).unlink(missing_ok=True)  # it vouches for the table beside it
             with replacing(folder / TABLE) as file:
-                pd.DataFrame(columns).to_parquet(file)
+                pd.DataFrame(columns).to_parquet(file, write_page_checksum=True)
         except OSError as error:
             raise InvariantNetsError(
                 f"{folder / TABLE}: cannot be written ({error.strerror}); free the disk or choose another folder"
@@ -98,7 +98,7 @@ def load_selection(folder: str | Path, *, checkpoint: str, pool: str, width: int
         raise InvariantNetsError(f"{folder}: has no finished selection ({HEADER}); make it again")
     try:
         header = json.loads((folder / HEADER).read_text())
-        table = pd.read_parquet(folder / TABLE)
+        table = pd.read_parquet(folder / TABLE, page_checksum_verification=True)
         shape = header["seeds"], header["k"]
         selection = Selection(
             seed=table["seed"].to_numpy().reshape(shape)[:, 0],

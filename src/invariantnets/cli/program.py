@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 
-from invariantnets import processes
+from invariantnets import processes, threads
 from invariantnets.cli.errors import chain, describe
 from invariantnets.cli.overrides import spelt_out
 from invariantnets.cli.suggest import explain, explain_flag
@@ -40,6 +40,7 @@ def run_main(main: Callable[[], object], conf: Path) -> None:
         main: the program. Whatever takes long to import, it imports itself: help and a misspelt key need none of it.
         conf: its configuration file.
     """
+    threads.spin_briefly()
     with processes.program(["ckpt_path=last"] if conf.stem == "train" else []):
         _run(main, conf)
 

@@ -175,15 +175,20 @@ class Device:
         return "auto, cpu, or a device of this machine (cuda, cuda:0, mps)"
 
 
+@dataclass(frozen=True)
 class Names:
-    """A list of names."""
+    """A list of names, perhaps of some that there are: then of one at least."""
+
+    of: tuple[str, ...] = ()
 
     def fits(self, value: Any) -> bool:
         """Whether a value is such a list."""
-        return isinstance(value, list) and all(isinstance(name, str) for name in value)
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            return False
+        return not self.of or (len(value) > 0 and set(value) <= set(self.of))
 
     def __str__(self) -> str:
-        return "a list of names, as in [name]"
+        return f"a list of some of {', '.join(self.of)}" if self.of else "a list of names, as in [name]"
 
 
 class Shape:
@@ -217,7 +222,8 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     "accelerator": Word("auto|cpu|gpu|mps|cuda", "auto, cpu, gpu or mps"),
     "precision": Word("(bf16|16|32|64)(-mixed|-true)?", "32-true, bf16-mixed, 16-mixed or 64-true"),
     "strategy": Word("auto|ddp.*|fsdp|deepspeed.*", "auto, ddp or ddp_spawn"),
-    **dict.fromkeys(("frozen", "init_layers", "similarities"), Names()),
+    **dict.fromkeys(("frozen", "init_layers"), Names()),
+    "similarities": Names(("cosine", "inner_product", "chi2")),
     "pairs": Word("same_image|same_class", "same_image or same_class"),
     "views": Number(1, 64, whole=True),
     "image_shape": Shape(),
@@ -242,6 +248,7 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     **dict.fromkeys(("conditional", "beyond_chance", "fused", "enable_progress_bar"), Switch()),
     "max_epochs": Number(1, 1e6, whole=True),
     "deterministic": Word("True|False|warn", "true, false or warn"),
+    "threads": Number(1, max(8, os.cpu_count() or 1), whole=True, null=True),
     "num_nodes": Number(1, 1024, whole=True),
     "devices": Number(1, max(8, os.cpu_count() or 1), whole=True),
     "gradient_clip_val": Number(0, above=True, null=True),

@@ -11,6 +11,8 @@ from torch import Tensor
 from invariantnets.errors import InvariantNetsError
 from invariantnets.nuisance import Nuisance
 
+MOST = 100_000  # values of a range
+
 
 @dataclass(frozen=True)
 class DataSpec:
@@ -60,6 +62,8 @@ def parse_range(spec: Sequence[float] | str, name: str = "angles") -> list[float
         count = (stop - start) / step if step > 0 else -1
         if abs(count - round(count)) > 1e-6 or count < 0:
             raise InvariantNetsError(f"{name}: a step of {step} does not lead from {start} to {stop}")
+        if count > MOST:
+            raise InvariantNetsError(f"{name}: {spec} are {count:,.0f} values; give {MOST:,} at most")
         numbers = [start + i * step for i in range(round(count) + 1)]
     if not numbers or len(set(numbers)) < len(numbers):
         raise InvariantNetsError(f"{name}: needs at least one value, and no value twice; got {numbers}")

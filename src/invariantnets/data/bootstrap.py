@@ -71,7 +71,7 @@ class Pictures:
         """
         try:
             with replacing(path) as file:
-                pd.DataFrame(vars(self)).to_parquet(file)
+                pd.DataFrame(vars(self)).to_parquet(file, write_page_checksum=True)
         except OSError as error:
             raise InvariantNetsError(f"{path}: cannot be written ({error.strerror}); free the disk") from error
 
@@ -83,9 +83,9 @@ def load_pictures(path: Path) -> Pictures:
         InvariantNetsError: it is missing or damaged.
     """
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(path, page_checksum_verification=True)
         return Pictures(*(table[name].to_numpy() for name in ("row", "split", "identity")))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
         reason = " ".join(str(error).split())
         raise InvariantNetsError(
             f"data.pictures={path}: cannot be read ({reason}); train.py writes it, beside the run's checkpoints"
@@ -206,6 +206,15 @@ class SelectedFaces(BankedImages):
             return names
         shown = self.pool.bank(split).label[torch.from_numpy(self._rows(split))].numpy()
         return tuple(names[i] for i in np.union1d(shown, self.chosen.identities).tolist())
+
+    def listed(self, split: str) -> np.ndarray | None:
+        """Who each picture is said to show, once the pictures are chosen; of ``test``, as the pool says."""
+        if split == "test":
+            return self.pool.listed(split)
+        names = self.pool.identities("train")
+        if self._chosen is None or names is None:
+            return None
+        return np.array(names)[self._chosen.identity[self._chosen.split == split]]
 
     def names(self, split: str) -> np.ndarray | None:
         """The pool's."""

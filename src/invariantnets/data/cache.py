@@ -151,12 +151,15 @@ class CachedImages:
         return mapped
 
     def _open(self) -> _Mapped:
+        why = ""
         try:
             return self._map()  # without a lock, which cannot be had where nothing can be written
-        except (FileNotFoundError, _Damaged):
+        except FileNotFoundError:
             pass
+        except _Damaged as damage:
+            why = f"; {damage}"
         except OSError as error:
-            raise self._refusal(error, "read") from error
+            raise self._refusal("read", error) from error
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.path}.lock"):  # the first process makes them, the others wait
@@ -173,7 +176,7 @@ class CachedImages:
         except _Damaged as damage:
             raise InvariantNetsError(f"{self.path}: {damage}, although it was just made: mend the disk") from None
         except OSError as error:
-            raise self._refusal(error, "made") from error
+            raise self._refusal("made", error, why) from error
 
     def _map(self) -> _Mapped:
         count, images = math.prod(self.shape), self.shape[0]
@@ -228,12 +231,11 @@ class CachedImages:
         except OSError as error:  # not the cache's
             raise InvariantNetsError(f"the images of {self.path.name} cannot be made ({error})") from error
 
-    def _refusal(self, error: OSError, what: str) -> InvariantNetsError:
+    def _refusal(self, what: str, error: OSError, why: str = "") -> InvariantNetsError:
         size, mend = math.prod(self.shape), "mend that"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             folder = next(parent for parent in self.path.parents if parent.exists())
             mend = f"free its disk, which has {shutil.disk_usage(folder).free / 1e9:.2g} GB left"
-        why = f"; {self._bad[1]}" if self._bad is not None else ""
         return InvariantNetsError(
             f"{self.path}: the cache of {size / 1e9:.2g} GB cannot be {what} ({error.strerror}{why}); {mend}, or "
             "choose another folder with paths.cache_dir=…"

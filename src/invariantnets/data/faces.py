@@ -25,6 +25,9 @@ from invariantnets.nuisance import SPLITS
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+# Pillow knows formats that are programs, which others run (EPS), or that fetch what they name.
+PICTURES = ("JPEG", "PNG", "MPO", "GIF", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000", "TGA", "AVIF")
+
 
 @dataclass(frozen=True)
 class Faces:
@@ -168,6 +171,13 @@ class FaceFiles(BankedImages):
                 f"pairs=same_class needs two training images of each person, but {int((count == 1).sum())} people have "
                 f"one, e.g. {trained[count == 1][0]}; leave them out"
             )
+        root = os.path.abspath(self.root)
+        for file in faces.file.tolist():
+            if "\0" in file or not os.path.normpath(os.path.join(root, file)).startswith(os.path.join(root, "")):
+                raise InvariantNetsError(
+                    f"image {file!r} is not below {root}: only what lies there is read; name the folder that holds "
+                    "all, with data.root=…"
+                )
         names, times = np.unique(faces.name, return_counts=True)
         if (times > 1).any():
             raise InvariantNetsError(
@@ -199,7 +209,7 @@ class FaceFiles(BankedImages):
 
     def open_image(self, row: int) -> Image.Image:
         """The image of a row, as it was stored."""
-        return Image.open(self.root / self.faces.file[row])
+        return Image.open(self.root / self.faces.file[row], formats=PICTURES)
 
     def _read(self, row: int) -> np.ndarray:
         points = None if self.faces.landmarks is None else self.faces.landmarks[row]
@@ -224,6 +234,10 @@ class FaceFiles(BankedImages):
     def identities(self, split: str) -> tuple[str, ...] | None:
         """Who is in a split; None for a closed set, whose people are tested on other images."""
         return tuple(np.unique(self.faces.person[self._rows(split)]).tolist()) if self.open_set else None
+
+    def listed(self, split: str) -> np.ndarray | None:
+        """Who is on each image, once the files are listed."""
+        return None if self._faces is None else self._faces.person[self._rows(split)]
 
     def class_names(self) -> tuple[str | int, ...]:
         """Everybody, those of an open-set test split after those who are trained on."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from invariantnets.errors import InvariantNetsError
+from invariantnets.sizes import check_room
 
 __all__ = ["digits", "torchvision_digits"]  # what a checkpoint may name
 
@@ -128,6 +129,7 @@ def torchvision_digits(
         image = image.transpose(2, 3).contiguous()
         label = label - label.min()
     if image.shape[-2:] != (size, size):
+        check_room(f"data.source.size={size}: {len(image):,} images", len(image) * 4 * size * size)
         image = F.interpolate(image.float(), size=(size, size), mode="bilinear").round().to(torch.uint8)
     first = len(parts[0])
     split = np.full(len(image), "train", dtype="U5")

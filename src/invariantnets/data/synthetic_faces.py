@@ -19,11 +19,13 @@ from invariantnets.data.batch import DataSpec
 from invariantnets.data.cache import cached_images, progress
 from invariantnets.errors import InvariantNetsError
 from invariantnets.nuisance import SPLITS
+from invariantnets.sizes import check_room
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 BLOCK = 256
+ROW_BYTES = 128  # what is known of a picture
 # Where numbers of test people and of validation pictures begin: they stay who and what they are, however
 # many others there are.
 TEST_NUMBER = VAL_SAMPLE = 1 << 20
@@ -88,6 +90,9 @@ class SyntheticFaces(BankedImages):
             test_identities=(test_identities, 0, TEST_NUMBER),
             test_images=(test_images, 0, VAL_SAMPLE),
         )
+        pictures = num_classes * (images_per_identity + val_images) + test_identities * test_images
+        each = ROW_BYTES + (0 if cache else channels * height * width)
+        check_room(f"data: {pictures:,} pictures of {height}×{width}", pictures * each)
         self.rows = {
             "train": _rows(first_identity, num_classes, 0, images_per_identity),
             "val": _rows(first_identity, num_classes, VAL_SAMPLE, val_images),
@@ -173,6 +178,10 @@ class SyntheticFaces(BankedImages):
     def identities(self, split: str) -> tuple[str, ...]:
         """``synthetic/<identity seed>/<number>`` of everybody in a split."""
         return tuple(f"synthetic/{self.seeds[0]}/{number}" for number in self.rows[split].number.unique().tolist())
+
+    def listed(self, split: str) -> np.ndarray:
+        """The number of the person on each picture."""
+        return self.rows[split].number.numpy()
 
     def names(self, split: str) -> np.ndarray:
         """``synthetic/<identity seed>/<number>/<sample>``."""

@@ -133,6 +133,12 @@ class VariedImages(BankedImages):
         """Their numbers in the source, where some of its classes were left out."""
         return tuple(self.classes or ())
 
+    def listed(self, split: str) -> np.ndarray | None:
+        """The class of each image, once they are loaded."""
+        return (
+            None if self._images is None else self._images.label[torch.from_numpy(self._images.split == split)].numpy()
+        )
+
     def make_bank(self, split: str) -> Bank:
         """Every image of a split at every combination of values."""
         assert self._images is not None

@@ -95,7 +95,7 @@ def _extract(
     wide = {name: width for name, width in widths.items() if width > max_width and name != backbone.embedding}
     projections = {name: _projection(width, max_width).to(device) for name, width in wide.items()}
     banks = {split: data.bank(split) for split in SPLITS}
-    chosen = {split: _choose(len(bank), train_images if split == "train" else None) for split, bank in banks.items()}
+    chosen = {split: choose(len(bank), train_images if split == "train" else None) for split, bank in banks.items()}
     sizes = {split: len(chosen[split]) * bank.variants for split, bank in banks.items()}
     rows = sum(sizes.values())
     kept = {name: max_width if name in wide else width for name, width in widths.items()}
@@ -137,7 +137,7 @@ def _extract(
     )
 
 
-def _choose(images: int, most: int | None) -> Tensor:
+def choose(images: int, most: int | None) -> Tensor:
     """Numbers of the images that are looked at, in order."""
     if most is None or most >= images:
         return torch.arange(images)

@@ -47,7 +47,14 @@ def save_table(table: FeatureTable, folder: Path) -> Path:
         "nuisances": [asdict(n) for n in table.nuisances],
         "meta": dict(table.meta),
     }
+    header["checksum"] = _seal(header, folder)
     return write_atomically(folder / "table.json", json.dumps(header, indent=1))
+
+
+def _seal(header: Mapping[str, Any], folder: Path) -> str:
+    """SHA-256 of a saved table: the other two files, and what else the header says."""
+    said = json.dumps(json.loads(json.dumps(header)), sort_keys=True)  # as it is read
+    return hashlib.sha256((_checksum(folder / part for part in PARTS[:2]) + said).encode()).hexdigest()
 
 
 def load_table(
@@ -173,6 +180,8 @@ def _load_folder(folder: Path) -> FeatureTable:
 
 def _saved(folder: Path) -> FeatureTable:
     header = json.loads((folder / "table.json").read_text())
+    if header.pop("checksum", None) not in (None, _seal(header, folder)):  # none was kept by earlier versions
+        raise ValueError("its files are not those that were written together: damaged, or of two tables; make it anew")
     rows = pd.read_parquet(folder / "rows.parquet")
     with safe_open(folder / "features.safetensors", "pt") as file:  # torch's tensors share the mapped file
         features = {name: file.get_tensor(name).numpy() for name in file.keys()}

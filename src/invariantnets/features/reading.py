@@ -86,7 +86,8 @@ def _read_with_table(path: Path, ids: Collection[str]) -> Raw:
     # Only files of nothing but matrices have their columns elsewhere.
     if path.name.lower().endswith(BESIDE) or (len(arrays) > 1 and any(x.ndim == 1 for x in arrays.values())):
         return Raw(arrays, remarks, (path,))
-    beside = [p for p in map(path.with_suffix, BESIDE) if p.is_file()]
+    # What was not named is not looked for elsewhere.
+    beside = [p for p in map(path.with_suffix, BESIDE) if p.is_file() and p.resolve().parent == path.resolve().parent]
     if not beside:
         if _is_npy(path):
             table = path.with_suffix(".csv")

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from matplotlib.figure import Figure
 
-from invariantnets.errors import Failure
+from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures.style import render, styled
 from invariantnets.files import slug, write_atomically
@@ -141,6 +141,8 @@ def draw_figures(
     Raises:
         InvariantNetsError: the folder cannot be written to.
     """
+    if folder.is_symlink():
+        raise InvariantNetsError(f"{folder}: is a link to another folder; remove it, for nothing is written there")
     entries: list[dict[str, str]] = []
     failed: list[Failure] = []
     for draw in figures:

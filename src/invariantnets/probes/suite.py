@@ -76,10 +76,7 @@ def run_probes(
     """
     step = progress or (lambda _: None)
     step("checking the table")
-    closed = is_closed(table)
-    if not closed:
-        table = hold_out_people(table, numpy_rng(seed, 6))
-    check_table(table, layer)
+    table, closed = divided(table, layer, seed)
     cannot = unprobable(table)
     results: list[Result] = []
     for rows, names in _together(table, cannot):
@@ -95,6 +92,19 @@ def run_probes(
     test = table.part("test")
     sources = len(np.unique(test.source if closed else test.label))
     return results + [_not_probed(layer, name, why, len(test), sources, seed) for name, why in cannot.items()]
+
+
+def divided(table: FeatureTable, layer: str, seed: int) -> tuple[FeatureTable, bool]:
+    """The table as probes divide it, and whether its set is closed.
+
+    Raises:
+        InvariantNetsError: the table cannot be probed; the message says why.
+    """
+    closed = is_closed(table)
+    if not closed:
+        table = hold_out_people(table, numpy_rng(seed, 6))
+    check_table(table, layer)
+    return table, closed
 
 
 def _together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[np.ndarray | None, list[str]]]:

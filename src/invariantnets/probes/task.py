@@ -18,6 +18,7 @@ from invariantnets.statistics.moments import Moments, class_moments
 
 __all__ = ["Task", "hold_out_people", "prepare"]
 
+MIN_PEOPLE = 4
 log = logging.getLogger(__name__)
 # Numbers in the second moments of all classes of a split, 2 GB: beyond it there is no regressor per class.
 PER_CLASS = 2**28
@@ -119,9 +120,17 @@ def hold_out_people(table: FeatureTable, rng: np.random.Generator) -> FeatureTab
     Args:
         table: its classes of test are not those of train and val.
         rng: draws the people.
+
+    Raises:
+        InvariantNetsError: too few people.
     """
     known = table.split != "test"
     people = rng.permutation(np.unique(table.label[known]))
+    if len(people) < MIN_PEOPLE:
+        raise InvariantNetsError(
+            f"probes are fitted to two people trained on or more, and chosen on two others: {MIN_PEOPLE} are needed, "
+            f"and there are {len(people)}; give more, or probe pictures of the same people (a closed set)"
+        )
     held = np.isin(table.label, people[: max(2, len(people) // 5)])
     return replace(table, split=np.where(known, np.where(held, "val", "train"), "test"))
 

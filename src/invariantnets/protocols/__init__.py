@@ -12,7 +12,10 @@ from invariantnets.protocols.listed import run_pairs
 from invariantnets.protocols.recognition import run_protocols
 from invariantnets.results.result import Result
 
-__all__ = ["by_list", "run_lfw", "run_pairs", "run_protocols", "unfit"]
+__all__ = ["NOT_MEASURED", "by_list", "run_lfw", "run_pairs", "run_protocols", "unfit"]
+
+
+NOT_MEASURED = "recognition is not measured: "
 
 
 def by_list(protocol: Callable[..., list[Result]]) -> bool:
@@ -33,5 +36,5 @@ def unfit(protocol: Callable[..., list[Result]], table: FeatureTable, layer: str
     except InvariantNetsError as error:
         if by_list(protocol) and not isinstance(error, TrainedOnError):
             raise
-        return f"recognition is not measured: {error}"
+        return f"{NOT_MEASURED}{error}"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -93,6 +94,7 @@ class Release:
         record = {"_target_": f"{self.apply.__module__}.{self.apply.__name__}"}
         record |= {name: getattr(self, name) for name in ("layer", "width", "how", "rows", "data", "version")}
         tensors = {name: np.ascontiguousarray(tensor) for name, tensor in self.tensors.items()}
+        record["checksum"] = _checksum(tensors, record)
         return write_atomically(path, save(tensors, {ROOM: json.dumps(record)}))
 
     @classmethod
@@ -111,12 +113,22 @@ class Release:
             if header is None:
                 raise InvariantNetsError("it holds tensors, but no release")
             record = json.loads(header)
+            known = record.pop("checksum", None), _checksum(tensors, record)
             release = cls(_function(record.pop("_target_")), tensors, **record)
             release.apply(np.empty((0, release.width), np.float32), **tensors)  # they fit one another
+            if known[0] not in (None, known[1]):  # earlier versions kept none
+                raise ValueError("its numbers are not those that were written: fit it anew")
         except DAMAGED as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InvariantNetsError(f"release={path}: not written by invariantnets, or damaged ({reason})") from None
         return release
+
+
+def _checksum(tensors: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(json.loads(json.dumps(record)), sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode() + tensor.tobytes())
+    return digest.hexdigest()
 
 
 def _function(target: str) -> Callable[..., np.ndarray]:

@@ -25,7 +25,7 @@ from invariantnets.report.sections import Section, run_sections, sweep_sections
 from invariantnets.report.tables import Table, beside, result_tables
 from invariantnets.report.terms import Glossary
 from invariantnets.results.format import count
-from invariantnets.results.result import Result
+from invariantnets.results.result import Result, check_own
 from invariantnets.results.runs import Group, Run, Sweep, read_json, read_run, read_sweep
 from invariantnets.results.words import NONE, metric_name
 
@@ -190,6 +190,7 @@ def _embedded(folder: Path, entries: Sequence[Mapping[str, str]]) -> list[dict[s
         if file.name != str(file) or file.suffix not in _MIME or not (folder / file).is_file():
             listed = folder / "figures.json"
             raise InvariantNetsError(f"{listed}: {str(file)!r} is no figure beside it; run evaluate.py again")
+        check_own(folder / file)
         data = base64.b64encode((folder / file).read_bytes()).decode()
         figures.append(
             {

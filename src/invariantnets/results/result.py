@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from invariantnets.errors import InvariantNetsError
+from invariantnets.sizes import bytes_in_words
 
 __all__ = ["About", "Result", "read_jsonl", "to_jsonl"]
 
+MOST_BYTES = 1 << 28  # of what a run left; ours are of some kilobytes
 About = Literal["class", "nuisance", "identity", "features", "norm", "map"]
 
 
@@ -92,6 +94,7 @@ def read_jsonl(path: str | Path) -> list[Result]:
     path = Path(path)
     if not path.is_file():
         raise InvariantNetsError(f"{path}: no results there; run evaluate.py ckpt_path=… first")
+    check_own(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
@@ -100,10 +103,49 @@ def read_jsonl(path: str | Path) -> list[Result]:
     for number, line in enumerate(lines, 1):
         try:
             row = _upgraded(json.loads(line))
-            results.append(Result(**{**row, "value": math.nan if row["value"] is None else row["value"]}))
-        except (AttributeError, TypeError, KeyError, json.JSONDecodeError) as error:
+            results.append(_checked(Result(**{**row, "value": math.nan if row["value"] is None else row["value"]})))
+        except (AttributeError, TypeError, KeyError, ValueError, RecursionError) as error:
             raise InvariantNetsError(f"{path}, line {number}: not a result ({error}); run evaluate.py again") from None
     return results
+
+
+def check_own(path: Path) -> None:
+    """Refuse what a run would not have left: a link to a file elsewhere, or more than anybody reads.
+
+    Raises:
+        InvariantNetsError: which of the two.
+    """
+    if path.resolve().parent != path.parent.resolve():
+        raise InvariantNetsError(f"{path}: is a link to a file elsewhere, which is not read; copy it here")
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise InvariantNetsError(f"{path}: is of {bytes_in_words(size)}; {bytes_in_words(MOST_BYTES)} are read at most")
+
+
+_TYPES = {
+    **dict.fromkeys(("metric", "layer", "target", "probe", "split", "note", "title", "subject"), str),
+    **dict.fromkeys(("n", "sources", "seed"), int),
+    **dict.fromkeys(("low", "high", "chance", "control", "validation"), int | float | None),
+    **dict.fromkeys(("where", "chosen"), Mapping),
+    **dict.fromkeys(("uses_answer", "fixed"), bool),
+    **{"value": int | float, "n_fit": int | None},
+}
+
+
+def _checked(result: Result) -> Result:
+    """A result whose fields are what they should be.
+
+    Raises:
+        TypeError: one is not.
+    """
+    for name, kind in _TYPES.items():
+        if not isinstance(value := getattr(result, name), kind):
+            raise TypeError(f"{name} is {str(value)[:40]!r}")
+    numbers = [x for x in vars(result).values() if isinstance(x, int) and not -(1 << 63) <= x < 1 << 63]
+    inside = [value for part in (result.where, result.chosen) for value in part.values()]
+    plain = all(isinstance(x, str | int | float | None) for x in inside)
+    if numbers or result.status not in ("ok", "failed") or not plain:
+        raise TypeError("a value is none that is measured")
+    return result
 
 
 # Of files that did not say what a result is about: target → about.

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.results.result import Result, read_jsonl
+from invariantnets.results.result import Result, check_own, read_jsonl
 from invariantnets.results.select import LABEL, at_layer
 
 # What a job writes before it has results; where only these are found, the job did not finish.
 _TRACES = (".hydra", "checkpoints", "provenance.json")
 # Overrides that say where or how to run, or which repetition it is, not what.
 _NOT_THE_EXPERIMENT = ("seed", "hydra", "paths", "logger", "model", "data", "backbone.name")
+
+# What of the provenance is read as more than text.
+_KINDS = {"units": dict, "config": dict, "versions": dict, "data_checksum": dict, "overrides": list, "remarks": list}
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,15 @@ def read_run(folder: Path) -> Run:
     if not all(isinstance(r.value, int | float) for r in every):
         raise InvariantNetsError(f"{folder / 'results.jsonl'}: a value is not a number; run evaluate.py again")
     provenance = read_json(folder / "provenance.json", dict)
+    for key, kind in _KINDS.items():
+        if not isinstance(provenance.get(key) or kind(), kind):
+            raise InvariantNetsError(
+                f"{folder / 'provenance.json'}: {key} is no {kind.__name__}; run evaluate.py again"
+            )
     listed = folder / "figures" / "figures.json"
     figures = read_json(listed, list) if listed.exists() else []
+    if not all(isinstance(figure, dict) for figure in figures):
+        raise InvariantNetsError(f"{listed}: a figure is no dict; run evaluate.py again")
     return Run(folder, results, provenance, figures, [r for r in every if r.subject])
 
 
@@ -153,8 +163,9 @@ def read_json(path: Path, kind: type) -> Any:
         InvariantNetsError: unreadable, or of another kind.
     """
     try:
+        check_own(path)
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvariantNetsError(f"{path}: cannot be read ({error}); run evaluate.py again") from None
     if not isinstance(content, kind):
         raise InvariantNetsError(f"{path}: holds no {kind.__name__}; run evaluate.py again")

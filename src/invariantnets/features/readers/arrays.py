@@ -12,7 +12,8 @@ import numpy as np
 from safetensors import safe_open
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.readers.limits import bytes_in_words, check_size, first_bytes
+from invariantnets.features.readers.limits import check_size, first_bytes
+from invariantnets.sizes import bytes_in_words
 
 Columns = tuple[dict[str, np.ndarray], list[str]]
 

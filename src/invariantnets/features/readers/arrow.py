@@ -160,8 +160,10 @@ def columns_of(table: pa.Table) -> Columns:
 def _class_names(table: pa.Table) -> dict[str, list[str]]:
     """What the library datasets says that the numbers of a column stand for."""
     written = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = written.get("info", {}).get("features", {})
-    return {name: f["names"] for name, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
+    for key in ("info", "features"):
+        written = written.get(key) if isinstance(written, dict) else None
+    found = written.items() if isinstance(written, dict) else ()
+    return {name: f["names"] for name, f in found if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
 
 
 def _array(name: str, column: pa.ChunkedArray) -> np.ndarray | None:

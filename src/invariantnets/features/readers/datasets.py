@@ -29,11 +29,18 @@ def dataset_files(folder: Path) -> dict[str, list[Path]]:
                 files.setdefault(found[1], []).append(path)
         return files
     for split in json.loads(listed.read_text())["splits"] if listed.is_file() else [""]:
-        state = json.loads((folder / split / "state.json").read_text())
+        state = json.loads(_below(folder, split, "state.json").read_text())
         if state.get("_indices_files"):
             raise InvariantNetsError("its rows are chosen by an index; save it with .flatten_indices() before")
-        files[split] = [folder / split / file["filename"] for file in state["_data_files"]]
+        files[split] = [_below(folder, split, file["filename"]) for file in state["_data_files"]]
     return files
+
+
+def _below(folder: Path, split: str, name: str) -> Path:
+    """A file that a data set names, which lies in its own folder."""
+    if ".." in Path(split, name).parts or Path(split).is_absolute() or Path(name).is_absolute():
+        raise InvariantNetsError(f"names {str(Path(split, name))!r}, which is outside of it; nothing there is read")
+    return folder / split / name
 
 
 def read_dataset(folder: Path) -> Columns:

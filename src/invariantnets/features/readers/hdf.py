@@ -37,6 +37,8 @@ def read_hdf(path: Path) -> Columns:
                     f"{path.name}', '{name.split('/')[0]}').to_parquet('{path.stem}.parquet')\""
                 )
             if isinstance(node, h5py.Dataset) and not name.startswith("#"):
+                if node.is_virtual or node.external:
+                    raise InvariantNetsError(f"data set {name!r} lies in another file; copy it into this one")
                 stored = max(node.id.get_storage_size(), node.nbytes if node.chunks is None else 0)
                 check_size(f"data set {name!r} of shape {node.shape}", node.nbytes, stored)
                 arrays[name] = _matlab(file, node) if matlab else _plain(node)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import os
 from pathlib import Path
 
 from invariantnets.errors import InvariantNetsError
+from invariantnets.sizes import bytes_in_words, free_memory
 
 # Nothing that was measured shrinks to a hundredth: so much out of so little is a constant, or a trap.
 RATIO = 100
@@ -17,25 +17,6 @@ def first_bytes(path: Path, count: int) -> bytes:
     """How a file begins."""
     with path.open("rb") as file:
         return file.read(count)
-
-
-def free_memory() -> int:
-    """Bytes that may still be used, as far as the system tells; its whole memory where it does not."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def bytes_in_words(count: int) -> str:
-    """1536 → ``1.5 kB``."""
-    size, units = float(count), iter(("B", "kB", "MB", "GB", "TB", "PB", "EB"))
-    unit = next(units)
-    while size >= 1000 and unit != "EB":
-        size, unit = size / 1000, next(units)
-    return f"{size:.3g} {unit}"
 
 
 def check_size(what: str, unpacked: int, stored: int) -> None:
