@@ -184,7 +184,7 @@ def exchanged(folder: Path, rng: random.Random, same_time: bool) -> None:
         for path, time in times.items():
             os.utime(path, ns=(time, time))
     end = finish(work, folder, LAST)
-    assert_refused(end, run, "data", before=bytes_of(run, "checkpoints/*"))
+    assert_refused(end, run, "other images", before=bytes_of(run, "checkpoints/*"))
 
 
 def trials() -> list[Trial]:
