@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.text import Text
 
 from invariantnets import evaluation, threads
 from invariantnets.cli.ranges import check_values
@@ -223,7 +224,7 @@ def probe(
             prepare=prepare,
             keep=journal.keep,
             lost=lambda failure: journal.spoil(),
-            progress=status.update,
+            progress=lambda step: status.update(Text(step)),  # names of layers are no markup
             overrides=list(HydraConfig.get().overrides.task) if words is None else words,
             **options,
         )
@@ -235,7 +236,7 @@ def probe(
                 continue
 
             def told(step: str, name: str = name) -> None:
-                status.update(f"{name}, {step}")
+                status.update(Text(f"{name}, {step}"))
 
             try:
                 theirs = evaluation.evaluate(other(), readers, layers="all", protocols=None, progress=told, **options)

@@ -131,10 +131,9 @@ def laughs() -> Any:
     return node
 
 
-def endless() -> Any:
-    node: dict[str, Any] = {}
-    node["a"] = node
-    return node
+def endless(found: Content, place: Yard) -> None:
+    node = found["invariantnets"]["config"]["data"]
+    node["x"] = node
 
 
 def link(name: str, target: str) -> Change:
@@ -269,13 +268,13 @@ EVIL: dict[str, tuple[Change, str]] = {
     "weights without numbers": (weight(lambda x: x.to("meta")), "not written out"),
     "weights that are text": (lambda found, at: found["state_dict"].update(a="b"), "of other types"),
     "weights that are a list": (put("state_dict", lambda at: [1]), "of other types"),
-    "a configuration without a bottom": (at("model.x", nested(5000)), "levels"),
-    "a configuration in itself": (at("data.x", endless()), "levels"),
+    "a configuration without a bottom": (at("model.x", nested(200)), "levels"),
+    "a configuration in itself": (endless, "levels"),
     "a configuration that unfolds": (at("method", laughs()), "values"),
     "a configuration of 10⁶ values": (at("data.angles", list(range(10**6))), "values"),
     "a letter of 10⁷ letters": (at("method", "x" * 10**7), "letters"),
     "tensors in the configuration": (at("data.angles", torch.zeros(3)), "a Tensor"),
-    "a number of 10⁵ digits": (at("seed", 10**100_000), "a int"),
+    "a number of 300 digits": (at("seed", 1 << 1000), "a int"),
     "people who are numbers": (ours(identities=[1, 2]), "of other types"),
     "choices that are numbers": (at("choices", {"model": 1, "data": 2}), "of other types"),
     "paths that are a list": (at("paths", [1]), "of other types"),
