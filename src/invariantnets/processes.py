@@ -117,8 +117,8 @@ def program(words: Iterable[str]) -> Iterator[None]:
         if folder := os.environ.pop(LINES, None):
             shutil.rmtree(folder, ignore_errors=True)
         signal.set_wakeup_fd(other)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, handler in before.items():  # of a signal that comes twice, the second must not have the last word
+            signal.signal(number, signal.SIG_IGN if _now.reacted.is_set() else handler)
         os.close(writing)  # the thread ends
         os.environ.pop(PARENT, None)
 
