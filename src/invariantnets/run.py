@@ -248,10 +248,16 @@ def probe(
             journal.keep(found.results)
     report, failed = replace(found, results=journal.keep(found.results)).saved(folder)
     print(report)
-    send(loggers, folder)
+    if not failed:
+        journal.end(layers)
+    try:
+        send(loggers, folder)
+    except Exception as error:  # of a server, or of the disk of its files: the report is whole
+        failed.append(Failure(f"the report at {cfg.logger._target_.rpartition('.')[2]}", error))
+        log.error("%s", failed[-1])
     if failed:
-        raise InvariantNetsError(f"{'; '.join(map(str, failed))}. All else is in {report}") from failed[0].error
-    journal.end(layers)
+        said = "; ".join(map(str, failed)).rstrip(".")
+        raise InvariantNetsError(f"{said}. All else is in {report}") from failed[0].error
 
 
 def _identity(cfg: DictConfig, subject: Subject) -> dict[str, Any]:

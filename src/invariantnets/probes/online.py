@@ -7,11 +7,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from invariantnets.features.checks import check_finite
-from invariantnets.nuisance import Nuisance
+from invariantnets.nuisance import SPLITS, Nuisance
 from invariantnets.probes import mav
 from invariantnets.probes.linear import fit_ridge
 from invariantnets.probes.targets import r2
 from invariantnets.statistics.moments import moments
+
+
+def divide(source: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What each row is used for: half of the sources to fit, a quarter to choose the penalty and a quarter to score.
+
+    Args:
+        source: ``(N,)``.
+        rng: draws the sources.
+
+    Returns:
+        ``(N,)`` of ``train``, ``val`` and ``test``.
+    """
+    unique, group = np.unique(source, return_inverse=True)
+    rank = rng.permutation(len(unique))[group] / len(unique)
+    return np.asarray(SPLITS)[np.searchsorted([0.5, 0.75], rank, side="right")]
 
 
 def quick_probes(
@@ -25,8 +40,9 @@ def quick_probes(
 ) -> dict[str, float]:
     """MAV accuracy and ridge R² of every nuisance, fitted on half the sources of one split.
 
-    The other half is halved again, to choose the penalty and to score. These numbers follow a run;
-    the reported ones come from `invariantnets.probes.run_probes`.
+    They are what `invariantnets.probes.run_probes` finds where `divide` says which rows are train, val and test: the
+    same sums, penalties and means, without shuffled controls and intervals. Those that are reported are fitted to
+    training images and read on test images: other rows, and so other numbers.
 
     Args:
         features: ``(N, D)`` float32.
@@ -44,9 +60,8 @@ def quick_probes(
         InvariantNetsError: features that are not finite.
     """
     check_finite(features, "embedding")
-    unique, group = np.unique(source, return_inverse=True)
-    rank = rng.permutation(len(unique))[group] / len(unique)
-    fit, choice, score = rank < 0.5, (rank >= 0.5) & (rank < 0.75), rank >= 0.75
+    part = divide(source, rng)
+    fit, choice, score = (part == split for split in SPLITS)
 
     encoded = [n.encode(nuisance[n.name]) for n in nuisances]
     stops = np.cumsum([num_classes, *(e.shape[1] for e in encoded)])
