@@ -123,8 +123,13 @@ OF_FACES: dict[str, tuple[Callable[[Path], object], str]] = {
         "'{tmp}/faces/Bob_1.png'); mend or remove them",
     ),
     "no folder": (
-        table("Ann_0.png", "../nowhere/Ann_0.png"),
-        f"1 of 18 images are missing below {{tmp}}/faces, e.g. ../nowhere/Ann_0.png{NO_PICTURE}",
+        table("Ann_0.png", "nowhere/Ann_0.png"),
+        f"1 of 18 images are missing below {{tmp}}/faces, e.g. nowhere/Ann_0.png{NO_PICTURE}",
+    ),
+    "a picture elsewhere": (
+        table("Ann_0.png", "../Ann_0.png"),
+        "image '../Ann_0.png' is not below {tmp}/faces: only what lies there is read; name the folder that holds all, "
+        "with data.root=…",
     ),
 }
 
