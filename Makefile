@@ -16,7 +16,7 @@ run: $(READY)  ## train PAIR-LeNet on the embedded digits, evaluate it, print th
 test: $(READY)  ## run the tests, but for those marked slow
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-torture: $(READY)  ## kills, hostile files and faults: 200 trials in half an hour; SEED=0 draws the moments
+torture: $(READY)  ## kill runs, feed them hostile files, take away their disk: 300 trials, SEED=0 draws the moments
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/torture --seed $(or $(SEED),0)
 
 lint: $(READY)  ## ruff and mypy

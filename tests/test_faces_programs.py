@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +55,17 @@ def test_nobody_is_tested_on_whom_the_network_was_trained_on(tmp_path: Path, tab
         "hydra.run.dir=run", cwd=tmp_path, **cached)  # fmt: skip
     found = {r.target for r in read_jsonl(tmp_path / "run" / "results.jsonl")}
     assert {"brightness", "identity"} <= found
-    command = (f"ckpt_path={tmp_path}/run/checkpoints/best.ckpt", *own, "data.num_classes=0", "data.test_fraction=1")
-    _, err = run("evaluate.py", *command, cwd=tmp_path, code=2, **cached)
+    checkpoint = f"ckpt_path={tmp_path}/run/checkpoints/best.ckpt"
+    _, err = run("evaluate.py", checkpoint, *own, "data.num_classes=0", "data.test_fraction=1", cwd=tmp_path, code=2,
+                 **cached)  # fmt: skip
     assert "the network was trained on 16 of the people to test it on" in err.replace("\n", " ")
+    # Pictures elsewhere are asked for, by a line that can be followed as it stands.
+    _, err = run("evaluate.py", checkpoint, cwd=tmp_path, code=2, **cached)
+    again = shlex.split(err.splitlines()[-1].partition("if you want that, add ")[2])
+    assert again == [f"paths.allow=['{table / 'faces.csv'}','{table}']"]
+    out, _ = run("evaluate.py", checkpoint, *again, "protocols.folds=3", "probes.bootstrap=5", "probe.mlp=null",
+                 cwd=tmp_path, **cached)  # fmt: skip
+    assert out.splitlines()[-1].endswith("report.html")
 
 
 @pytest.mark.slow

@@ -11,13 +11,16 @@ from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import matplotlib
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from invariantnets import FeatureTable, run_suite
 from invariantnets import evaluation as evaluating
+from invariantnets import run as running
 from invariantnets.cli import describe
 from invariantnets.data import SyntheticFaces
 from invariantnets.errors import InvariantNetsError
@@ -87,7 +90,7 @@ def test_a_probe_that_dies_alone_is_an_error():
         run_suite(faces(), [Broken()], protocols=None, bootstrap=10)
 
 
-STEPS = [what for what, _ in measure(faces(), "late", [], PROTOCOLS, 0, 10, print, "late")][1:]
+STEPS = [what for what, _ in measure(faces(), "late", [], PROTOCOLS, 0, 10, print)][1:]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -101,8 +104,7 @@ def test_whatever_step_dies_the_rest_is_reported(step, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluating, "measure", dying)
     told: list[Any] = []
     found, report = died(faces(), tmp_path / "died", lost=told.append)
-    once = step == "answers of the network"  # which are those of all layers
-    assert [failure.what for failure in found.failed] == [f"{at}: {step}" for at in ("early", "late")[: 2 - once]]
+    assert [failure.what for failure in found.failed] == [f"{at}: {step}" for at in ("early", "late")]
     assert list(found.failed) == told and str(told[0]) in report
     left = set(map(str, found.results))  # as text, in which NaN is itself
     assert 0 < len(left) < len(whole.results) and left < set(map(str, whole.results))
@@ -229,6 +231,25 @@ def test_what_would_be_missed_after_training_is_refused_before(words, tmp_path):
     )
     assert err.count("error: ") == 1 and err.rstrip().splitlines()[-1].startswith("error: ")
     assert not (tmp_path / "run" / "checkpoints").exists() and not (tmp_path / "run" / "results.jsonl").exists()
+
+
+def test_a_server_that_is_gone_takes_nothing_with_it(tmp_path, monkeypatch, capsys):
+    """The report is printed and whole, and the last line says what was not sent."""
+
+    def gone(loggers: Any, folder: Path) -> None:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(running, "send", gone)
+    monkeypatch.setattr(running, "HydraConfig", Mock())
+    table = faces(layers=("late",))
+    cfg = OmegaConf.create({
+        "layers": None, "seed": 0, "probes": {"bootstrap": 10}, "protocols": None, "save_features": False,
+        "probe": {"ridge": {"_target_": "invariantnets.probes.Ridge"}}, "logger": {"_target_": "x.wandb_logger"},
+    })  # fmt: skip
+    with pytest.raises(InvariantNetsError, match="the report at wandb_logger is missing: ConnectionError: no route"):
+        running.probe(cfg, evaluating.subject_of(table), tmp_path, words=[])
+    assert capsys.readouterr().out.strip() == str(tmp_path / "report.html") and (tmp_path / "report.html").is_file()
+    assert json.loads((tmp_path / "finished.json").read_text())["complete"] == ["late"]
 
 
 @pytest.fixture

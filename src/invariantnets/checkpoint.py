@@ -142,13 +142,12 @@ def built(part: Mapping[str, Any], path: str | Path, kind: type[Kind]) -> Kind:
         InvariantNetsError: it cannot be made here, as of another version; or what the part itself raises.
     """
     try:
-        made = instantiate(part, _convert_="all")
+        made: Any = instantiate(part, _convert_="all")
+        reason = f"a {type(made).__name__} is no {kind.__name__}"
     except (InstantiationException, OmegaConfBaseException) as error:
         if isinstance(error.__cause__, InvariantNetsError):
-            raise error.__cause__ from None
+            raise
         made, reason = None, " ".join(str(error.__cause__ or error).split())
-    else:
-        reason = f"a {type(made).__name__} is no {kind.__name__}"
     if not isinstance(made, kind):
         raise InvariantNetsError(
             f"{path}: was written by another version of invariantnets ({reason}); use the one that wrote it"

@@ -57,7 +57,7 @@ class Nuisance:
         if self.kind == "circular":
             radians = np.deg2rad(np.asarray(values, np.float64))
             return np.stack([np.cos(radians), np.sin(radians)], 1)
-        return np.eye(len(self.categories))[np.asarray(values, np.int64)]
+        return (np.asarray(values, np.int64)[:, None] == np.arange(len(self.categories))).astype(np.float64)
 
 
 def infer_nuisance(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,19 +97,25 @@ def program(words: Iterable[str]) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # nohup, or a shell's background
-            signal.signal(number, _interrupt)
     other = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     threading.Thread(target=_insist, args=(reading, _now), name="signals", daemon=True).start()
     try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:  # nohup, or a shell's background
+                signal.signal(number, _interrupt)
         yield
         with suppress(subprocess.TimeoutExpired):
             for process in _now.ranks.values():
                 process.wait(TO_CLOSE)
+    except BaseException as error:
+        _end_others()
+        if isinstance(error, Interrupted):  # before the program has begun, or while it waits for its processes
+            leave(_now.line, _now.status)
+        raise
     finally:
         _now.over.set()
-        _end_others()
+        if folder := os.environ.pop(LINES, None):
+            shutil.rmtree(folder, ignore_errors=True)
         signal.set_wakeup_fd(other)
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -137,6 +144,7 @@ def _insist(reading: int, now: _Program) -> None:
         return
     _tell(now.line)
     _end_others()
+    shutil.rmtree(os.environ.get(LINES, ""), ignore_errors=True)
     os._exit(now.status)
 
 
@@ -186,11 +194,9 @@ def _end_others() -> None:
     for process in _now.ranks.values():
         process.kill()
     for child in multiprocessing.active_children():
-        child.kill()
-    if folder := os.environ.pop(LINES, None) if _first else None:
-        for path in Path(folder).iterdir():
-            path.unlink()
-        Path(folder).rmdir()
+        assert child.pid is not None
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)  # joblib's know no kill()
 
 
 def be_one_of(*, speaks: bool = False) -> bool:

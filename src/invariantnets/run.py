@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.text import Text
 
 from invariantnets import evaluation, threads
 from invariantnets.cli.ranges import check_values
@@ -223,7 +224,7 @@ def probe(
             prepare=prepare,
             keep=journal.keep,
             lost=lambda failure: journal.spoil(),
-            progress=status.update,
+            progress=lambda step: status.update(Text(step)),  # names of layers are no markup
             overrides=list(HydraConfig.get().overrides.task) if words is None else words,
             **options,
         )
@@ -235,7 +236,7 @@ def probe(
                 continue
 
             def told(step: str, name: str = name) -> None:
-                status.update(f"{name}, {step}")
+                status.update(Text(f"{name}, {step}"))
 
             try:
                 theirs = evaluation.evaluate(other(), readers, layers="all", protocols=None, progress=told, **options)
@@ -247,10 +248,16 @@ def probe(
             journal.keep(found.results)
     report, failed = replace(found, results=journal.keep(found.results)).saved(folder)
     print(report)
-    send(loggers, folder)
+    if not failed:
+        journal.end(layers)
+    try:
+        send(loggers, folder)
+    except Exception as error:  # of a server, or of the disk of its files: the report is whole
+        failed.append(Failure(f"the report at {cfg.logger._target_.rpartition('.')[2]}", error))
+        log.error("%s", failed[-1])
     if failed:
-        raise InvariantNetsError(f"{'; '.join(map(str, failed))}. All else is in {report}") from failed[0].error
-    journal.end(layers)
+        said = "; ".join(map(str, failed)).rstrip(".")
+        raise InvariantNetsError(f"{said}. All else is in {report}") from failed[0].error
 
 
 def _identity(cfg: DictConfig, subject: Subject) -> dict[str, Any]:

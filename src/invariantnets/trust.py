@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
@@ -201,5 +202,5 @@ def _inside(path: str, named: Collection[Path]) -> bool:
 
 
 def _quoted(path: str) -> str:
-    """As a value of Hydra's command line."""
-    return "'" + path.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """As a value of Hydra's command line, where a backslash is one but before a quote."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), path) + "'"

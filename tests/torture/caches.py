@@ -93,8 +93,7 @@ def in_the_way(folder: Path, rng: random.Random) -> None:
 def killed(folder: Path, rng: random.Random) -> None:
     """A run is killed while it writes the cache: the next one makes it, and tidies up."""
     process = begin(CACHED, folder)
-    unfinished = lambda run, over: any((folder / "cache").glob(".*.part"))  # noqa: E731
-    came = wait_for(unfinished, process, folder / "run")
+    came = wait_for(lambda run, over: any((folder / "cache").glob(".*.part")), process, folder / "run")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert came, "it was not seen to write"

@@ -41,8 +41,7 @@ def fills_up(name: str, moment: Moment, work: Work = LENET) -> Trial:
             end = disturbed(work, folder, moment(rng, seconds), lambda: fill(disk))
             assert_sound(end, disk, "No space left", "run")
             free(disk)
-            begun = work.program == "train.py" and (disk / LAST).exists()
-            end = finish(work, folder, *["ckpt_path=last"] * begun)
+            end = finish(work, folder, *["ckpt_path=last"] * (work.program == "train.py"))
             assert end.status == 0, f"once there is space again: {end}"
             assert_same(work, folder)
 
@@ -122,21 +121,21 @@ def limited(folder: Path, rng: random.Random) -> None:
 
 def trials() -> list[Trial]:
     """All of them."""
-    disk = lambda name, run: Trial(name, "disk", run)  # noqa: E731
+    disk = partial(Trial, kind="disk")
     return [
         fills_up("full at a random moment", after(0.1, 0.9)),
-        disk("too small for a third checkpoint", too_small),
+        disk("too small for a third checkpoint", run=too_small),
         fills_up("full when the training is over", replaced(LAST, 4)),
         fills_up("full when the results have come", appears("results.jsonl")),
         fills_up("full when the figures are drawn", appears("figures/figures.json")),
         fills_up("full in an evaluation", after(0.2, 0.9), MEASURING),
-        disk("no room for the cache", small_cache),
-        disk("no room for the features", no_room_for_features),
+        disk("no room for the cache", run=small_cache),
+        disk("no room for the features", run=no_room_for_features),
         no_room_for("no room for the log of numbers", "csv"),
         no_room_for("no room for the record of the command", ".hydra"),
-        disk("TMPDIR is full", partial(temporary_folder, full=True)),
-        disk("TMPDIR is missing", partial(temporary_folder, full=False)),
-        disk("the folder is read-only", read_only),
-        disk("the folder is removed", removed),
-        disk("files are limited in size", limited),
+        disk("TMPDIR is full", run=partial(temporary_folder, full=True)),
+        disk("TMPDIR is missing", run=partial(temporary_folder, full=False)),
+        disk("the folder is read-only", run=read_only),
+        disk("the folder is removed", run=removed),
+        disk("files are limited in size", run=limited),
     ]

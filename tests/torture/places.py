@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import signal
@@ -130,11 +129,11 @@ def damaged(folder: Path, rng: random.Random, name: str, cut: bool) -> None:
         assert other.read_bytes() == kept, f"{other.name} is not as it was"
 
 
-def other_words(folder: Path, rng: random.Random, *words: str) -> None:
+def other_words(folder: Path, rng: random.Random, word: str) -> None:
     """A run is to go on as another: it is refused, and the difference named."""
     run = broken_off(LENET, folder)
-    end = finish(LENET, folder, LAST, *words)
-    assert_refused(end, run, words[0].rpartition(".")[2].partition("=")[0], before=bytes_of(run, "checkpoints/*"))
+    end = finish(LENET, folder, LAST, word)
+    assert_refused(end, run, word.rpartition(".")[2].partition("=")[0], before=bytes_of(run, "checkpoints/*"))
 
 
 def without_last(folder: Path, rng: random.Random) -> None:
@@ -171,44 +170,40 @@ def faces(folder: Path, brightness: int = 0) -> Path:
     return folder
 
 
-def exchanged(folder: Path, rng: random.Random, same_time: bool) -> None:
+def exchanged(folder: Path, rng: random.Random) -> None:
     """Between a kill and its continuation the pictures are replaced by others of the same names."""
     where = faces(folder / "faces")
-    times = {path: path.stat().st_mtime_ns for path in where.iterdir()}
     own = ("data=faces_table", f"data.table={where}/faces.csv", f"data.root={where}", "data.test_fraction=0.45")
     words = tuple(word for word in FACE if not word.startswith("data.") or "image_shape" in word)
     work = Work("-", "train.py", (*words, *own, "data.num_classes=16", "trainer.max_epochs=4", "evaluate=false"))
     run = broken_off(work, folder, epochs=1)
     faces(where, brightness=20)
-    if same_time:
-        for path, time in times.items():
-            os.utime(path, ns=(time, time))
     end = finish(work, folder, LAST)
-    assert_refused(end, run, "data", before=bytes_of(run, "checkpoints/*"))
+    assert_refused(end, run, "other images", before=bytes_of(run, "checkpoints/*"))
 
 
 def trials() -> list[Trial]:
     """All of them."""
-    place = lambda name, run: Trial(name, "folder", run)  # noqa: E731
+    place = partial(Trial, kind="folder")
     elsewhere = [
-        place(f"{how} and resumed, {when}", partial(resumed_elsewhere, how=how, whole=whole))
+        place(f"{how} and resumed, {when}", run=partial(resumed_elsewhere, how=how, whole=whole))
         for how in ("copied", "moved")
         for when, whole in (("in the middle", False), ("at its end", True))
     ]
     return [
-        place("two runs at once", two_runs),
-        place("two sweeps at once", two_sweeps),
-        place("a sweep into a used one", used_sweep),
-        place("a run into a used one", used_run),
+        place("two runs at once", run=two_runs),
+        place("two sweeps at once", run=two_sweeps),
+        place("a sweep into a used one", run=used_sweep),
+        place("a run into a used one", run=used_run),
         *elsewhere,
-        place("a finished run is resumed", finished),
-        place("locks are stale", stale_lock),
-        place("last.ckpt is cut", partial(damaged, name="last", cut=True)),
-        place("best.ckpt is damaged", partial(damaged, name="best", cut=False)),
-        place("another model goes on", lambda f, r: other_words(f, r, "model.backbone.embedding_dim=64")),
-        place("another seed goes on", lambda f, r: other_words(f, r, "seed=5")),
-        place("another rate goes on", lambda f, r: other_words(f, r, "model.optimizer.lr=0.02")),
-        place("last.ckpt is deleted", without_last),
-        place("another run is the newest", another_run),
-        place("the pictures are exchanged", partial(exchanged, same_time=False)),
+        place("a finished run is resumed", run=finished),
+        place("locks are stale", run=stale_lock),
+        place("last.ckpt is cut", run=partial(damaged, name="last", cut=True)),
+        place("best.ckpt is damaged", run=partial(damaged, name="best", cut=False)),
+        place("another model goes on", run=partial(other_words, word="model.backbone.embedding_dim=64")),
+        place("another seed goes on", run=partial(other_words, word="seed=5")),
+        place("another rate goes on", run=partial(other_words, word="model.optimizer.lr=0.02")),
+        place("last.ckpt is deleted", run=without_last),
+        place("another run is the newest", run=another_run),
+        place("the pictures are exchanged", run=exchanged),
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import shutil
 import time
@@ -11,9 +10,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+import faults
+import hostile
+import kills
 from trial import Impossible, Trial, draw
-
-MODULES = ("kills", "hostile", "faults")
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ class Outcome:
 
 def all_trials() -> list[Trial]:
     """Those of every file, in a fixed order."""
-    there = [name for name in MODULES if Path(__file__).with_name(f"{name}.py").is_file()]
-    return [trial for name in there for trial in importlib.import_module(name).trials()]
+    return [trial for module in (kills, hostile, faults) for trial in module.trials()]
 
 
 def attempt(trial: Trial, session: Path, seed: int) -> Outcome:

@@ -84,7 +84,9 @@ def _run(main: Callable[[], object], conf: Path) -> None:
         if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
             nothing = next(word for word in overrides if re.fullmatch(r"[^.]+(@.+)?=null", word))  # Hydra names none
             text = f"{nothing}: it cannot be left out; --help lists what there is of it"
-        processes.leave(f"error: {text or describe(error)}", WRONG)
+        said = text or describe(error)  # with names out of files, which a terminal may not obey
+        said = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in said)
+        processes.leave(f"error: {said}", WRONG)
 
 
 def _parser() -> argparse.ArgumentParser:

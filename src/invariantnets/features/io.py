@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from invariantnets.files import write_atomically
 from invariantnets.nuisance import Kind, Nuisance
 
 PARTS = ("features.safetensors", "rows.parquet", "table.json")
+MORE_CLASSES = 100_000  # than rows: of people who are not among them
 OPTIONAL = ("prediction", "entropy", "name")
 
 
@@ -179,6 +180,9 @@ def _load_folder(folder: Path) -> FeatureTable:
 
 
 def _saved(folder: Path) -> FeatureTable:
+    for part in PARTS:
+        if (folder / part).resolve().parent != folder.resolve():
+            raise InvariantNetsError(f"features={folder}: its {part} is a link to a file elsewhere; copy it here")
     header = json.loads((folder / "table.json").read_text())
     if header.pop("checksum", None) not in (None, _seal(header, folder)):  # none was kept by earlier versions
         raise ValueError("its files are not those that were written together: damaged, or of two tables; make it anew")
@@ -186,6 +190,12 @@ def _saved(folder: Path) -> FeatureTable:
     with safe_open(folder / "features.safetensors", "pt") as file:  # torch's tensors share the mapped file
         features = {name: file.get_tensor(name).numpy() for name in file.keys()}
     nuisances = tuple(Nuisance(**{**n, "categories": tuple(n["categories"])}) for n in header["nuisances"])
+    for n in nuisances:
+        coded = n.kind in ("categorical", "binary")
+        if n.kind not in get_args(Kind) or (coded and not rows[n.name].dropna().isin(range(len(n.categories))).all()):
+            raise ValueError(f"nuisance {n.name!r} is not of its kind, {n.kind!r}")
+    if not 0 < header["num_classes"] <= len(rows) + MORE_CLASSES or not isinstance(header["meta"], dict):
+        raise ValueError("its table.json is none that was saved here")
     return FeatureTable(
         features=features,
         label=rows["label"].to_numpy(),

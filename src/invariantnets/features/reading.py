@@ -66,6 +66,8 @@ def read(path: str | Path, ids: Collection[str] = ()) -> Raw:
     path = Path(path)
     if not path.exists():
         raise InvariantNetsError(f"features={path}: no such file or folder")
+    if not path.is_file() and not path.is_dir():
+        raise InvariantNetsError(f"features={path}: is a device or a pipe, which may never end; give a file")
     try:
         return _read_with_table(path, ids)
     except InvariantNetsError as error:

@@ -142,8 +142,8 @@ def _checked(result: Result) -> Result:
             raise TypeError(f"{name} is {str(value)[:40]!r}")
     numbers = [x for x in vars(result).values() if isinstance(x, int) and not -(1 << 63) <= x < 1 << 63]
     inside = [value for part in (result.where, result.chosen) for value in part.values()]
-    plain = all(isinstance(x, str | int | float | None) for x in inside)
-    if numbers or result.status not in ("ok", "failed") or not plain:
+    plain = all(isinstance(value, str | int | float | None) for value in inside)
+    if numbers or not plain or result.status not in ("ok", "failed"):
         raise TypeError("a value is none that is measured")
     return result
 

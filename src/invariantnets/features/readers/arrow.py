@@ -23,6 +23,7 @@ from invariantnets.features.readers.limits import check_size, check_unpacked, fi
 Columns = tuple[dict[str, np.ndarray], list[str]]
 BLOCK_BYTES = 1 << 24
 BLOCK_ROWS = 4096
+DEEPEST = 100  # lists in lists of JSON
 NUMBER = r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|nan|inf)"
 SEPARATOR = r"(?:\s*[,;]\s*|\s+)"
 LIST = re.compile(rf"\s*[\[(]\s*{NUMBER}(?:{SEPARATOR}{NUMBER})*{SEPARATOR}?\s*[\])]\s*")
@@ -67,6 +68,7 @@ def read_lines(path: Path) -> Columns:
     check_unpacked(path)
     options = pyarrow.json.ReadOptions(block_size=BLOCK_BYTES)
     compressed = first_bytes(path, 2) == b"\x1f\x8b"
+    _check_depth(path, compressed)
     with pa.input_stream(str(path), compression="gzip" if compressed else None) as file:
         try:
             table = pyarrow.json.read_json(file, read_options=options)
@@ -74,6 +76,17 @@ def read_lines(path: Path) -> Columns:
             _check_lines(path, compressed)
             raise
     return columns_of(table)
+
+
+def _check_depth(path: Path, compressed: bool) -> None:
+    """Refuse lists in lists without an end: Arrow reads them one within the other until the program dies."""
+    with gzip.open(path) if compressed else path.open("rb") as file:
+        for place, line in enumerate(file, 1):
+            if line.count(b"[") + line.count(b"{") > DEEPEST:
+                letters = np.frombuffer(line, np.uint8)
+                opened, closed = (np.isin(letters, list(marks)) for marks in (b"[{", b"]}"))
+                if (opened.astype(np.int8) - closed).cumsum(dtype=np.int64).max() > DEEPEST:
+                    raise InvariantNetsError(f"line {place} has lists in lists, over {DEEPEST} deep; it is no table")
 
 
 def _check_lines(path: Path, compressed: bool) -> None:
