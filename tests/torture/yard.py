@@ -112,6 +112,6 @@ def yard(folder: Path) -> Iterator[Yard]:
     assert not list(folder.glob("*canary*")), "code of the file was run"
     told = base64.b64encode((place.home / "secret.txt").read_bytes())[:60]
     for path in (place.work / "run").rglob("*"):
-        if path.is_file() and not path.is_symlink():
+        if path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 30:
             content = path.read_bytes()
             assert SECRET.encode() not in content and told not in content, f"{path.name} tells the secret"

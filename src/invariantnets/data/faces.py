@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 # Pillow knows formats that are programs, which others run (EPS), or that fetch what they name.
-PICTURES = ("JPEG", "PNG", "MPO", "GIF", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000", "TGA", "AVIF")
+PICTURES = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000", "TGA", "AVIF")
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,9 @@ class FaceFiles(BankedImages):
 
     def open_image(self, row: int) -> Image.Image:
         """The image of a row, as it was stored."""
-        return Image.open(self.root / self.faces.file[row], formats=PICTURES)
+        Image.init()
+        known = [name for name in PICTURES if name in Image.OPEN]  # as Pillow was built
+        return Image.open(self.root / self.faces.file[row], formats=known)
 
     def _read(self, row: int) -> np.ndarray:
         points = None if self.faces.landmarks is None else self.faces.landmarks[row]
