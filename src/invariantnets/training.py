@@ -70,9 +70,9 @@ def _resume_point(cfg: DictConfig) -> tuple[Path, Path | None]:
     folder = Path(cfg.paths.output_dir)
     if cfg.ckpt_path != "last":
         return folder, Path(cfg.ckpt_path) if cfg.ckpt_path else None
-    own = folder / "checkpoints" / "last.ckpt"
-    if own.is_file():
-        return folder, own
+    for name in ("last.ckpt", "best.ckpt"):  # of the first epoch the best is written first: a kill may leave it alone
+        if (own := folder / "checkpoints" / name).is_file():
+            return folder, own
     if sweep_name() or any(word.startswith("hydra.run.dir=") for word in HydraConfig.get().overrides.hydra):
         log.warning("%s: no checkpoint yet, so that the run begins, as this command says", folder)
         return folder, None

@@ -119,7 +119,7 @@ def trials() -> list[Trial]:
     no_report = appears("figures/figures.json", without="report.html")
     return [
         training("at random", LENET, after(0, 0.9)),
-        training("at random, again", LENET, after(0, 0.9)),
+        training("best.ckpt is there and last.ckpt is not yet", LENET, appears("checkpoints/best.ckpt", without=last)),
         training("at its start", LENET, after(0, 0.15)),
         training("before its first checkpoint", LENET, appears("csv", without="checkpoints/best.ckpt", most=0.05)),
         training("its first checkpoint is being written", LENET, temporary()),
