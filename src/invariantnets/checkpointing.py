@@ -90,6 +90,8 @@ class Checkpoints(TorchCheckpointIO):
                 known = {_beside(folder, file): score for file, score in state["best_k_models"].items()}
                 if all(Path(file).is_file() for file in (*here.values(), *known)):
                     state.update(here, dirpath=callback.dirpath, best_k_models=known)
+                else:  # Lightning begins anew then, and would delete what is no longer the best
+                    state.update(dirpath="", best_model_path="")
         return checkpoint
 
 

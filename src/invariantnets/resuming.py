@@ -28,7 +28,7 @@ FIXED = ("choices", "model", "data", "seed", "views", "pairs")
 ANEW = ("paths", "logger", "ckpt_path", "device", "recipes")
 _PLACES = re.compile(
     r"(data_dir|cache_dir|cache|device|on_device|folder|pictures|table|root|teacher|init_from|features_from"
-    r"|dirpath|default_root_dir)"
+    r"|dirpath|default_root_dir|path|lists?)"
 )
 _ABSENT = object()
 

@@ -65,6 +65,7 @@ def train(cfg: DictConfig) -> None:
             refuse_used(folder)
         else:
             cfg, words = continued(cfg, folder, resume)
+            check_values(cfg)
         _train(cfg, folder, resume, words)
 
 
