@@ -19,6 +19,10 @@ from pathlib import Path
 from unittest import mock
 
 ROOT = Path(__file__).parents[1]
+# Ignored by what nohup or a shell's background starts, and so by all that it starts in turn.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 # A run that is over in a second or two, once Python has started.
 SMALL = (
     "data.epoch_batches=10",

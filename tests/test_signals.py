@@ -133,11 +133,14 @@ SLOW = "\n        try: time.sleep(60)\n        finally: time.sleep(0.5)"  # clos
 )
 def test_a_signal_ends_a_program_whatever_it_does(code: str, number: signal.Signals) -> None:
     process = small(code)
-    process.send_signal(number)
-    time.sleep(0.1)
-    process.send_signal(number)  # as `timeout` does
-    assert process.communicate(timeout=20) == ("", f"interrupted; {AGAIN}\n")
-    assert process.returncode == 128 + number
+    try:
+        process.send_signal(number)
+        time.sleep(0.1)
+        process.send_signal(number)  # as `timeout` does
+        assert process.communicate(timeout=20) == ("", f"interrupted; {AGAIN}\n")
+        assert process.returncode == 128 + number
+    finally:
+        process.kill()
 
 
 def test_a_program_that_is_to_outlive_its_terminal_does() -> None:
