@@ -22,3 +22,7 @@ def test_a_file_is_a_choice(path: str, quote: str) -> None:
 def test_other_words_stay() -> None:
     words = ["-m", "release=leace", "release=leace,quantise", "release.levels=3", "features=a.safetensors", "release="]
     assert spelt_out(words) == words
+
+
+def test_none_is_a_choice() -> None:
+    assert spelt_out(["release=null", "transfer=null", "logger=null"]) == ["~release", "~transfer", "logger=null"]

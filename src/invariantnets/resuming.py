@@ -80,8 +80,8 @@ def continued(cfg: DictConfig, folder: Path, path: Path) -> tuple[DictConfig, li
             kept[key] = was
         else:
             raise InvariantNetsError(
-                f"{path}: the run had {_said(key, was)}, which is not taken out of a file: type it again, or another "
-                "in its place"
+                f"{path}: the run had {_said(key, was)}, which is not taken out of a file: type it again, or what "
+                "is to be in its place"
             )
     for key, now in new.items():
         if key not in old and key[0] in FIXED and typed(key) and not _place(key) and now is not None:

@@ -100,7 +100,7 @@ VALUES = {
     "probes.bootstrap=1": "give a whole number from 2 to 1,000,000",
     "protocols.folds=1": "give a whole number from 2 to 10,000",
     "protocols.pairs_per_fold=0": COUNT,
-    "protocols.similarities=cosine": "give a list of names, as in [name]",
+    "protocols.similarities=cosine": "give a list of some of cosine, inner_product, chi2",
     "callbacks.early_stopping.patience=-1": FROM_0,
     "callbacks.checkpoint.monitor=nope": "give val/loss, val/accuracy, val/softmax, step, epoch",
 }
