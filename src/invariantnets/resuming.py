@@ -26,9 +26,10 @@ Key = tuple[str, ...]
 FIXED = ("choices", "model", "data", "seed", "views", "pairs")
 # Of this machine or of this command; recipes are of networks that are trained already.
 ANEW = ("paths", "logger", "ckpt_path", "device", "recipes")
+# Keys that name what is read or written, and are never taken out of a file where that would write.
 _PLACES = re.compile(
     r"(data_dir|cache_dir|cache|device|on_device|folder|pictures|table|root|teacher|init_from|features_from"
-    r"|dirpath|default_root_dir|path|lists?)"
+    r"|dirpath|filename|default_root_dir|path|lists?)"
 )
 _ABSENT = object()
 
@@ -93,7 +94,7 @@ def continued(cfg: DictConfig, folder: Path, path: Path) -> tuple[DictConfig, li
     if not typed(("choices", "data")):
         fixed["data"] = of_this_machine(fixed["data"], cfg.paths.cache_dir)
     with open_dict(cfg):
-        for part in FIXED:
+        for part in (part for part in FIXED if part in fixed):
             cfg[part] = fixed[part]
         for key, value in kept.items():
             OmegaConf.update(cfg, ".".join(key), value)
