@@ -239,6 +239,22 @@ def test_other_refusals_to_continue(said: Callable[..., str], tmp_path: Path, ri
     )
 
 
+def test_a_resumed_run_writes_where_it_is_told(tmp_path: Path, right: Path) -> None:
+    """Not where a checkpoint says: neither by the name of its file, nor by those of the best ones before."""
+
+    def elsewhere(content: dict[str, Any]) -> None:
+        config(content)["callbacks"]["checkpoint"]["filename"] = "../../evil"
+        (state,) = (s for key, s in content["callbacks"].items() if "val/loss" in key and "best_k_models" in s)
+        state.update(best_model_path=str(tmp_path / "kept"), best_k_models={str(tmp_path / "kept"): torch.tensor(9.0)})
+        state.update(kth_best_model_path=str(tmp_path / "kept"), dirpath=str(tmp_path / "run" / "checkpoints"))
+
+    (tmp_path / "kept").touch()
+    changed(elsewhere)(tmp_path / "given.ckpt", right)
+    start("train", tmp_path, f"ckpt_path={tmp_path / 'given.ckpt'}", "trainer.max_epochs=2")
+    assert (tmp_path / "kept").exists() and not list(tmp_path.rglob("evil*"))
+    assert (tmp_path / "run" / "checkpoints" / "best.ckpt").is_file()
+
+
 def test_networks_to_start_from(said: Callable[..., str], tmp_path: Path, right: Path) -> None:
     (tmp_path / "text.ckpt").write_text("hello")
     assert said("train", "model.init_from={tmp}/text.ckpt") == f"{{tmp}}/text.ckpt: {DAMAGED}"
