@@ -13,9 +13,8 @@ ANGLES = (-45.0, -30.0, -15.0, 0.0, 15.0, 30.0, 45.0)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole programs first: they take longest, and workers that begin with them end together."""
-    items.sort(
-        key=lambda item: "programs" not in item.path.stem and item.path.stem not in ("test_readme", "test_resume")
-    )
+    long = ("test_readme", "test_resume", "test_torture", "test_signals", "test_late")
+    items.sort(key=lambda item: "programs" not in item.path.stem and item.path.stem not in long)
 
 
 @pytest.fixture

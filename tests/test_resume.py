@@ -40,7 +40,13 @@ ADVERSARY = ("model=lenet", "model.constraints.adversary.ramp=150", "+constraint
 
 
 @pytest.mark.parametrize(
-    "model", [(*LIGHT, "model=pair_lenet"), (*LIGHT, "model=mu_lenet"), ADVERSARY], ids=lambda model: model[-1]
+    "model",
+    [
+        (*LIGHT, "model=mu_lenet"),
+        pytest.param((*LIGHT, "model=pair_lenet"), marks=pytest.mark.slow),
+        pytest.param(ADVERSARY, marks=pytest.mark.slow),
+    ],
+    ids=lambda model: model[-1],
 )
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, model: tuple[str, ...]) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"

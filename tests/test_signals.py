@@ -161,6 +161,7 @@ def test_a_process_ends_with_the_one_that_started_it(speaks: bool, said: int) ->
     assert not left(f"ends-{said}") and err.count(f"({process.pid}) was killed") == len(err.splitlines()) == said
 
 
+@pytest.mark.slow
 def test_an_ended_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     whole = (*QUICK, "trainer.max_epochs=4")
     run("train.py", *whole, "hydra.run.dir=whole", cwd=tmp_path)
