@@ -184,7 +184,7 @@ def test_half_a_character_of_a_files_name_is_kept(tmp_path):
 
 def synthetic(**changes: int) -> SyntheticFaces:
     sizes = {"num_classes": 6, "images_per_identity": 4, "val_images": 2, "test_identities": 24, "test_images": 3}
-    return SyntheticFaces(image_shape=[3, 16, 16], **{**sizes, **changes})  # type: ignore[arg-type]
+    return SyntheticFaces(image_shape=[3, 16, 16], **{**sizes, **changes})
 
 
 @pytest.mark.parametrize(
