@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from invariantnets.report.readers import fitted, more_on_test
+from invariantnets.report.readers import more_on_test
 from invariantnets.report.sections import Section
 from invariantnets.report.tables import Row, Table
-from invariantnets.results.format import and_, bounded, written
+from invariantnets.results.format import and_, bounded, fitted, written
 from invariantnets.results.result import Result
 from invariantnets.results.runs import Run
 from invariantnets.results.select import FEW_NUISANCES, LABEL, failed, nuisances, select

@@ -9,12 +9,11 @@ from invariantnets.report.readers import (
     CARRIES_NOT,
     choice,
     drawn,
-    fitted,
     more_on_test,
     said_of_more,
     sized,
 )
-from invariantnets.results.format import and_, bounded, count, span, written
+from invariantnets.results.format import and_, bounded, count, fitted, span, written
 from invariantnets.results.result import Result
 from invariantnets.results.select import (
     FEW_NUISANCES,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from invariantnets.results.format import and_, bounded, count, span
+from invariantnets.results.format import and_, bounded, count
 from invariantnets.results.result import Result
 from invariantnets.results.select import Runs, astray, failed, reads_more, select
 from invariantnets.results.words import metric_name, probe_name
 
-__all__ = ["choice", "drawn", "fitted", "more_in_runs", "more_on_test", "said_of_more", "sized", "strays"]
+__all__ = ["choice", "drawn", "more_in_runs", "more_on_test", "said_of_more", "sized", "strays"]
 
 # Where more is better, and where strongest has a number.
 _COMPARED = ("r2", "auc")
@@ -35,12 +35,6 @@ def drawn(r: Result, results: Sequence[Result]) -> str:
     if "class" in about:
         return "classes" if r.fixed else "images"
     return "people" if "identity" in about else "independent sources"
-
-
-def fitted(rows: Sequence[Result]) -> str:
-    """The rows that their readers were fitted to, to stand behind n: what is left depends on them. Empty if unknown."""
-    sizes = [r.n_fit for r in rows if r.n_fit is not None]
-    return f", fitted to {span(sizes)} rows" if sizes else ""
 
 
 def more_on_test(results: Sequence[Result], target: str) -> dict[str, list[Result]]:

@@ -8,9 +8,9 @@ from itertools import chain
 from typing import Any
 
 from invariantnets.report.efficiency import OF_CURVE, curve_tables, has_curve
-from invariantnets.report.readers import fitted, more_in_runs, more_on_test
+from invariantnets.report.readers import more_in_runs, more_on_test
 from invariantnets.report.tables import Row, Table, overview, result_tables
-from invariantnets.results.format import and_, chance, span, summary, written
+from invariantnets.results.format import and_, chance, fitted, span, summary, written
 from invariantnets.results.result import About, Result
 from invariantnets.results.runs import Group
 from invariantnets.results.select import (
@@ -20,7 +20,7 @@ from invariantnets.results.select import (
     RECOGNITION,
     Runs,
     failed,
-    left,
+    kept,
     not_probed,
     nuisances,
     over_runs,
@@ -143,8 +143,8 @@ def _read(results: Sequence[Result], target: str) -> str:
 
 
 def _range(groups: Sequence[Group], target: str) -> str:
-    """The least and the most that is left in any group (`select.left`), to stand behind a title."""
-    found = (left([r.here for r in g.runs], target) for g in groups)
+    """The least and the most that is left in any group (`select.kept`), to stand behind a title."""
+    found = (kept([r.here for r in g.runs], target) for g in groups)
     means = sorted(s.mean for s in found if s and s.runs)
     ends = dict.fromkeys(number(v, "r2") for v in (means[:1] + means[-1:]))
     more = any(more_in_runs([r.here for r in g.runs], target) for g in groups)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from invariantnets.report.headline import MAV, NAMED
-from invariantnets.report.readers import CARRIES_NOT, fitted, more_in_runs, strays
-from invariantnets.results.format import and_, summary
+from invariantnets.report.readers import CARRIES_NOT, more_in_runs, strays
+from invariantnets.results.format import and_, fitted, summary
 from invariantnets.results.select import (
     FEW_NUISANCES,
     IDENTITY,
@@ -14,7 +14,7 @@ from invariantnets.results.select import (
     Runs,
     Spread,
     failed,
-    left,
+    kept,
     nuisances,
     over_runs,
     read_best,
@@ -61,10 +61,10 @@ def _ranked(groups: Mapping[str, Runs], metric: str, target: str, probe: str) ->
 
 
 def _least_and_most(groups: Mapping[str, Runs], target: str) -> list[str]:
-    """Ranked by `left`: an R² below chance is no less than chance."""
+    """Ranked by `kept`: an R² below chance is no less than chance."""
     found = {name: over_runs(runs, "r2", target, "strongest").get(None) for name, runs in groups.items()}
     shown = {name: _read_from(name, groups[name], target, s) for name, s in found.items() if s and s.runs}
-    rank = {name: kept.mean for name in shown if (kept := left(groups[name], target))}
+    rank = {name: spread.mean for name in shown if (spread := kept(groups[name], target))}
     order = sorted(rank, key=lambda name: (rank[name], name))
     least = [shown[name] for name in order if rank[name] == rank[order[0]]]
     said = []

@@ -10,7 +10,7 @@ from invariantnets.results.result import Result
 from invariantnets.results.select import Runs, Spread, select
 from invariantnets.results.words import NONE, interval, number, places_for
 
-__all__ = ["Written", "and_", "bounded", "chance", "count", "span", "summary", "written"]
+__all__ = ["Written", "and_", "bounded", "chance", "count", "fitted", "span", "summary", "written"]
 
 
 class Written(NamedTuple):
@@ -98,3 +98,9 @@ def span(counts: Sequence[int]) -> str:
     if not counts:
         return NONE
     return count(min(counts)) if min(counts) == max(counts) else f"{count(min(counts))} to {count(max(counts))}"
+
+
+def fitted(rows: Sequence[Result]) -> str:
+    """The rows that their readers were fitted to, to stand behind n: what is left depends on them. Empty if unknown."""
+    sizes = [r.n_fit for r in rows if r.n_fit is not None]
+    return f", fitted to {span(sizes)} rows" if sizes else ""

@@ -67,7 +67,7 @@ def nuisances(results: Iterable[Result]) -> list[str]:
 def read_best(groups: Iterable[Iterable[Sequence[Result]]], count: int | None = None) -> list[str]:
     """The nuisances that can be read, best first: by R² of the strongest honest probe, in the group that keeps most.
 
-    An R² below chance counts as chance (`left`).
+    An R² below chance counts as chance (`kept`).
 
     Args:
         groups: the runs of each, a run as results of one layer.
@@ -79,7 +79,7 @@ def read_best(groups: Iterable[Iterable[Sequence[Result]]], count: int | None = 
     best: dict[str, float] = {}
     for runs in map(list, groups):
         for target in dict.fromkeys(t for results in runs for t in nuisances(results)):
-            found = left(runs, target)
+            found = kept(runs, target)
             if found is not None and found.runs:
                 best[target] = max(found.mean, best.get(target, found.mean))
     return sorted(best, key=lambda target: -best[target])[:count]
@@ -139,7 +139,7 @@ def at_least_chance(result: Result) -> Result:
     return replace(result, value=max(result.value, floor), low=low, high=high)
 
 
-def left(runs: Iterable[Sequence[Result]], target: str) -> Spread | None:
+def kept(runs: Iterable[Sequence[Result]], target: str) -> Spread | None:
     """What is left of a nuisance, to compare runs and groups by: R² of the strongest honest probe, `at_least_chance`.
 
     Args:
@@ -151,6 +151,11 @@ def left(runs: Iterable[Sequence[Result]], target: str) -> Spread | None:
     """
     rows = [r for results in runs for r in select(results, "r2", target, "strongest")]
     return spread([at_least_chance(r) for r in rows]) if rows else None
+
+
+def strongest_of(runs: Iterable[Sequence[Result]], target: str) -> list[Result]:
+    """R² of the strongest honest probe of each run, where it did not fail."""
+    return [r for results in runs for r in select(results, "r2", target, "strongest") if not failed(r)]
 
 
 def not_probed(result: Result) -> str:
