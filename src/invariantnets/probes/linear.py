@@ -52,15 +52,18 @@ def prediction_bounds(train: Moments) -> np.ndarray:
     return np.stack([low - (high - low) / 2, high + (high - low) / 2])
 
 
-def path_of(train: Moments, penalties: Sequence[float] = LAMBDAS, raw: bool = False) -> np.ndarray:
+def path_of(
+    train: Moments, penalties: Sequence[float] = LAMBDAS, raw: bool = False, rows: np.ndarray | None = None
+) -> np.ndarray:
     """Coefficients for every penalty, ``(L, D, T)``: in the eigenbasis every λ is a division.
 
     Args:
         train: moments of the rows to fit.
         penalties: λ of min ‖y - Xw‖²/n + λ‖w‖².
         raw: features are centred and divided by one number alone; else each by its standard deviation.
+        rows: ``(n, D)`` those fitted, where they are fewer than features: it is faster, and the same.
     """
-    variances, axes = eigenbasis(train, standardise=not raw)
+    variances, axes = eigenbasis(train, standardise=not raw, rows=rows)
     return axes @ ((axes.T @ train.xy / train.n) / (variances[:, None] + np.asarray(penalties)[:, None, None]))
 
 
