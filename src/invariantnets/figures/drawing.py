@@ -129,8 +129,8 @@ def below_chance(strongest: Sequence[Result]) -> str:
     if not below:
         return ""
     return (
-        f" Of {len(strongest)} runs {len(below)} have an R² below 0, the lowest {number(min(below), 'r2')}: they stand at "
-        "0, for a reader that does not carry over to the test rows is no forgetting."
+        f" Of {len(strongest)} runs {len(below)} have an R² below 0, the lowest {number(min(below), 'r2')}: they stand "
+        "at 0, for a reader that does not carry over to the test rows is no forgetting."
     )
 
 
