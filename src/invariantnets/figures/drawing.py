@@ -17,10 +17,9 @@ from invariantnets.features.table import FeatureTable
 from invariantnets.figures.style import render, styled
 from invariantnets.files import slug, write_atomically
 from invariantnets.results.result import Result
-from invariantnets.results.select import CLASS_ACCURACY, PEOPLE_ACCURACY, Runs, astray, nuisances, select, with_figures
-from invariantnets.results.words import number
+from invariantnets.results.select import CLASS_ACCURACY, PEOPLE_ACCURACY, Runs, nuisances, select, with_figures
 
-__all__ = ["About", "Drawn", "Scene", "below_chance", "draw_figures", "slug"]
+__all__ = ["About", "Drawn", "Scene", "draw_figures", "slug"]
 
 log = logging.getLogger(__name__)
 # In the order in which reports show them: what leaks, how well the network does its work, what the features look like.
@@ -121,17 +120,6 @@ class Scene:
         if not data:
             return drawn
         return drawn._replace(file=f"{Path(drawn.file).stem}_{slug(data)}.svg", title=f"{drawn.title} on {data}")
-
-
-def below_chance(strongest: Sequence[Result]) -> str:
-    """What a caption adds where runs whose R² is below chance stand at chance (`select.at_least_chance`)."""
-    below = [r.value for r in strongest if astray(r)]
-    if not below:
-        return ""
-    return (
-        f" Of {len(strongest)} runs {len(below)} have an R² below 0, the lowest {number(min(below), 'r2')}: they stand "
-        "at 0, for a reader that does not carry over to the test rows is no forgetting."
-    )
 
 
 def draw_figures(

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from invariantnets.figures.drawing import Drawn, Scene, below_chance, slug
+from invariantnets.figures.drawing import Drawn, Scene, slug
 from invariantnets.figures.style import GREY, PALETTE, WIDTH, colour, entry, legend_above, whiskers
 from invariantnets.results.format import fitted
-from invariantnets.results.select import CLASS_ACCURACY, Runs, Spread, kept, over_runs, strongest_of
+from invariantnets.results.select import CLASS_ACCURACY, STRAY, Runs, Spread, astray, kept, over_runs, strongest_of
 
 __all__ = ["AIM", "RUDD2016_MAV", "RUDD2016_DATA", "draw", "family", "frontier", "pareto_figure", "points"]
 
@@ -30,7 +30,8 @@ _CAPTION = (
     "probe{fitted} still reads: of the probes that are not told the answer, the best out of fold on the rows of train "
     "and val, so that as much is left, or more. Better is up and left; the grey line joins those that no other beats "
     "in both. Means, whiskers: {whiskers}. At the right, without a place on the axis: methods where every probe "
-    "failed, which says nothing about invariance; hollow: the probes of some seeds failed and are not in the mean. "
+    "failed, or does not carry over to the test rows (R² below −0.02), which says nothing about invariance; hollow: so "
+    "did the probes of some seeds, which are not in the mean. "
     "Triangles stand for what lies below the edge, the legend says where. Mind the axes: near 0 and near 100 % they "
     "are stretched."
 )
@@ -55,7 +56,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
             if figure := pareto_figure(part, target, scene.accuracy, published):
                 strongest = [r for runs in part.values() for r in strongest_of(runs, target)]
                 wording = {"target": target, "accuracy": scene.accuracy[0], "whiskers": scene.whiskers}
-                caption = _CAPTION.format(fitted=fitted(strongest), **wording) + below_chance(strongest) + scene.fewer
+                caption = _CAPTION.format(fitted=fitted(strongest), **wording) + scene.fewer
                 title = f"What forgetting the {target} costs"
                 yield scene.of_data(Drawn(f"pareto_{slug(target)}.svg", figure, title, caption, "leaks"), data)
 
@@ -76,8 +77,8 @@ def points(
         accuracy: name, metric, target and probe of what should stay high, a fraction.
 
     Returns:
-        Method → R² of the strongest honest probe (`kept`: a run below chance counts as chance), and accuracy, over its
-        runs, where both were measured. An R² without a run whose probe did not fail has no mean.
+        Method → R² of the strongest honest probe (`kept`: at least chance; far below it, as if failed), and accuracy,
+        over its runs, where both were measured. An R² without a run whose probe did not fail has no mean.
     """
     found: dict[str, Point] = {}
     for name, runs in groups.items():
@@ -125,7 +126,7 @@ def pareto_figure(
     steps = [left.mean for left, _ in best], [100 * high.mean for _, high in best]
     axes.plot(*steps, drawstyle="steps-post", color=GREY, linewidth=1, zorder=1)
     floor = _scale_accuracy(axes, [high for _, high in placed.values()], published)
-    below_zero = {n: r.value for n in placed for r in strongest_of(groups[n], target) if r.value < -AIM[0]}
+    strongest = [r for name in placed for r in strongest_of(groups[name], target)]
     families = list(dict.fromkeys(map(family, placed)))
     for number, (name, (left, high)) in enumerate(placed.items(), 1):
         i = families.index(family(name))
@@ -138,12 +139,11 @@ def pareto_figure(
         look: dict[str, Any] = {
             "color": colour(i),
             "mfc": face,
-            "marker": "v" if below else "<" if name in below_zero else _SHAPES[i // len(PALETTE) % 3],
+            "marker": "v" if below else _SHAPES[i // len(PALETTE) % 3],
             "linestyle": "none",
         }
         panel.errorbar(x, y, markersize=8.5, elinewidth=0.7, clip_on=not below, **look, **bars)
         label = f"{number}  {name}" + (f" ({100 * high.mean:.1f} %)" if below else "")
-        label += " (R² below 0)" if name in below_zero else ""
         axes.plot([], [], markersize=6, label=entry(label), **look)
         ink = colour(i) if left.failed else "white"
         panel.annotate(str(number), (x, y), ha="center", va="center_baseline", color=ink, fontsize=5.5, zorder=4)
@@ -154,7 +154,7 @@ def pareto_figure(
         panel.set_xlim(0, 1)
         panel.set_xticks([])
         panel.grid(axis="x", visible=False)
-        panel.set_xlabel("probes\nfailed")
+        panel.set_xlabel("probes\nfailed" + "\nor R² < 0" * any(astray(r, STRAY) for r in strongest))
     axes.set_xlabel(f"R² of {target} left (strongest honest probe; chance 0)")
     axes.set_ylabel(f"{accuracy[0]} (%)")
     legend_above(figure, axes, small=True)

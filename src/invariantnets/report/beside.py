@@ -84,7 +84,7 @@ def _more(results: Sequence[Result], r: Result | None) -> str:
     """Who reads more on test than the one that was chosen, by the metric of a cell."""
     more = more_on_test(results, r.target) if r is not None else {}
     names = [name for name, found in more.items() if any(other.metric == r.metric for other in found)] if r else []
-    return f" ({and_(names)} reads more)" if names else ""
+    return f" (more by {and_(names)})" if names else ""
 
 
 def _small_print(run: Run, subjects: Sequence[str]) -> list[str]:

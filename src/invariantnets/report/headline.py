@@ -76,7 +76,7 @@ def facts(results: Sequence[Result], units: Mapping[str, str]) -> list[Fact]:
             if not_probed(strongest):
                 continue
             more = and_(list(more_on_test(results, target)))
-            shown.append(_fact(strongest, f"R² of {target}", "", f"; {more} reads more on test" if more else ""))
+            shown.append(_fact(strongest, f"R² of {target}", "", f"; on test, more is read by {more}" if more else ""))
             for r in _beside(results, strongest):
                 shown.append(_fact(r, f"{metric_name(r.metric)} of {target}", units.get(target, "")))
     for probe in ("mav", "softmax"):

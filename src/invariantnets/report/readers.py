@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from invariantnets.results.format import and_, bounded, count
 from invariantnets.results.result import Result
-from invariantnets.results.select import Runs, astray, failed, reads_more, select
+from invariantnets.results.select import STRAY, Runs, astray, failed, reads_more, select
 from invariantnets.results.words import metric_name, probe_name
 
 __all__ = ["choice", "drawn", "more_in_runs", "more_on_test", "said_of_more", "sized", "strays"]
@@ -73,6 +73,6 @@ def more_in_runs(runs: Runs, target: str) -> str:
     return and_([f"{name} ({n}{of})" if of else name for name, n in counted.most_common()])
 
 
-def strays(runs: Runs, target: str) -> int:
-    """In how many runs the strongest honest probe of a nuisance is worse than guessing on test."""
-    return sum(astray(r) for results in runs for r in select(results, "r2", target, "strongest"))
+def strays(runs: Runs, target: str) -> list[float]:
+    """The R² of the runs whose strongest honest probe of a nuisance does not carry over to the test rows (`STRAY`)."""
+    return [r.value for results in runs for r in select(results, "r2", target, "strongest") if astray(r, STRAY)]

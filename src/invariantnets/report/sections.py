@@ -138,7 +138,7 @@ def _read(results: Sequence[Result], target: str) -> str:
         if failed(r):
             return ": not probed" if not_probed(r) else ": failed"
         more = and_(list(more_on_test(results, target)))
-        return f": R² {text.value} {text.interval}{area}{f'; {more} reads more on test' if more else ''}"
+        return f": R² {text.value} {text.interval}{area}{f'; on test, more is read by {more}' if more else ''}"
     return ""
 
 
@@ -148,7 +148,7 @@ def _range(groups: Sequence[Group], target: str) -> str:
     means = sorted(s.mean for s in found if s and s.runs)
     ends = dict.fromkeys(number(v, "r2") for v in (means[:1] + means[-1:]))
     more = any(more_in_runs([r.here for r in g.runs], target) for g in groups)
-    flag = "; another probe reads more on test" if more else ""
+    flag = "; on test, more is read by another probe" if more else ""
     return f": R² {' to '.join(ends)}{flag}" if ends else f": failed{flag}"
 
 
@@ -176,7 +176,7 @@ def _group_table(
         # Of all columns the nuisance is one: that of the strongest.
         target = next((t for _, t, probe in columns.values() if probe == "strongest"), "")
         more = more_in_runs(of_group, target)
-        rows.append(Row(name, tuple(cells), (f"{more} reads more on test",) if more else ()))
+        rows.append(Row(name, tuple(cells), (f"on test, more is read by {more}",) if more else ()))
         prints.append(f"{seeds}, {span([r.n for r in measured])} {what}{fitted(measured)}")
     if not rows:
         return []

@@ -40,7 +40,7 @@ def sweep_sentences(groups: Mapping[str, Runs], data: Mapping[str, str]) -> list
         targets = best_read
     said += [sentence for target in targets for sentence in _least_and_most(groups, target)]
     if more := [text for target in every_target for text in _more(groups, target)]:
-        said.append(f"On test a reader that validation did not choose reads more: {'; '.join(more)}.")
+        said.append(f"On test, more than by what validation chose is read {'; '.join(more)}.")
     for where in dict.fromkeys(data.values()):
         of_data = {name: runs for name, runs in groups.items() if data[name] == where}
         if known := _ranked(of_data, "accuracy", LABEL, "mav"):
@@ -61,10 +61,10 @@ def _ranked(groups: Mapping[str, Runs], metric: str, target: str, probe: str) ->
 
 
 def _least_and_most(groups: Mapping[str, Runs], target: str) -> list[str]:
-    """Ranked by `kept`: an R² below chance is no less than chance."""
+    """Ranked by `kept`: an R² below chance is no less than chance, and far below it is a reader that says nothing."""
     found = {name: over_runs(runs, "r2", target, "strongest").get(None) for name, runs in groups.items()}
     shown = {name: _read_from(name, groups[name], target, s) for name, s in found.items() if s and s.runs}
-    rank = {name: spread.mean for name in shown if (spread := kept(groups[name], target))}
+    rank = {n: spread.mean for n in shown if (spread := kept(groups[n], target)) and spread.runs}
     order = sorted(rank, key=lambda name: (rank[name], name))
     least = [shown[name] for name in order if rank[name] == rank[order[0]]]
     said = []
@@ -78,8 +78,8 @@ def _least_and_most(groups: Mapping[str, Runs], target: str) -> list[str]:
         said.append(f"The {target} is as readable from {and_(least)}; chance is 0.")
     elif order:
         said.append(f"Strongest probe of the {target}: {least[0]}; chance is 0.")
-    if any(strays(groups[name], target) for name in order):
-        said.append(f"An R² below 0 counts as 0 here: its reader {CARRIES_NOT}, which is no forgetting.")
+    if astray := [f"{shown[name]}" for name in shown if strays(groups[name], target)]:
+        said.append(f"A reader of the {target} {CARRIES_NOT} for {and_(astray)}; this is not evidence of invariance.")
     if lost := [name for name, s in found.items() if s and not s.runs]:
         where = ", ".join(lost)
         said.append(f"No probe of the {target} succeeded for {where}; this is not evidence of invariance.")
@@ -95,5 +95,8 @@ def _read_from(name: str, runs: Runs, target: str, found: Spread) -> str:
 
 def _more(groups: Mapping[str, Runs], target: str) -> list[str]:
     """From which groups who reads more of a nuisance on test than what was chosen."""
-    found = {name: more_in_runs(runs, target) for name, runs in groups.items()}
-    return [f"of the {target} from {name}, {more}" for name, more in found.items() if more]
+    found: dict[str, list[str]] = {}
+    for name, runs in groups.items():
+        if more := more_in_runs(runs, target):
+            found.setdefault(more, []).append(name)
+    return [f"of the {target} from {and_(names)} by {more}" for more, names in found.items()]

@@ -17,7 +17,7 @@ __all__ = ["Row", "Table", "beside", "overview", "result_tables"]
 _FAILED, _TOLD = "failed: says nothing about invariance", "uses the answer"
 _CONSTANT = "constant within each class"
 _ASTRAY = "below chance: does not carry over"
-_MORE, _LESS = "reads more on test than what validation chose", "another reads more on test"
+_MORE, _LESS = "reads more on test than what validation chose", "on test, another reads more"
 # Error rates of one side → which.
 _SIDES = {"false_negative_rate": "positive", "false_positive_rate": "negative"}
 
@@ -173,7 +173,7 @@ def overview(results: Sequence[Result], targets: Sequence[str]) -> list[Table]:
                 positive + count(strongest.n),
             ]
             filled |= {i for i, cell in enumerate(cells) if cell != NONE}
-            more = [f"{name} reads more on test" for name in more_on_test(results, target)]
+            more = [f"on test, more is read by {name}" for name in more_on_test(results, target)]
             marks = (*((_CONSTANT,) if strongest.fixed else ()), *_lost(strongest), *more)
             rows.append(Row(target, tuple(cells), marks))
     shown = sorted(filled)
@@ -215,13 +215,22 @@ def _print(r: Result, results: Sequence[Result]) -> dict[str, str]:
         "seed": f"seed {r.seed}",
         "fixed": f"{_CONSTANT}, so that identity alone tells it" if r.fixed else "",
         "validation": "",
-        "chosen": ", ".join(f"{k.replace('_', ' ')} = {_plain(v)}" for k, v in r.chosen.items() if k != "probe"),
+        "chosen": _chosen(r),
         "note": r.note,
     }
     if r.validation is not None:
         metric, places = ("accuracy", 1) if r.about == "class" else ("r2", 3)
         small["validation"] = f"out of fold {metric_name(metric)} {number(r.validation, metric, places=places)}"
     return {k: v for k, v in small.items() if v and not (k in ("n", "note") and r.metric in _SIDES)}
+
+
+def _chosen(r: Result) -> str:
+    """What was chosen: of a stack, how much each of its readers weighs."""
+    found = {k: _plain(v) for k, v in r.chosen.items() if k != "probe"}
+    if "stack" in (r.probe, r.chosen.get("probe")):
+        weights = ", ".join(f"{probe_name(k)} {v}" for k, v in found.items())
+        return f"weights: {weights}" if weights else ""
+    return ", ".join(f"{k.replace('_', ' ')} = {v}" for k, v in found.items())
 
 
 def _plain(value: object) -> str:

@@ -23,6 +23,11 @@ RECOGNITION = (
 # With more nuisances than this, not every one has figures, columns and sentences of its own.
 FEW_NUISANCES = 4
 
+# An R² may lie so far below chance where there is nothing to read, and its reader still be sound.
+STRAY = 0.02
+# Intervals closer than this differ by rounding: two perfect readers do.
+_ROUNDING = 1e-6
+
 Runs = Sequence[Sequence[Result]]
 # Name, metric, target and probe: how well a network knows what it should, on classes and on people never trained on.
 CLASS_ACCURACY = ("MAV accuracy", "accuracy", LABEL, "mav")
@@ -115,21 +120,23 @@ def reads_more(results: Iterable[Result], target: str, metric: str = "r2") -> li
         metric: ``r2`` or ``auc``.
 
     Returns:
-        Those whose 95 % interval lies wholly above that of ``strongest``, most first; where every probe had failed,
-        those whose interval lies above chance. That a probe failed on rows held out does not hide what it reads here.
+        Those above chance whose 95 % interval lies wholly above that of ``strongest``, most first; where every probe
+        had failed, those whose interval lies above chance. That a probe failed on rows held out hides nothing here.
     """
     found = select(results, metric, target)
     chosen = next((r for r in found if r.probe == "strongest"), None)
     if chosen is None:
         return []
-    least = (chosen.chance or 0.0) if failed(chosen) else chosen.value if chosen.high is None else chosen.high
-    more = [r for r in found if not r.uses_answer and r is not chosen and r.low is not None and r.low > least]
+    guess = chosen.chance or 0.0
+    least = guess if failed(chosen) else chosen.value if chosen.high is None else chosen.high
+    others = [r for r in found if not r.uses_answer and r is not chosen and r.value > guess]
+    more = [r for r in others if r.low is not None and r.low > least + _ROUNDING]
     return sorted(more, key=lambda r: -r.value)
 
 
-def astray(result: Result) -> bool:
+def astray(result: Result, by: float = 0.0) -> bool:
     """Whether an R² on test is below chance: one that does not carry over to other rows. It shows no forgetting."""
-    return result.metric == "r2" and not failed(result) and result.value < (result.chance or 0.0)
+    return result.metric == "r2" and not failed(result) and result.value < (result.chance or 0.0) - by
 
 
 def at_least_chance(result: Result) -> Result:
@@ -140,7 +147,9 @@ def at_least_chance(result: Result) -> Result:
 
 
 def kept(runs: Iterable[Sequence[Result]], target: str) -> Spread | None:
-    """What is left of a nuisance, to compare runs and groups by: R² of the strongest honest probe, `at_least_chance`.
+    """What is left of a nuisance, to compare groups by: R² of the strongest honest probe, `at_least_chance`.
+
+    A run whose R² is below −`STRAY` is counted with those whose probe failed: −0.69 is no less than 0.
 
     Args:
         runs: of a group, each as results of one layer.
@@ -150,7 +159,8 @@ def kept(runs: Iterable[Sequence[Result]], target: str) -> Spread | None:
         The mean over runs of what counts; None where nobody looked.
     """
     rows = [r for results in runs for r in select(results, "r2", target, "strongest")]
-    return spread([at_least_chance(r) for r in rows]) if rows else None
+    lost = [replace(r, status="failed") if astray(r, STRAY) else at_least_chance(r) for r in rows]
+    return spread(lost) if rows else None
 
 
 def strongest_of(runs: Iterable[Sequence[Result]], target: str) -> list[Result]:

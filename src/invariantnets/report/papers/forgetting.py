@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from invariantnets.figures.pareto import AIM, RUDD2016_DATA, RUDD2016_MAV, points
 from invariantnets.report.efficiency import has_curve, short_curve
 from invariantnets.report.papers.comparison import Comparison
-from invariantnets.report.readers import more_in_runs
+from invariantnets.report.readers import more_in_runs, strays
 from invariantnets.results.format import and_, bounded, chance, span, summary
 from invariantnets.results.runs import Group
 from invariantnets.results.select import (
@@ -43,12 +43,12 @@ NOTE = (
     "Mean ± s.d. over seeds (one seed: 95 % interval). R²: 0 is chance; every probe is chosen out of fold on the rows "
     "of train and val together, and so is the strongest, of those that are not told the class. A probe that is no "
     "better than guessing there has failed: it says nothing about invariance and is in no mean. An R² below 0 on test "
-    "is that of a reader that does not carry over, which is no forgetting: it counts as 0."
+    "is that of a reader that does not carry over: it is shown as it is, and is no forgetting."
 )
 _CURVE, _BEHIND = "R² by labelled rows", ("which is strongest (seeds)", "n rows", "fitted to rows", "seeds")
 _NO_CURVE = (
-    "How many labelled rows a reader needs was not measured of {names}: how much is left to somebody with more rows "
-    "than these is not known."
+    "How the R² grows with the labelled rows of the reader was not measured {of}: how much is left to somebody who has "
+    "more rows is not known."
 )
 
 
@@ -97,7 +97,7 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
         guess = [chance([r for g in part for r in _runs(g)], m, of or target, p) for m, of, p in columns.values()]
         rows.append(("chance", f"{target} on {data}", *guess, *([NONE] if curves else []), *[NONE] * len(_BEHIND)))
     header = ("method", "nuisance", *columns, *([_CURVE] if curves else []), *_BEHIND)
-    note = " ".join([NOTE, *_aims(parts), *_without_curve(ours, parts)])
+    note = " ".join([NOTE, *_aims(parts), *_without_curve(parts)])
     return Comparison("What is forgotten, and what it costs", header, rows, note, "forgetting")
 
 
@@ -112,7 +112,8 @@ def _aims(parts: Mapping[tuple[str, str], Sequence[Group]]) -> Iterator[str]:
             for name, (left, high) in placed.items()
             if left.runs and not left.failed and left.mean <= AIM[0] and high.mean >= AIM[1]
         ]
-        doubts = {name: why for g in groups if (name := _method(g)) in small and (why := _doubt(_runs(g), target))}
+        sharp = {_method(g): _runs(g) for g in groups if (at := placed.get(_method(g))) and at[1].mean >= AIM[1]}
+        doubts = {name: why for name, runs in sharp.items() if (why := _doubt(runs, target, name in small))}
         reached = ", ".join(name for name in small if name not in doubts) or "none"
         but = f" Not counted: {', '.join(f'{name} ({why})' for name, why in doubts.items())}." if doubts else ""
         yield (
@@ -121,24 +122,24 @@ def _aims(parts: Mapping[tuple[str, str], Sequence[Group]]) -> Iterator[str]:
         )
 
 
-def _doubt(runs: Runs, target: str) -> str:
+def _doubt(runs: Runs, target: str, small: bool) -> str:
     """Why a small R² is no success: its reader does not carry over to the test rows, or another reads more there."""
-    least = min((r.value for results in runs for r in select(results, "r2", target, "strongest")), default=0.0)
-    if least < -AIM[0]:
-        return f"R² {number(least, 'r2')}: its reader does not carry over to the test rows"
-    more = [r for results in runs for r in reads_more(results, target) if r.value > AIM[0]]
+    if below := strays(runs, target):
+        return f"R² {number(min(below), 'r2')}: its reader does not carry over to the test rows"
+    more = [r for results in runs for r in reads_more(results, target) if small and r.value > AIM[0]]
     return f"on test {probe_name(more[0].probe, more[0].title)} reads R² {bounded(more[0])}" if more else ""
 
 
-def _without_curve(ours: Sequence[Group], parts: Mapping[tuple[str, str], Sequence[Group]]) -> Iterator[str]:
-    """Whose label-efficiency curve is missing."""
-    lacking = [
-        g.name
-        for g in ours
-        if not all(has_curve(results, t) for results in _runs(g) for (_, t), gs in parts.items() if g in gs)
-    ]
+def _without_curve(parts: Mapping[tuple[str, str], Sequence[Group]]) -> Iterator[str]:
+    """Which label-efficiency curves are missing."""
+    lacking: dict[str, list[str]] = {}
+    for (_, target), groups in parts.items():
+        missing = [g.name for g in groups if not all(has_curve(results, target) for results in _runs(g))]
+        if missing:
+            names = "any method" if len(missing) == len(groups) else and_(missing)
+            lacking.setdefault(names, []).append(target)
     if lacking:
-        yield _NO_CURVE.format(names="any method" if len(lacking) == len(ours) else and_(lacking))
+        yield _NO_CURVE.format(of="; ".join(f"of the {and_(t)} after {names}" for names, t in lacking.items()))
 
 
 def _which(runs: Runs, target: str) -> str:
@@ -147,7 +148,7 @@ def _which(runs: Runs, target: str) -> str:
     counted = Counter(probe_name(str(r.chosen.get("probe", r.probe)), r.title) for r in best)
     more = more_in_runs(runs, target)
     which = ", ".join(f"{name} ({n})" for name, n in counted.most_common()) or NONE
-    return f"{which}; on test {more} reads more" if more else which
+    return f"{which}; on test, more is read by {more}" if more else which
 
 
 def _method(group: Group) -> str:
