@@ -91,8 +91,9 @@ def points(
 def frontier(placed: Mapping[str, Point]) -> list[str]:
     """The methods that no other beats in both, by ascending R²: each has the highest accuracy of all at most its R²."""
     best, kept = -math.inf, []
-    for name, (left, high) in sorted(placed.items(), key=lambda item: (item[1][0].mean, -item[1][1].mean)):
-        if left.runs and high.mean > best:
+    known = {name: point for name, point in placed.items() if point[0].runs}  # no order holds with a mean that is none
+    for name, (_, high) in sorted(known.items(), key=lambda item: (item[1][0].mean, -item[1][1].mean)):
+        if high.mean > best:
             best = high.mean
             kept.append(name)
     return kept

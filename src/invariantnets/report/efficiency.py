@@ -30,7 +30,7 @@ def curve_tables(results: Sequence[Result], targets: Sequence[str], *, folded: b
     """
     parts = {t: rows for t in targets if (rows := _curve(results, t))}
     title = "How many labelled rows it takes to read {}"
-    header = ("labelled rows", "R², 95 % interval", "shuffled control")
+    header = ("labelled rows", "R² and its 95 % interval", "shuffled control")
     shared = "test rows; the strongest honest probe, chosen and fitted anew on so many rows of train and val"
     if folded:
         return [Table(title.format(f"the {t}"), header, {"": rows}, shared, folded=True) for t, rows in parts.items()]

@@ -40,7 +40,7 @@ def sweep_sentences(groups: Mapping[str, Runs], data: Mapping[str, str]) -> list
         targets = best_read
     said += [sentence for target in targets for sentence in _least_and_most(groups, target)]
     if more := [text for target in every_target for text in _more(groups, target)]:
-        said.append(f"On test, more than by what validation chose is read {'; '.join(more)}.")
+        said.append(f"Validation did not choose the best on test: {'; '.join(more)}.")
     for where in dict.fromkeys(data.values()):
         of_data = {name: runs for name, runs in groups.items() if data[name] == where}
         if known := _ranked(of_data, "accuracy", LABEL, "mav"):
@@ -99,4 +99,4 @@ def _more(groups: Mapping[str, Runs], target: str) -> list[str]:
     for name, runs in groups.items():
         if more := more_in_runs(runs, target):
             found.setdefault(more, []).append(name)
-    return [f"of the {target} from {and_(names)} by {more}" for more, names in found.items()]
+    return [f"of the {target} from {and_(names)} more is read by {more}" for more, names in found.items()]

@@ -23,7 +23,7 @@ TERMS = {
         "told nothing of the answer when it is tested.",
     ),
     "Out of fold": (
-        r"out of fold|[Cc]ross-validation|validation (?:chose|did|let)",
+        r"out of fold|[Cc]ross-validation|[Vv]alidation (?:chose|did|let)",
         "How it is chosen what is read with (validation): the rows of train and val are divided, each part is read by "
         "what was fitted to the others, and the best of these readings wins. The winner is then fitted to all of them.",
     ),
