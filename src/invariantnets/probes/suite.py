@@ -16,7 +16,7 @@ from invariantnets.probes.progress import watched
 from invariantnets.probes.scorer import Scorer
 from invariantnets.probes.stack import Found, honest, with_stack
 from invariantnets.probes.targets import Target
-from invariantnets.probes.task import Task, prepare, refuse_few
+from invariantnets.probes.task import Task, prepare, refuse_collapsed, refuse_few
 from invariantnets.results.result import Result
 from invariantnets.results.words import PROBES
 
@@ -89,6 +89,7 @@ def run_probes(
         if names or of_class:
             step("sufficient statistics")
             task = replace(prepare(part, layer, seed, closed), label=of_class)
+            refuse_collapsed(task, layer)
             results += _read(task, layer, probes, bootstrap, step, lost)
     test = table.part("test")
     sources = len(np.unique(test.source if closed else test.label))

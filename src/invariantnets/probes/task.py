@@ -18,7 +18,7 @@ from invariantnets.probes.targets import Target, design, plan_targets, r2, shuff
 from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.moments import Moments, moments
 
-__all__ = ["Task", "prepare", "refuse_few"]
+__all__ = ["Task", "prepare", "refuse_collapsed", "refuse_few"]
 
 MIN_PEOPLE, MIN_IMAGES = 4, 2
 log = logging.getLogger(__name__)
@@ -164,9 +164,6 @@ def prepare(table: FeatureTable, layer: str, seed: int, closed: bool) -> Task:
         layer: its layer.
         seed: shuffles the controls, draws the folds.
         closed: whether the classes of test are those of train.
-
-    Raises:
-        InvariantNetsError: every feature is constant.
     """
     parts = {"known": table.part("train", "val"), "test": table.part("test")}
     known = parts["known"]
@@ -188,13 +185,20 @@ def prepare(table: FeatureTable, layer: str, seed: int, closed: bool) -> Task:
     unseen = (known.split == "val") & closed
     folds = draw_folds(source, strata, unseen, numpy_rng(seed, 6))
     x = {part: of.features[layer] for part, of in parts.items()}
-    task = Task(x, y, parts, folds, source, targets, targets, label=False, closed=closed, seed=seed)
+    return Task(x, y, parts, folds, source, targets, targets, label=False, closed=closed, seed=seed)
+
+
+def refuse_collapsed(task: Task, layer: str) -> None:
+    """See that something varies.
+
+    Raises:
+        InvariantNetsError: every feature is constant.
+    """
     if not task.moments().live.any():
         raise InvariantNetsError(
-            f"layer {layer!r}: all {x['known'].shape[1]} features are constant on splits 'train' and 'val', so no "
+            f"layer {layer!r}: all {task.x['known'].shape[1]} features are constant on splits 'train' and 'val', so no "
             "probe can be fitted; the network has collapsed or the features were saved wrongly"
         )
-    return task
 
 
 def refuse_few(table: FeatureTable, closed: bool) -> None:
