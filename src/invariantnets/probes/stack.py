@@ -46,8 +46,11 @@ def honest(task: Task, found: Iterable[Found]) -> list[Found]:
 
 
 def with_stack(task: Task, target: Target, found: Sequence[Found]) -> list[Found]:
-    """The readings of one nuisance, and last their stack, if any of them is honest and did not fail."""
-    members = honest(task, found)
+    """The readings of one nuisance, and last the stack of those that were not told the answer.
+
+    One that failed by itself may still say something: a weight below one is all that it lacks.
+    """
+    members = [(probe, reading) for probe, reading in found if not probe.told]
     if not members:
         return list(found)
     mean, truth = task.mean(target.true), task.y["known"][task.choice][:, target.true]
