@@ -72,7 +72,7 @@ def quick_probes(
     means = mav.means_per_value([train], slice(0, num_classes)).swapaxes(0, 1)
     predicted = mav.classify_at(features[score], np.zeros(int(score.sum()), np.int64), means)
     found = {"mav_accuracy": float((predicted == label[score]).mean())}
-    (ridge,) = fit_ridge([train], [(features[choice], targets[choice])], groups)
+    ridge = fit_ridge(train, (features[choice], targets[choice]), groups)
     values = ridge.predict(features[score])
     for n, columns in zip(nuisances, groups, strict=True):
         truth, mean = targets[score][:, columns], train.y_mean[columns]

@@ -13,8 +13,13 @@ from invariantnets.statistics.moments import BLOCK_ROWS, CLIP, Moments, project
 FLOOR = 1e-10
 
 
-def eigenbasis(train: Moments) -> tuple[np.ndarray, np.ndarray]:
-    """Principal axes of the standardised features, without dead features and directions below precision.
+def eigenbasis(train: Moments, standardise: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Principal axes of the features, without dead features and directions below precision.
+
+    Args:
+        train: moments of the rows.
+        standardise: each feature is divided by its standard deviation; else all by one number, the root of their mean
+            variance, so that what is small stays small.
 
     Returns:
         variances ``(R,)``, descending, and axes ``(D, R)`` in the units of the features: the columns
@@ -24,7 +29,8 @@ def eigenbasis(train: Moments) -> tuple[np.ndarray, np.ndarray]:
     axes = np.zeros((len(live), int(live.sum())))
     if not live.any():
         return np.zeros(0), axes
-    scale = 1 / train.x_std[live]
+    std = train.x_std[live]
+    scale = 1 / std if standardise else np.full(len(std), 1 / np.sqrt((std**2).mean()))
     variances, vectors = np.linalg.eigh(train.xx[np.ix_(live, live)] / train.n * np.outer(scale, scale))
     axes[live] = scale[:, None] * vectors
     kept = np.flatnonzero(variances > variances[-1] * len(variances) * np.finfo(np.float64).eps)[::-1]
