@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from invariantnets.probes.likelihood import Scale, cross_fitted, fit_likelihood, scale_of
+from invariantnets.probes.likelihood import NOTHING, Scale, cross_fitted, fit_likelihood, halves, scale_of
 from invariantnets.probes.probe import Probe, Reading
 from invariantnets.probes.scorer import Scorer
 from invariantnets.probes.targets import Target
@@ -67,7 +67,7 @@ def saved_bits(
         seed: draws the halves.
     """
     known = cross_fitted(scale, reading.held_out, *held_out, seed)
-    if not known.mean() > 0:
+    if not known.mean() > NOTHING:
         known = np.zeros_like(known)
     fitted = fit_likelihood(scale, reading.held_out, *held_out, seed)
     # Nobody predicted the shuffled values of known rows, so that their likelihood is that of the other half of test.
@@ -75,15 +75,19 @@ def saved_bits(
     return Saved(known, fitted.saved(reading.test, test[0]), control)
 
 
-def v_information(scorer: Scorer, task: Task, target: Target, strongest: Reading) -> list[Result]:
+def v_information(scorer: Scorer, task: Task, target: Target, strongest: Reading | None) -> list[Result]:
     """Bits a row that the strongest honest reader can use: H_V(Y) - H_V(Y|X).
 
     Args:
         scorer: of the test rows.
         task: what was read.
         target: the nuisance.
-        strongest: the honest reading that is best on known rows.
+        strongest: the honest reading that is best on known rows; None: all have failed.
     """
+    if strongest is None:
+        fields = {"target": target.nuisance.name, "probe": "strongest", "fixed": target.nuisance.fixed}
+        failed = {"value": 0.0, "chance": 0.0, "status": "failed", "note": _NOTHING}
+        return [scorer.result(metric="v_information", **fields, **failed)]
     scale = scale_of(target.nuisance.kind, task.y["known"][:, target.true])
     saved = _saved(scorer, task, scale, strongest)
     marginal = float(scale.marginal(task.y["test"][:, target.true]).mean())
@@ -115,7 +119,7 @@ def conditional_v_information(
     scale = scale_of(target.nuisance.kind, task.y["known"][:, target.true])
     by_class = _saved(scorer, task, scale, alone[0])
     saved = _saved(scorer, task, scale, both).beyond(by_class)
-    told = f"the class alone tells {by_class.test.mean():.3g} bits"
+    told = f"the class alone tells {by_class.test.mean():.2f} bits"
     metric, probe = "conditional_v_information", "stack/label"
     return [_result(scorer, target, saved, both, metric, probe, told, _NO_MORE, "all readers together, class known")]
 
@@ -131,24 +135,29 @@ def stacked(task: Task, target: Target, readings: Sequence[Reading]) -> Reading:
         target: the nuisance.
         readings: of it.
     """
-    true, mean = task.y["known"][task.choice][:, target.true], task.mean(target.true)
-    columns = np.stack([(reading.held_out - mean).ravel() for reading in readings], 1)
-    # The triangle of Q R has the same least squares as all rows.
-    triangle = np.linalg.qr(np.column_stack([columns, (true - mean).ravel()]), mode="r")
-    weights = nnls(triangle[:, :-1], triangle[:, -1])[0]
+    chosen = task.choice
+    mean, true = task.mean(target.true), task.y["known"][chosen][:, target.true]
+    known = np.stack([reading.held_out - mean for reading in readings], 2)
+    first = halves(task.source[chosen], task.seed)
+    held_out = np.empty_like(true)
+    for part in (first, ~first):
+        held_out[~part] = mean + known[~part] @ _weights(known[part], true[part] - mean)
+    weights = _weights(known, true - mean)
 
     def of(parts: Sequence[np.ndarray], origin: np.ndarray) -> np.ndarray:
-        return origin + sum(
-            (w * (part - origin) for w, part in zip(weights, parts, strict=True)), np.zeros_like(parts[0])
-        )
+        found: np.ndarray = origin + np.stack([part - origin for part in parts], 2) @ weights
+        return found
 
-    return Reading(
-        target,
-        of([r.held_out for r in readings], mean),
-        of([r.test for r in readings], mean),
-        of([r.control for r in readings], task.mean(target.control)),
-        max(r.n_fit for r in readings),
-    )
+    test = of([reading.test for reading in readings], mean)
+    control = of([reading.control for reading in readings], task.mean(target.control))
+    return Reading(target, held_out, test, control, max(reading.n_fit for reading in readings))
+
+
+def _weights(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """``(J,)`` of ``(C, K, J)`` predictions and ``(C, K)`` truths, both about their mean."""
+    scale = float(np.sqrt((true**2).mean())) if true.any() else 1.0  # the solver's tolerances are absolute
+    found: np.ndarray = nnls(predicted.reshape(-1, predicted.shape[2]) / scale, true.ravel() / scale)[0]
+    return found
 
 
 def _saved(scorer: Scorer, task: Task, scale: Scale, reading: Reading) -> Saved:
@@ -156,9 +165,7 @@ def _saved(scorer: Scorer, task: Task, scale: Scale, reading: Reading) -> Saved:
     known, test = task.y["known"][chosen], task.y["test"]
     draws = scorer.people if target.nuisance.fixed else scorer.bootstrap
     held_out = (known[:, target.true], task.source[chosen])
-    return saved_bits(
-        scale, reading, held_out, (test[:, target.true], draws.group), test[:, target.control], task.seed
-    )
+    return saved_bits(scale, reading, held_out, (test[:, target.true], draws.group), test[:, target.control], task.seed)
 
 
 def _result(
@@ -174,7 +181,7 @@ def _result(
 ) -> Result:
     nuisance = target.nuisance
     draws = scorer.people if nuisance.fixed else scorer.bootstrap
-    some = saved.held_out.mean() > 0
+    some = bool(saved.held_out.mean() > NOTHING)
     test = saved.test if some else np.zeros_like(saved.test)
     value, low, high = draws.interval(np.stack([test, np.ones(len(test))], 1), ratio)
     return scorer.result(

@@ -28,9 +28,11 @@ OFFSETS = 16
 # A predicted share counts as no less than this part of the marginal one: a line may predict 0 or less.
 LEAST_SHARE = 0.01
 BLOCK_ROWS = 2048
+# Bits a row that are rounding.
+NOTHING = 1e-9
 STEPS = 50
 ENOUGH = 1e-7  # nats a row
-RIDGE = 1e-6
+RIDGE = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +112,7 @@ def scale_of(kind: Kind, known: np.ndarray) -> Scale:
         keys = known.argmax(1).astype(np.float64)
     values = np.unique(keys)
     whole = len(values) <= LEVELS
-    if not whole:
-        values = _levels(keys, values)
+    values = values if whole else _levels(keys)
     if kind == "continuous":
         codes = values[:, None]
     elif kind == "circular":
@@ -124,13 +125,13 @@ def scale_of(kind: Kind, known: np.ndarray) -> Scale:
     return Scale(kind, codes, count / len(known), found.mean, found.spread, whole)
 
 
-def _levels(keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Known values, half of them equally frequent and half equally far apart, so that neither tail nor heap is coarse."""
-    half = (np.arange(LEVELS // 2) + 0.5) / (LEVELS // 2)
-    frequent = np.quantile(keys, half, method="inverted_cdf")
+def _levels(keys: np.ndarray) -> np.ndarray:
+    """Known values, as if half of all rows were spread evenly: neither where rows are few nor where many are coarse."""
+    values, count = np.unique(keys, return_counts=True)
     low, high = np.quantile(keys, (0.001, 0.999))
-    apart = values[np.searchsorted(values, low + half * (high - low)).clip(max=len(values) - 1)]
-    return np.unique(np.concatenate([frequent, apart]))
+    below = np.cumsum(count) / len(keys) + ((values - low) / (high - low)).clip(0, 1)
+    at = np.searchsorted(below, 2 * (np.arange(LEVELS) + 0.5) / LEVELS)
+    return values[np.unique(at.clip(max=len(values) - 1))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +185,7 @@ def fit_likelihood(scale: Scale, predicted: np.ndarray, true: np.ndarray, source
         source: ``(C,)`` what the halves do not divide.
         seed: draws the halves.
     """
-    if not cross_fitted(scale, predicted, true, source, seed).mean() > 0:
+    if not cross_fitted(scale, predicted, true, source, seed).mean() > NOTHING:
         return Likelihood(scale, None, 0.0)
     return _fit(scale, predicted, true, seed)
 
@@ -217,6 +218,9 @@ def _fit(scale: Scale, predicted: np.ndarray, true: np.ndarray, seed: int) -> Li
     n, most = len(true), max(1, min(FIT_ROWS, FIT_CELLS // len(scale.values)))
     rows = np.arange(n) if n <= most else numpy_rng(seed, 18, 1).choice(n, most, replace=False)
     evidence, level = scale.evidence(predicted[rows]), scale.level(true[rows])
+    size = evidence.std((0, 1))
+    size[size == 0] = 1
+    evidence /= size  # whatever a reader's unit, the trace of ridge is one
     weights = np.zeros(evidence.shape[2])
     value, slope, curve = _objective(scale, evidence, level, weights)
     for _ in range(STEPS):
@@ -228,7 +232,7 @@ def _fit(scale: Scale, predicted: np.ndarray, true: np.ndarray, seed: int) -> Li
             weights, (value, slope, curve) = weights + step, tried
         if gain < ENOUGH:
             break
-    return Likelihood(scale, weights, 1 / (n + 1))
+    return Likelihood(scale, weights / size, 1 / (n + 1))
 
 
 def _objective(
