@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
@@ -85,9 +86,9 @@ def v_information(scorer: Scorer, task: Task, target: Target, strongest: Reading
         strongest: the honest reading that is best on known rows; None: all have failed.
     """
     if strongest is None:
-        fields = {"target": target.nuisance.name, "probe": "strongest", "fixed": target.nuisance.fixed}
-        failed = {"value": 0.0, "chance": 0.0, "status": "failed", "note": _NOTHING}
-        return [scorer.result(metric="v_information", **fields, **failed)]
+        failed: dict[str, Any] = {"value": 0.0, "chance": 0.0, "status": "failed", "note": _NOTHING}
+        failed |= {"metric": "v_information", "target": target.nuisance.name, "probe": "strongest"}
+        return [scorer.result(fixed=target.nuisance.fixed, **failed)]
     scale = scale_of(target.nuisance.kind, task.y["known"][:, target.true])
     saved = _saved(scorer, task, scale, strongest)
     marginal = float(scale.marginal(task.y["test"][:, target.true]).mean())

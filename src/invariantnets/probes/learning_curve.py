@@ -10,7 +10,7 @@ from invariantnets.randomness import numpy_rng
 
 __all__ = ["Heading", "curve_at", "fit_power_law", "heading"]
 
-POWERS = np.logspace(-1.5, 0.5, 61)
+POWERS = np.logspace(-1.5, 0.5, 201)
 # The law holds of many rows (Hestness et al. 2017); of the first ones, few of which are any use, others do.
 DECADES = 2.5
 AHEAD = 10

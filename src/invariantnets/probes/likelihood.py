@@ -61,8 +61,10 @@ class Scale:
             own = self.values[:, 0]
             return np.searchsorted((own[1:] + own[:-1]) / 2, true[:, 0])
         # All codes of a kind have the same length, so that the nearest has the largest product.
-        blocks = range(0, len(true), BLOCK_ROWS)
-        return np.concatenate([(true[i : i + BLOCK_ROWS] @ self.values.T).argmax(1) for i in blocks])
+        found = np.empty(len(true), np.int64)
+        for start in range(0, len(true), BLOCK_ROWS):
+            found[start : start + BLOCK_ROWS] = (true[start : start + BLOCK_ROWS] @ self.values.T).argmax(1)
+        return found
 
     def marginal(self, true: np.ndarray) -> np.ndarray:
         """``(N,)`` bits that the marginal takes to tell each row: its surprise, rounded to the levels."""
