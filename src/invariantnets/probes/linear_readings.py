@@ -122,15 +122,25 @@ def fit_by_class(task: Task) -> ByClass:
     """
     columns, folds = task.regressed, task.folds
     x, y, label = task.x["known"], task.y["known"][:, columns], task.parts["known"].label
+    order = np.argsort(label, kind="stable")
+    of_class = np.split(order, np.cumsum(np.bincount(label))[:-1])
     fitted = [[m.targets(columns) for m in task.class_moments(k)] for k in task.fits]
-    error: np.ndarray | float = 0.0
+
+    def path(k: int | None, c: int, m: Moments) -> np.ndarray:
+        few = m.n < x.shape[1]
+        return path_of(m, rows=x[of_class[c][folds.group[of_class[c]] != k]] if few else None)
+
+    error = np.zeros((len(LAMBDAS), columns.stop))
     for k in range(folds.count):
         for c, m in enumerate(fitted[k]):
-            rows = folds.held(k)[label[folds.held(k)] == c]
-            error = error + errors(m, path_of(m), x[rows], y[rows])
-    best = [int(np.asarray(error)[:, group].sum(1).argmin()) for group in task.groups]
+            rows = of_class[c][folds.group[of_class[c]] == k]
+            error += errors(m, path(k, c, m), x[rows], y[rows])
+    best = [int(error[:, group].sum(1).argmin()) for group in task.groups]
     # Made twice: forty nuisances' paths of a hundred classes would be 2 GB.
-    models = [[model_of(m, path_of(m), task.groups, best) for m in of] for of in fitted]
+    models = [
+        [model_of(m, path(k, c, m), task.groups, best) for c, m in enumerate(of)]
+        for k, of in zip(task.fits, fitted, strict=True)
+    ]
     return ByClass(models, [{"lambda": _written(LAMBDAS[at])} for at in best])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from invariantnets.errors import Failure
+from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.features.checks import check_table, is_closed, unprobable
 from invariantnets.features.table import FeatureTable
 from invariantnets.probes.probe import ClassReading, Probe, Reading
@@ -16,7 +16,7 @@ from invariantnets.probes.progress import watched
 from invariantnets.probes.scorer import Scorer
 from invariantnets.probes.stack import Found, honest, with_stack
 from invariantnets.probes.targets import Target
-from invariantnets.probes.task import Task, prepare, refuse_few
+from invariantnets.probes.task import Task, prepare, refuse_collapsed, too_few
 from invariantnets.results.result import Result
 from invariantnets.results.words import PROBES
 
@@ -86,9 +86,12 @@ def run_probes(
             nuisances=tuple(n for n in table.nuisances if n.name in names),
         )
         of_class = rows is None and closed and table.labelled
-        if names or of_class:
+        if why := too_few(part, closed):
+            cannot |= dict.fromkeys(names, f"where it is known, {why}")
+        elif names or of_class:
             step("sufficient statistics")
             task = replace(prepare(part, layer, seed, closed), label=of_class)
+            refuse_collapsed(task, layer)
             results += _read(task, layer, probes, bootstrap, step, lost)
     test = table.part("test")
     sources = len(np.unique(test.source if closed else test.label))
@@ -103,7 +106,8 @@ def probable(table: FeatureTable, layer: str) -> bool:
     """
     closed = is_closed(table)
     check_table(table, layer)
-    refuse_few(table, closed)
+    if why := too_few(table, closed):
+        raise InvariantNetsError(why)
     return closed
 
 
