@@ -67,13 +67,10 @@ def saved_bits(
         shuffled: ``(N, K)`` shuffled values of the test rows.
         seed: draws the halves.
     """
-    known = cross_fitted(scale, reading.held_out, *held_out, seed)
-    if not known.mean() > NOTHING:
-        known = np.zeros_like(known)
     fitted = fit_likelihood(scale, reading.held_out, *held_out, seed)
     # Nobody predicted the shuffled values of known rows, so that their likelihood is that of the other half of test.
     control = cross_fitted(scale, reading.control, shuffled, test[1], seed)
-    return Saved(known, fitted.saved(reading.test, test[0]), control)
+    return Saved(fitted.held_out, fitted.saved(reading.test, test[0]), control)
 
 
 def v_information(scorer: Scorer, task: Task, target: Target, strongest: Reading | None) -> list[Result]:

@@ -9,7 +9,7 @@ of three values would have had any number of bits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,8 +21,8 @@ __all__ = ["Likelihood", "Scale", "fit_likelihood", "halves", "scale_of"]
 # Values that are told apart; of more, so many are taken and the others rounded to them: 7 bits at most.
 LEVELS = 128
 # Rows, and rows times levels, that are enough for a handful of weights.
-FIT_ROWS = 10_000
-FIT_CELLS = 2**19
+FIT_ROWS = 5000
+FIT_CELLS = 2**18
 # Of more categories none has an offset of its own: the rows of a rare one do not tell it.
 OFFSETS = 16
 # A predicted share counts as no less than this part of the marginal one: a line may predict 0 or less.
@@ -144,11 +144,13 @@ class Likelihood:
         scale: the levels.
         weights: ``(P,)``, None: the marginal.
         doubt: share of the marginal in what is said: what was never wrong in n rows may be wrong in the next.
+        held_out: ``(C,)`` bits that it saved in the rows it was fitted to, by weights of the other half of them.
     """
 
     scale: Scale
     weights: np.ndarray | None
     doubt: float
+    held_out: np.ndarray
 
     def saved(self, predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
         """``(N,)`` bits that the prediction saves in telling each row, against the marginal: log2 p(v|x)/p(v).
@@ -187,9 +189,10 @@ def fit_likelihood(scale: Scale, predicted: np.ndarray, true: np.ndarray, source
         source: ``(C,)`` what the halves do not divide.
         seed: draws the halves.
     """
-    if not cross_fitted(scale, predicted, true, source, seed).mean() > NOTHING:
-        return Likelihood(scale, None, 0.0)
-    return _fit(scale, predicted, true, seed)
+    held_out = cross_fitted(scale, predicted, true, source, seed)
+    if not held_out.mean() > NOTHING:
+        return Likelihood(scale, None, 0.0, np.zeros_like(held_out))
+    return replace(_fit(scale, predicted, true, seed), held_out=held_out)
 
 
 def cross_fitted(scale: Scale, predicted: np.ndarray, true: np.ndarray, source: np.ndarray, seed: int) -> np.ndarray:
@@ -234,7 +237,7 @@ def _fit(scale: Scale, predicted: np.ndarray, true: np.ndarray, seed: int) -> Li
             weights, (value, slope, curve) = weights + step, tried
         if gain < ENOUGH:
             break
-    return Likelihood(scale, weights / size, 1 / (n + 1))
+    return Likelihood(scale, weights / size, 1 / (n + 1), np.zeros(0))
 
 
 def _objective(
