@@ -1,9 +1,8 @@
 """What a reading is judged by: sums over rows, so that an interval is one matrix product, and numbers made of them.
 
-Areas under the ROC are no ratio of sums. What is resampled is their projection on single rows: the mean placement of
-the positives plus that of the negatives, less the area (Hájek; as in DeLong et al. 1988 and, of rows that are not
-independent, Obuchowski 1997). It needs one sort, whatever the number of replicates; what is left out is of the order of
-one over the rows of the rarer side, squared.
+Areas under the ROC are no ratio of sums. What is left out source by source is their projection on single rows: the mean
+placement of the positives plus that of the negatives, less the area (Hájek; as in DeLong et al. 1988 and, of rows that
+are not independent, Obuchowski 1997). It needs one sort. Without a source of one side only it is the area itself.
 """
 
 from __future__ import annotations
@@ -14,8 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from invariantnets.probes.targets import Target
+from invariantnets.statistics.intervals import Number
 
 __all__ = ["Judgement", "judge", "placements"]
+
+_R2, _ERROR, _SHARE = (Number(scale, (2,)) for scale in ("below_one", "positive", "share"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +28,7 @@ class Judgement:
         metrics: their names.
         quantities: ``(N, Q)`` what is summed over rows.
         statistic: ``(R, Q)`` sums → ``(R, M)`` numbers, in the order of ``metrics``; NaN where there are none.
+        numbers: what each metric is, for its interval.
         chance: metric → what knowing nothing gives; NaN: it depends on how often one says yes.
         rows: metric → ``(N,)`` the rows that it is a share of, where these are not all.
     """
@@ -33,6 +36,7 @@ class Judgement:
     metrics: tuple[str, ...]
     quantities: np.ndarray
     statistic: Callable[[np.ndarray], np.ndarray]
+    numbers: tuple[Number, ...]
     chance: dict[str, float] = field(default_factory=dict)
     rows: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -62,10 +66,10 @@ def judge(target: Target, predicted: np.ndarray, true: np.ndarray, mean: np.ndar
     kind = target.nuisance.kind
     if kind == "continuous":
         error = np.abs(true - predicted)
-        return Judgement(("r2", "rmse", "mae"), np.concatenate([common, error], 1), _errors)
+        return Judgement(("r2", "rmse", "mae"), np.concatenate([common, error], 1), _errors, (_R2, _ERROR, _ERROR))
     if kind == "circular":
         error = np.abs((_degrees(predicted) - _degrees(true) + 180) % 360 - 180)
-        return Judgement(("r2", "mae"), np.column_stack([common, error]), _circular)
+        return Judgement(("r2", "mae"), np.column_stack([common, error]), _circular, (_R2, _ERROR))
     return _classes(common, predicted, true, mean, binary=kind == "binary")
 
 
@@ -117,12 +121,16 @@ def _classes(common: np.ndarray, predicted: np.ndarray, true: np.ndarray, mean: 
         return np.stack([_r2(sums), _mean(area), sums[:, 3] / sums[:, 2], _mean(recall), *rates], 1)
 
     metrics: tuple[str, ...] = ("r2", "auc", "accuracy", "balanced_accuracy")
+    sides = tuple(range(4, 4 + k))
+    # Of two classes the area is one, that needs both; of several, the mean of as many.
+    numbers = [_R2, Number("share", sides, k if k > 2 else 1), _SHARE, Number("share", sides, k)]
     chance, rows = {"auc": 0.5, "balanced_accuracy": 1 / k}, {}
     if binary and k > 1:
         metrics += ("false_negative_rate", "false_positive_rate")
         rows = dict(zip(metrics[-2:], is_class.T[::-1], strict=True))
         chance |= dict.fromkeys(rows, np.nan)
-    return Judgement(metrics, np.concatenate(parts, 1).astype(np.float64), statistic, chance, rows)
+        numbers += [Number("share", (side,)) for side in sides[::-1]]
+    return Judgement(metrics, np.concatenate(parts, 1).astype(np.float64), statistic, tuple(numbers), chance, rows)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
