@@ -27,8 +27,9 @@ class Judgement:
     Attributes:
         metrics: their names.
         quantities: ``(N, Q)`` what is summed over rows.
-        statistic: ``(R, Q)`` sums → ``(R, M)`` numbers, in the order of ``metrics``; NaN where there are none.
-        numbers: what each metric is, for its interval.
+        statistic: ``(R, Q)`` sums → ``(R, M)`` numbers, in the order of ``metrics``, and behind them what some are the
+            mean of; NaN where there are none.
+        numbers: what each of them is, for its interval, ``M``.
         chance: metric → what knowing nothing gives; NaN: it depends on how often one says yes.
         rows: metric → ``(N,)`` the rows that it is a share of, where these are not all.
     """
@@ -44,7 +45,7 @@ class Judgement:
         """Metric → its value on all rows."""
         with np.errstate(divide="ignore", invalid="ignore"):
             values = self.statistic(self.quantities.sum(0, keepdims=True))[0]
-        return dict(zip(self.metrics, map(float, values), strict=True))
+        return dict(zip(self.metrics, values[: len(self.metrics)].tolist(), strict=True))
 
 
 def judge(target: Target, predicted: np.ndarray, true: np.ndarray, mean: np.ndarray) -> Judgement:
@@ -118,18 +119,24 @@ def _classes(common: np.ndarray, predicted: np.ndarray, true: np.ndarray, mean: 
         area = np.clip(of_positive / positives + of_negative / (n - positives) - areas, 0, 1)
         recall = np.where((count > 0).sum(1, keepdims=True) > 1, hits / count, np.nan)
         rates = [1 - recall[:, 1], 1 - recall[:, 0]] if binary and k > 1 else []
-        return np.stack([_r2(sums), _mean(area), sums[:, 3] / sums[:, 2], _mean(recall), *rates], 1)
+        means = [_r2(sums), _mean(area), sums[:, 3] / sums[:, 2], _mean(recall), *rates]
+        return np.concatenate([np.stack(means, 1), recall, area], 1)
 
     metrics: tuple[str, ...] = ("r2", "auc", "accuracy", "balanced_accuracy")
-    sides = tuple(range(4, 4 + k))
-    # Of two classes the area is one, that needs both; of several, the mean of as many.
-    numbers = [_R2, Number("share", sides, k if k > 2 else 1), _SHARE, Number("share", sides, k)]
+    sides, sizes = tuple(range(4, 4 + k)), is_class.sum(0)
+    first = len(metrics) + (2 if binary and k > 1 else 0)
+    recalls, of_classes = tuple(range(first, first + k)), tuple(range(first + k, first + k + len(against)))
+    numbers = [_R2, Number("share", parts=of_classes), _SHARE, Number("share", parts=recalls)]
     chance, rows = {"auc": 0.5, "balanced_accuracy": 1 / k}, {}
     if binary and k > 1:
         metrics += ("false_negative_rate", "false_positive_rate")
         rows = dict(zip(metrics[-2:], is_class.T[::-1], strict=True))
         chance |= dict.fromkeys(rows, np.nan)
         numbers += [Number("share", (side,)) for side in sides[::-1]]
+    # An area needs its class and others: at least as many as the most frequent of them.
+    others = [max((s for s in sides if s != 4 + c), key=lambda s: sizes[s - 4], default=4 + c) for c in column]
+    numbers += [Number("share", (side,)) for side in sides]
+    numbers += [Number("share", (4 + int(c), other)) for c, other in zip(column, others, strict=True)]
     return Judgement(metrics, np.concatenate(parts, 1).astype(np.float64), statistic, tuple(numbers), chance, rows)
 
 

@@ -6,7 +6,7 @@ interval of their own. `docs/intervals.md` says how often they hold the truth.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ __all__ = [
     "bounds",
     "degrees_of_freedom",
     "effective_sources",
+    "mean_bounds",
     "scaled",
     "share_bounds",
 ]
@@ -37,12 +38,12 @@ class Number(NamedTuple):
             from -1 to 1; or ``any``.
         counts: columns of the quantities that say how many rows it is of; of several, such as positives and negatives,
             it needs all.
-        parts: how many shares it is the mean of.
+        parts: places of the shares, in the same list, that it is the mean of; it then needs no counts of its own.
     """
 
     scale: Literal["share", "difference", "below_one", "positive", "correlation", "any"]
-    counts: tuple[int, ...]
-    parts: int = 1
+    counts: tuple[int, ...] = ()
+    parts: tuple[int, ...] = ()
 
 
 class Scatter(NamedTuple):
@@ -120,7 +121,7 @@ def bounds(kind: Number, value: float, plain: Scatter, even: Scatter, effective:
         return np.nan, np.nan
     freedom = max(degrees_of_freedom(effective), 1.0)
     if kind.scale == "share":
-        return share_bounds(value, plain, kind.parts * float(effective.min()), freedom, alone=effective.min() < 1.5)
+        return share_bounds(value, plain, float(effective.min()), freedom, alone=effective.min() < 1.5)
     scale = _SCALES[kind.scale]
     if kind.scale == "below_one" and value == 1:
         # No error at all: as if a source that is read wrongly were read as badly as by the mean.
@@ -163,6 +164,29 @@ def share_bounds(
     low = float(betaincinv(right, wrong + 1, TAIL)) if value > 0 else 0.0
     high = float(betaincinv(right + 1, wrong, 1 - TAIL)) if value < 1 else 1.0
     return low, high
+
+
+def mean_bounds(
+    value: float, variance: float, parts: Sequence[tuple[float, float, float]], variances: Sequence[float]
+) -> tuple[float, float]:
+    """Ends of the interval of a mean of shares, from those of the shares (Zou and Donner 2008).
+
+    Where nobody of a few is right, the scatter of their share is 0, the reach of its interval is not.
+
+    Args:
+        value: the mean.
+        variance: its squared standard error.
+        parts: value, low and high of each share; one that is not defined has no say.
+        variances: squared standard error of each.
+    """
+    middle, low, high = np.array([p for p in parts if np.isfinite(p[0])]).reshape(-1, 3).T
+    if not np.isfinite(value):
+        return np.nan, np.nan
+    # Shares of the same sources are not independent: by as much as the mean scatters more, or less.
+    independent = float(np.nansum(variances)) / len(middle) ** 2
+    related = variance / independent if independent > _ROUNDING else 1.0
+    below, above = (float(np.sqrt(related * (reach**2).sum())) / len(middle) for reach in (middle - low, high - middle))
+    return max(value - below, 0.0), min(value + above, 1.0)
 
 
 def _t(freedom: float) -> float:

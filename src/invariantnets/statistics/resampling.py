@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from invariantnets.statistics.intervals import Number, Scatter, bounds, effective_sources, scaled
+from invariantnets.statistics.intervals import Number, Scatter, bounds, effective_sources, mean_bounds, scaled
 
 BLOCK_SOURCES = 4096
 
@@ -50,11 +50,15 @@ class Resampling:
             return value, np.full(len(value), np.nan), np.full(len(value), np.nan)
         plain, even = self._left_out(per_source, total, value, statistic, numbers)
         effective = effective_sources(per_source)
-        found = [
-            bounds(kind, float(value[i]), plain[i], even[i], effective[list(kind.counts)])
-            for i, kind in enumerate(numbers)
-        ]
-        low, high = np.array(found).T
+        low, high = np.full((2, len(value)), np.nan)
+        for i, kind in enumerate(numbers):
+            if not kind.parts:
+                low[i], high[i] = bounds(kind, float(value[i]), plain[i], even[i], effective[list(kind.counts)])
+        for i, kind in enumerate(numbers):
+            if kind.parts:
+                parts = [(float(value[j]), float(low[j]), float(high[j])) for j in kind.parts]
+                variances = [float(plain[j].variance) for j in kind.parts]
+                low[i], high[i] = mean_bounds(float(value[i]), float(plain[i].variance), parts, variances)
         return value, low, high
 
     def _left_out(
@@ -74,7 +78,11 @@ class Resampling:
             for start in range(0, self.sources, BLOCK_SOURCES):
                 left = statistic(total - per_source[start : start + BLOCK_SOURCES])
                 # Without its only source a number is not defined; `bounds` knows how many there are.
-                left = np.where(np.isfinite(left), left, value)
+                known = np.isfinite(left)
+                for i, kind in enumerate(numbers):
+                    if kind.parts:
+                        known[:, i] &= (known | ~np.isfinite(value))[:, list(kind.parts)].all(1)
+                left = np.where(known, left, value)
                 for which, moved in enumerate((left - value, _on_scales(left, kinds) - middle)):
                     influence = (self.sources - 1) * moved
                     powers[which] += [(influence**k).sum(0) for k in (1, 2, 3, 4)]
