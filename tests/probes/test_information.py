@@ -194,7 +194,7 @@ PROBES: tuple[Probe, ...] = (Ridge(), Ridge("label"), ClassMean())
 
 def measured(given: FeatureTable, closed: bool = True) -> dict[tuple[str, str], Result]:
     task = prepare(given, "f", 0, closed)
-    scorer, found = Scorer(task.parts["test"], "f", 0, 200), readings(task, PROBES)
+    scorer, found = Scorer(task.parts["test"], "f", 0), readings(task, PROBES)
     results: list[Result] = []
     for target in task.every:
         best = strongest_of(task, target, found)

@@ -21,6 +21,7 @@ from invariantnets.probes.stack import Found, stack_of
 from invariantnets.probes.targets import Target
 from invariantnets.probes.task import Task
 from invariantnets.results.result import Result
+from invariantnets.statistics.intervals import Number
 from invariantnets.statistics.resampling import ratio
 
 __all__ = ["Saved", "conditional_v_information", "saved_bits", "v_information"]
@@ -143,12 +144,11 @@ def _result(
     draws = scorer.people if nuisance.fixed else scorer.bootstrap
     some = bool(saved.held_out.mean() > NOTHING)
     test = saved.test if some else np.zeros_like(saved.test)
-    value, low, high = draws.interval(np.stack([test, np.ones(len(test))], 1), ratio)
+    quantities = np.stack([test, np.ones(len(test))], 1)
+    value, low, high = (float(v[0]) for v in draws.interval(quantities, ratio, [Number("any", (1,))]))
     return scorer.result(
         metric=metric,
-        value=float(value[0]),
-        low=float(low[0]) if some else None,
-        high=float(high[0]) if some else None,
+        value=value,
         chance=0.0,
         control=float(saved.control.mean()),
         n_fit=reading.n_fit,
@@ -157,6 +157,6 @@ def _result(
         title=title,
         fixed=nuisance.fixed,
         uses_answer=bool(title),
-        status="ok" if some else "failed",
         note="; ".join(filter(None, (note, "" if some else why))),
+        **({"low": low, "high": high} if some else {"status": "failed"}),
     )
