@@ -66,6 +66,7 @@ PROBES = {
     "ridge/per_mav_label": "linear per MAV label",
     "knn": "kNN",
     "mlp": "MLP",
+    "stack": "stack of all honest readers",
     "strongest": "strongest honest probe",
     "verification": "verification",
     "closed_set": "closed-set identification",

@@ -13,8 +13,17 @@ from invariantnets.statistics.moments import BLOCK_ROWS, CLIP, Moments, project
 FLOOR = 1e-10
 
 
-def eigenbasis(train: Moments) -> tuple[np.ndarray, np.ndarray]:
-    """Principal axes of the standardised features, without dead features and directions below precision.
+def eigenbasis(
+    train: Moments, standardise: bool = True, rows: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Principal axes of the features, without dead features and directions below precision.
+
+    Args:
+        train: moments of the rows.
+        standardise: each feature is divided by its standard deviation; else all by one number, the root of their mean
+            variance, so that what is small stays small.
+        rows: ``(n, D)`` the rows themselves. Where they are fewer than the features, their inner products give the same
+            at a fraction of the cost.
 
     Returns:
         variances ``(R,)``, descending, and axes ``(D, R)`` in the units of the features: the columns
@@ -24,11 +33,24 @@ def eigenbasis(train: Moments) -> tuple[np.ndarray, np.ndarray]:
     axes = np.zeros((len(live), int(live.sum())))
     if not live.any():
         return np.zeros(0), axes
-    scale = 1 / train.x_std[live]
-    variances, vectors = np.linalg.eigh(train.xx[np.ix_(live, live)] / train.n * np.outer(scale, scale))
-    axes[live] = scale[:, None] * vectors
-    kept = np.flatnonzero(variances > variances[-1] * len(variances) * np.finfo(np.float64).eps)[::-1]
-    return variances[kept], axes[:, kept]
+    std = train.x_std[live]
+    scale = 1 / std if standardise else np.full(len(std), 1 / np.sqrt((std**2).mean()))
+    if rows is None or len(rows) >= live.sum():
+        variances, vectors = np.linalg.eigh(train.xx[np.ix_(live, live)] / train.n * np.outer(scale, scale))
+        kept = _above_rounding(variances)
+        axes[live] = scale[:, None] * vectors
+        return variances[kept], axes[:, kept]
+    z = (rows[:, live] - train.x_mean[live]) * scale
+    variances, vectors = np.linalg.eigh(z @ z.T / train.n)
+    kept = _above_rounding(variances)
+    axes = np.zeros((len(live), len(kept)))
+    axes[live] = scale[:, None] * (z.T @ vectors[:, kept]) / np.sqrt(variances[kept] * train.n)
+    return variances[kept], axes
+
+
+def _above_rounding(variances: np.ndarray) -> np.ndarray:
+    """Of variances, ascending, the places of those that are more than rounding, descending."""
+    return np.flatnonzero(variances > variances[-1] * len(variances) * np.finfo(np.float64).eps)[::-1]
 
 
 @dataclass(frozen=True)
