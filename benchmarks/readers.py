@@ -232,8 +232,8 @@ REFERENCES = {
     "mlp": Reader(
         mlp,
         tuple(SPACES),
-        [{"epochs": 32, "decay": 0.01}],
-        lambda best: [{"epochs": 120, "decay": 0.01}, {"epochs": 60, "decay": 1}, {"epochs": 12, "decay": 3}],
+        [{"epochs": 16, "decay": 0.01}],
+        lambda best: [{"epochs": 64, "decay": 0.01}, {"epochs": 32, "decay": 1}],
     ),
 }  # fmt: skip
 
