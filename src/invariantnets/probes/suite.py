@@ -41,7 +41,7 @@ def read_answers(table: FeatureTable, layer: str, *, seed: int = 0, bootstrap: i
     if test.prediction is None or not (table.labelled and is_closed(table)):
         return []
     reading = ClassReading(test.prediction, n_fit=None)
-    return Scorer(test, layer, seed, bootstrap).classes(reading, "softmax", chance_of_class(table.part("train")))
+    return Scorer(test, layer, seed).classes(reading, "softmax", chance_of_class(table.part("train")))
 
 
 def run_probes(
@@ -149,7 +149,7 @@ def _read(
     """All readings of a task, by every probe that reads what it asks for."""
     test = task.parts["test"]
     # Pictures of one person are not independent; where people were seen in training, new pictures are what is new.
-    scorer = Scorer(test if task.closed else replace(test, source=test.label), layer, task.seed, bootstrap)
+    scorer = Scorer(test if task.closed else replace(test, source=test.label), layer, task.seed)
     classes: list[Result] = []
     chance = chance_of_class(task.parts["known"])
 

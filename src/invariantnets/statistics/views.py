@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from invariantnets.statistics.lengths import norms, unit
+from invariantnets.statistics.lengths import unit_and_norms
 
 __all__ = ["Rows", "UnitRows"]
 
@@ -40,7 +40,7 @@ class UnitRows:
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         x = np.asarray(self.features[rows])
         found = np.empty((len(x), x.shape[1] + 1), x.dtype)
-        found[:, :-1], found[:, -1] = unit(x), norms(x)
+        found[:, :-1], found[:, -1] = unit_and_norms(x)
         return found
 
 
