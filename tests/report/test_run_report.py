@@ -97,9 +97,9 @@ def test_every_row_can_be_judged(make_run, make_results):
         if row["metric"] != "accuracy":
             assert row["shuffled control"]
     # What all rows share is said once, above them; what only some have, below the first of each probe.
-    assert "n = 3,780 rows of 540 images; test rows; seed 0." in html
-    assert "n = 3,780 rows of 540 images; fitted on" not in html
-    assert html.count("fitted on 9,000 rows; out of fold R² 0.610; k = 8, space = whitened") == 1
+    assert "n = 3,780 rows of 540 images; fitted on 9,000 rows; test rows; seed 0." in html
+    assert html.count("fitted on 9,000 rows") == 1
+    assert html.count("out of fold R² 0.610; k = 8, space = whitened") == 1
     assert sum("uses the answer" in row["how"] for row in rows) == 3
     assert [row["how"] for row in rows if row["how"].startswith("strongest")] == ["strongest honest probe: MLP"]
 

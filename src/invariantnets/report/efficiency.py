@@ -8,7 +8,7 @@ from invariantnets.report.tables import Row, Table
 from invariantnets.results.format import and_, bounded, count, written
 from invariantnets.results.result import Result
 from invariantnets.results.select import Runs, failed, over_runs, select
-from invariantnets.results.words import NONE, metric_name, number, places_for
+from invariantnets.results.words import metric_name, number, places_for
 
 __all__ = ["OF_CURVE", "ROWS", "curve_tables", "has_curve", "short_curve"]
 
@@ -30,7 +30,7 @@ def curve_tables(results: Sequence[Result], targets: Sequence[str], *, folded: b
     """
     parts = {t: rows for t in targets if (rows := _curve(results, t))}
     title = "How many labelled rows it takes to read {}"
-    header = ("labelled rows", "R² and its 95 % interval", "shuffled control")
+    header = ("labelled rows", "R², 95 % interval", "chance")
     shared = "test rows; the strongest honest probe, chosen and fitted anew on so many rows of train and val"
     if folded:
         return [Table(title.format(f"the {t}"), header, {"": rows}, shared, folded=True) for t, rows in parts.items()]
@@ -46,20 +46,18 @@ def has_curve(results: Sequence[Result], target: str) -> bool:
 
 def _curve(results: Sequence[Result], target: str) -> list[Row]:
     found = select(results, "r2", target, "strongest", by=ROWS)
-    rows = [
-        Row(
-            count(int(r.where[ROWS])),
-            ("failed" if failed(r) else bounded(r), NONE if failed(r) else written(r).control),
-            more=r.note,
-        )
-        for r in sorted(found, key=lambda r: r.where[ROWS])
-    ]
+    points = sorted(found, key=lambda r: int(r.where[ROWS]))
+    rows = [Row(count(int(r.where[ROWS])), _cells(r, "failed"), more=r.note) for r in points]
     for metric in OF_CURVE if rows else ():
         rows += [
-            Row(metric_name(metric), ("failed" if failed(r) else bounded(r), written(r).control), more=r.note)
+            Row(metric_name(metric), _cells(r, "cannot be said"), more=r.note)
             for r in select(results, metric, target, "strongest")
         ]
     return rows
+
+
+def _cells(r: Result, lost: str) -> tuple[str, str]:
+    return (lost if failed(r) else bounded(r), written(r).chance)
 
 
 def short_curve(runs: Runs, target: str) -> str:

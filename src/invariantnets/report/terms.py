@@ -105,20 +105,23 @@ TERMS = {
     ),
     "V-information": (
         r"V-information",
-        "How many bits about the nuisance a reader of a given kind gains from the features of one image (Xu et al. "
-        "2020). 0: none that this kind can use.",
+        "How many bits about the nuisance of an average row the reader can use: how much less surprised it is than "
+        "somebody who knows only how often each value is (Xu et al. 2020).",
     ),
     "Description length": (
         r"description length",
-        "Bits per image that it takes to tell the nuisance to somebody who has the features and learns as the rows "
-        "come in (Voita and Titov 2020). Low: easily learnt from few rows.",
+        "Bits a row that it takes to tell the values of the known rows to somebody who has their features and learns "
+        "as they come in (Voita and Titov 2020). Far below chance: learnt from few rows.",
     ),
     "Label efficiency": (
         r"labelled rows",
         "How much is read with so many images whose nuisance is known. Who has more reads more: what can be read with "
         "all is no upper end.",
     ),
-    "Heading for": (r"heading for", "The R² that the curve would come to with ever more labelled rows, extrapolated."),
+    "Heading for": (
+        r"heading for",
+        "What the R² would be with ten times as many labelled rows, by a law fitted to the last sizes: no measurement.",
+    ),
     "kNN": (r"kNN", "Reads the mean of the k most similar training images."),
     "MLP": (r"MLP", "A small neural network, trained on the features."),
     "Verification": (r"verification", "Telling whether two images show one person."),

@@ -28,8 +28,8 @@ class Metric(NamedTuple):
 # In the order in which tables show them.
 METRICS = {
     "r2": Metric("R²", "fraction"),
-    "r2_over_seeds": Metric("R² over seeds", "fraction"),
-    "r2_heading": Metric("R² it is heading for", "fraction"),
+    "r2_over_seeds": Metric("s.d. of R² over probe seeds", "fraction"),
+    "r2_heading": Metric("R² it is heading for, with ten times the rows", "fraction"),
     "rmse": Metric("RMSE", "unit", 1),
     "mae": Metric("MAE", "unit", 1),
     "auc": Metric("AUC", "fraction"),

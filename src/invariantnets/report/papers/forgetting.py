@@ -47,8 +47,8 @@ NOTE = (
 )
 _CURVE, _BEHIND = "R² by labelled rows", ("which is strongest (seeds)", "n rows", "fitted to rows", "seeds")
 _NO_CURVE = (
-    "How the R² grows with the labelled rows of the reader was not measured {of}: how much is left to somebody who has "
-    "more rows is not known."
+    "How the R² grows with the labelled rows of the reader (probes.label_rows) was not measured {of}: how much is "
+    "left to somebody who has more rows is not known."
 )
 
 
