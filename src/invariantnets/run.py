@@ -28,7 +28,8 @@ from invariantnets.files import slug, write_atomically
 from invariantnets.folders import held, refuse_used
 from invariantnets.interrupted import ASIDE, Journal, stamp
 from invariantnets.loggers import RunInfo, close, send
-from invariantnets.probes import Probe
+from invariantnets.measuring import Curves
+from invariantnets.probes import Probe, label_efficiency
 from invariantnets.provenance import commit, plain
 from invariantnets.release import released
 from invariantnets.report import render_sweep
@@ -198,6 +199,12 @@ def readers_of(cfg: DictConfig) -> list[Probe]:
     return [instantiate(reader) for reader in cfg.probe.values() if reader]
 
 
+def curves_of(cfg: DictConfig) -> Curves | None:
+    """What goes on with more labelled rows, or with other seeds of the probes, if it is asked for."""
+    rows, seeds = cfg.probes.label_rows, cfg.probes.seeds
+    return partial(label_efficiency, rows=tuple(rows or ()), seeds=seeds) if rows or seeds > 1 else None
+
+
 def probe(
     cfg: DictConfig,
     subject: Subject,
@@ -241,6 +248,7 @@ def probe(
             readers,
             layers=left,
             protocols=instantiate(cfg.protocols),
+            curves=curves_of(cfg),
             prepare=prepare,
             keep=journal.keep,
             lost=lambda failure: journal.spoil(),

@@ -47,7 +47,7 @@ def of_mixed() -> list[Result]:
     split = np.repeat(["train", "val", "test"], 1000)
     x = {"f": mixed(label, 30 * angle, rng)}
     table = FeatureTable(x, label, split, np.arange(3000) // 2, {"angle": angle}, (Nuisance("angle"),), CLASSES)
-    return label_efficiency(table, "f", PROBES, (60, 200, 600), seeds=3, bootstrap=100)
+    return label_efficiency(table, "f", PROBES, (60, 200, 600), seeds=3)
 
 
 def test_sets_are_of_whole_sources_nested_and_of_every_class():
@@ -81,7 +81,7 @@ def test_a_size_has_seen_none_of_the_other_rows(make_table: Make):
     rest[chosen] = False
     spoiled = table.features["ip1"].copy()
     spoiled[rest] = np.random.default_rng(1).normal(size=(int(rest.sum()), spoiled.shape[1]))
-    kwargs = {"rows": (150,), "seed": 0, "bootstrap": 50}
+    kwargs = {"rows": (150,), "seed": 0}
     before = curve(label_efficiency(table, "ip1", PROBES, **kwargs))
     after = curve(label_efficiency(replace(table, features={"ip1": spoiled}), "ip1", PROBES, **kwargs))
     assert before[150].value == after[150].value > 0.3
@@ -94,6 +94,7 @@ def test_more_labels_more_is_read(of_mixed):
     values = [r.value for r in points.values()]
     assert values == sorted(values) and values[-1] > values[0] + 0.05
     assert all(r.low < r.value < r.high and r.chance == 0 and r.n == 1000 for r in points.values())
+    assert all(abs(r.control) < 0.05 for r in points.values())
     assert [r.n_fit for r in points.values()] == [60, 200, 600, 2000]
 
 
@@ -106,14 +107,14 @@ def test_nobody_else_takes_a_curve_for_the_whole(of_mixed):
 
 def test_of_no_sizes_only_the_spread_over_seeds_is_said(make_table: Make):
     table = make_table(leaky, sources=(60, 20, 30))
-    results = label_efficiency(table, "ip1", (Ridge(),), (), seeds=2, bootstrap=20)
+    results = label_efficiency(table, "ip1", (Ridge(),), (), seeds=2)
     (only,) = results
     assert (only.metric, only.where, only.n_fit) == ("r2_over_seeds", {}, 240)
 
 
 def test_a_line_and_its_labels_are_told_at_the_length_of_theory():
     """Of D features and noise, each row costs half a bit per feature and row before: D/2 log2 of all rows, in all."""
-    results = label_efficiency(gaussian(4000, 3.0), "f", (Ridge(),), (100, 200, 400, 800, 1600), bootstrap=100)
+    results = label_efficiency(gaussian(4000, 3.0), "f", (Ridge(),), (100, 200, 400, 800, 1600))
     (length,) = found(results, "description_length", "y")
     saved = length.chance - length.value
     # The first block is told by the marginal; each next row without what is not yet known of four slopes.
@@ -125,7 +126,7 @@ def test_a_line_and_its_labels_are_told_at_the_length_of_theory():
 
 
 def test_what_cannot_be_read_is_not_compressed(make_table: Make):
-    results = label_efficiency(make_table(noise), "ip1", PROBES, (100, 300), bootstrap=50)
+    results = label_efficiency(make_table(noise), "ip1", PROBES, (100, 300))
     (length,) = found(results, "description_length")
     assert length.value == pytest.approx(length.chance, abs=5e-3) and length.chance == pytest.approx(np.log2(3))
     assert all(abs(r.value) < 0.03 for r in curve(results).values())
@@ -134,7 +135,7 @@ def test_what_cannot_be_read_is_not_compressed(make_table: Make):
 
 
 def test_what_is_read_at_once_is_compressed(make_table: Make):
-    results = label_efficiency(make_table(leaky), "ip1", PROBES, (50, 300), bootstrap=50)
+    results = label_efficiency(make_table(leaky), "ip1", PROBES, (50, 300))
     (length,) = found(results, "description_length")
     # Fifty rows of 1650 are told by the marginal.
     assert length.value == pytest.approx(np.log2(3) * 48 / 1650, abs=0.02)
@@ -149,7 +150,7 @@ def test_nuisances_with_gaps_and_classes_that_few_rows_lack(make_table: Make):
     label = (np.unique(table.source, return_inverse=True)[1] % 200).astype(np.int64)
     nuisances = (*table.nuisances, Nuisance("odd", "binary", "", ("even", "odd")))
     table = replace(table, label=label, num_classes=200, prediction=None, nuisance={"angle": angle, "odd": odd})
-    results = label_efficiency(replace(table, nuisances=nuisances), "ip1", PROBES, (100, 400), bootstrap=50)
+    results = label_efficiency(replace(table, nuisances=nuisances), "ip1", PROBES, (100, 400))
     for target in ("angle", "odd"):
         points = {r.where["labelled_rows"]: r for r in found(results, "r2", target)}
         assert [r.status for r in points.values()] == ["ok"] * 3
@@ -161,7 +162,7 @@ def test_open_sets_are_drawn_by_person(make_table: Make):
     table = make_table(leaky, sources=(300, 100, 150))
     label = (table.source % 40 + 40 * (table.split == "test")).astype(np.int64)
     table = replace(table, label=label, num_classes=80, prediction=None)
-    results = label_efficiency(table, "ip1", PROBES, (100, 400), bootstrap=50)
+    results = label_efficiency(table, "ip1", PROBES, (100, 400))
     points = curve(results)
     assert list(points) == [400, 1200] and points[400].sources == 40  # of a hundred rows there are three people
 

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Kind, Nuisance
 from invariantnets.probes import ClassMean, Probe, Ridge
-from invariantnets.probes.information import conditional_v_information, saved_bits, stacked, v_information
+from invariantnets.probes.information import conditional_v_information, saved_bits, v_information
 from invariantnets.probes.likelihood import cross_fitted, fit_likelihood, halves, scale_of
 from invariantnets.probes.probe import Reading
 from invariantnets.probes.scorer import Scorer
@@ -194,7 +194,7 @@ PROBES: tuple[Probe, ...] = (Ridge(), Ridge("label"), ClassMean())
 
 def measured(given: FeatureTable, closed: bool = True) -> dict[tuple[str, str], Result]:
     task = prepare(given, "f", 0, closed)
-    scorer, found = Scorer(task.parts["test"], "f", 0, 200), readings(task, PROBES)
+    scorer, found = Scorer(task.parts["test"], "f", 0), readings(task, PROBES)
     results: list[Result] = []
     for target in task.every:
         best = strongest_of(task, target, found)
@@ -241,26 +241,6 @@ def test_noise_is_0_bits_and_no_proof():
 def test_open_sets_have_no_mean_of_a_class():
     given = table(["within"])
     assert ("conditional_v_information", "angle") not in measured(given, closed=False)
-
-
-def test_weights_of_the_stack_are_those_of_least_squares():
-    rng = np.random.default_rng(0)
-    given = table(["within", "noise"])
-    task = prepare(given, "f", 0, closed=True)
-    (target, *_) = task.every
-    known, test = task.y["known"][task.choice][:, target.true], task.y["test"][:, target.true]
-
-    def reader(noise: float, sign: float) -> Reading:
-        held_out, read = (sign * (y + noise * rng.normal(size=y.shape)) for y in (known, test))
-        return Reading(target, held_out, read, np.zeros_like(test), 9)
-
-    both = stacked(task, target, [reader(1, 1), reader(2, 1), reader(1, -1)])
-    centred = [y - task.mean(target.true) for y in (both.test, test)]
-    slope = (centred[0] * centred[1]).sum() / (centred[0] ** 2).sum()
-    assert slope == pytest.approx(1, abs=0.03)
-    error = ((both.test - test) ** 2).mean()
-    variance = float(test.var())
-    assert error == pytest.approx(1 / (1 / variance + 1 + 1 / 4), rel=0.06)  # of a sum of evidence; the third has none
 
 
 def test_bits_of_a_reading_that_fails_are_exactly_none():

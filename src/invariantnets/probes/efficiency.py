@@ -21,6 +21,7 @@ from invariantnets.probes.likelihood import Scale, fit_likelihood, scale_of
 from invariantnets.probes.probe import Probe, Reading
 from invariantnets.probes.scorer import Scorer
 from invariantnets.probes.suite import probable, readings, strongest_of
+from invariantnets.probes.targets import r2
 from invariantnets.probes.task import Task, prepare
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
@@ -69,7 +70,6 @@ def label_efficiency(
     rows: Sequence[int],
     *,
     seed: int = 0,
-    bootstrap: int = 1000,
     seeds: int = 1,
     progress: Callable[[str], None] | None = None,
 ) -> list[Result]:
@@ -83,7 +83,6 @@ def label_efficiency(
         probes: the readers; those that are told the answer are left out.
         rows: sizes; all known rows are added. Empty: only these, for the spread over probe seeds.
         seed: of the draw of rows, and of all that `run_probes` draws.
-        bootstrap: replicates of the 95 % intervals.
         seeds: how often all is repeated, with other rows and other seeds of the probes; the curve is their mean.
         progress: is told of each size before it is read.
 
@@ -111,7 +110,7 @@ def label_efficiency(
                 for name, read in _read(part, layer, honest, sets[size], block, seed + k, closed).items():
                     reads[name][k].append(read)
         test = part.part("test")
-        scorer = Scorer(test if closed else replace(test, source=test.label), layer, seed, bootstrap)
+        scorer = Scorer(test if closed else replace(test, source=test.label), layer, seed)
         for nuisance in part.nuisances:
             of = [[sets[n] for n in sizes] for sets in orders]
             results += Curves(nuisance, part, reads[nuisance.name], of, source[known]).results(scorer, sizes)
@@ -160,13 +159,15 @@ def _read(
                 scale = scale_of(target.nuisance.kind, whole[known])
                 probe, reading = best
                 code = _code(scale, task, reading, whole[known[block]], seed)
-                found[target.nuisance.name] = Read(len(chosen), probe.name, reading.test[len(block) :], code)
+                shuffled = task.y["test"][len(block) :, target.control]
+                control = r2(reading.control[len(block) :], shuffled, task.mean(target.control))
+                found[target.nuisance.name] = Read(len(chosen), probe.name, reading.test[len(block) :], control, code)
     for nuisance in table.nuisances:
         if nuisance.name not in found:
             whole = everything[nuisance.name]
             mean = np.broadcast_to(whole[known[chosen]].mean(0), whole[test].shape)
             code = scale_of(nuisance.kind, whole[known]).marginal(whole[known[block]])
-            found[nuisance.name] = Read(len(chosen), "", mean, code)
+            found[nuisance.name] = Read(len(chosen), "", mean, 0.0, code)
     return found
 
 

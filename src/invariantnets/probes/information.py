@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
-from invariantnets.probes.likelihood import NOTHING, Scale, cross_fitted, fit_likelihood, halves, scale_of
-from invariantnets.probes.probe import Probe, Reading
+from invariantnets.probes.likelihood import NOTHING, Scale, cross_fitted, fit_likelihood, scale_of
+from invariantnets.probes.probe import Reading
 from invariantnets.probes.scorer import Scorer
+from invariantnets.probes.stack import Found, stack_of
 from invariantnets.probes.targets import Target
 from invariantnets.probes.task import Task
 from invariantnets.results.result import Result
+from invariantnets.statistics.intervals import Number
 from invariantnets.statistics.resampling import ratio
 
-__all__ = ["Saved", "conditional_v_information", "saved_bits", "stacked", "v_information"]
+__all__ = ["Saved", "conditional_v_information", "saved_bits", "v_information"]
 
 CLASS_ONLY = "class_mean"
 _NOTHING = "no reader saves a bit on rows that it was not fitted to, so it is taken as the mean: 0 bits are no proof"
@@ -93,13 +94,11 @@ def v_information(scorer: Scorer, task: Task, target: Target, strongest: Reading
     return [_result(scorer, target, saved, strongest, "v_information", "strongest", of, _NOTHING)]
 
 
-def conditional_v_information(
-    scorer: Scorer, task: Task, target: Target, found: Sequence[tuple[Probe, Reading]]
-) -> list[Result]:
+def conditional_v_information(scorer: Scorer, task: Task, target: Target, found: Sequence[Found]) -> list[Result]:
     """Bits a row that the features tell beyond the class: H_V(Y|C) - H_V(Y|X, C). Of closed sets only.
 
     Who knows the class alone reads its mean. Who has the features as well may weigh all readers, those who are told
-    the class among them.
+    the class among them, by least squares without negative weights (`stack_of`).
 
     Args:
         scorer: of the test rows.
@@ -113,49 +112,13 @@ def conditional_v_information(
     alone = [reading for probe, reading in found if probe.name == CLASS_ONLY]
     if not task.closed or not alone:
         return []
-    both = stacked(task, target, [reading for _, reading in found])
+    both = stack_of(task, target, found)
     scale = scale_of(target.nuisance.kind, task.y["known"][:, target.true])
     by_class = _saved(scorer, task, scale, alone[0])
     saved = _saved(scorer, task, scale, both).beyond(by_class)
     told = f"the class alone tells {by_class.test.mean():.2f} bits"
     metric, probe = "conditional_v_information", "stack/label"
     return [_result(scorer, target, saved, both, metric, probe, told, _NO_MORE, "all readers together, class known")]
-
-
-def stacked(task: Task, target: Target, readings: Sequence[Reading]) -> Reading:
-    """A mean of readings with weights of 0 or more, those of the least squares on rows that none had seen.
-
-    Breiman (1996), "Stacked regressions": non-negative weights of out-of-fold predictions are robust to readers who
-    say the same. What the weights leave to 1 is the mean of the known rows.
-
-    Args:
-        task: what was read.
-        target: the nuisance.
-        readings: of it.
-    """
-    chosen = task.choice
-    mean, true = task.mean(target.true), task.y["known"][chosen][:, target.true]
-    known = np.stack([reading.held_out - mean for reading in readings], 2)
-    first = halves(task.source[chosen], task.seed)
-    held_out = np.empty_like(true)
-    for part in (first, ~first):
-        held_out[~part] = mean + known[~part] @ _weights(known[part], true[part] - mean)
-    weights = _weights(known, true - mean)
-
-    def of(parts: Sequence[np.ndarray], origin: np.ndarray) -> np.ndarray:
-        found: np.ndarray = origin + np.stack([part - origin for part in parts], 2) @ weights
-        return found
-
-    test = of([reading.test for reading in readings], mean)
-    control = of([reading.control for reading in readings], task.mean(target.control))
-    return Reading(target, held_out, test, control, max(reading.n_fit for reading in readings))
-
-
-def _weights(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """``(J,)`` of ``(C, K, J)`` predictions and ``(C, K)`` truths, both about their mean."""
-    scale = float(np.sqrt((true**2).mean())) if true.any() else 1.0  # the solver's tolerances are absolute
-    found: np.ndarray = nnls(predicted.reshape(-1, predicted.shape[2]) / scale, true.ravel() / scale)[0]
-    return found
 
 
 def _saved(scorer: Scorer, task: Task, scale: Scale, reading: Reading) -> Saved:
@@ -181,12 +144,11 @@ def _result(
     draws = scorer.people if nuisance.fixed else scorer.bootstrap
     some = bool(saved.held_out.mean() > NOTHING)
     test = saved.test if some else np.zeros_like(saved.test)
-    value, low, high = draws.interval(np.stack([test, np.ones(len(test))], 1), ratio)
+    quantities = np.stack([test, np.ones(len(test))], 1)
+    value, low, high = (float(v[0]) for v in draws.interval(quantities, ratio, [Number("any", (1,))]))
     return scorer.result(
         metric=metric,
-        value=float(value[0]),
-        low=float(low[0]) if some else None,
-        high=float(high[0]) if some else None,
+        value=value,
         chance=0.0,
         control=float(saved.control.mean()),
         n_fit=reading.n_fit,
@@ -195,6 +157,6 @@ def _result(
         title=title,
         fixed=nuisance.fixed,
         uses_answer=bool(title),
-        status="ok" if some else "failed",
         note="; ".join(filter(None, (note, "" if some else why))),
+        **({"low": low, "high": high} if some else {"status": "failed"}),
     )

@@ -14,8 +14,8 @@ from invariantnets.nuisance import Nuisance
 from invariantnets.probes.learning_curve import heading
 from invariantnets.probes.likelihood import scale_of
 from invariantnets.probes.scorer import Scorer
-from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
+from invariantnets.statistics.intervals import Number
 from invariantnets.statistics.resampling import Resampling, ratio
 
 __all__ = ["ROWS", "Curves", "Read"]
@@ -31,12 +31,14 @@ class Read:
         rows: labelled rows that it saw.
         by: its name; empty: every honest probe failed, and the mean was said.
         test: ``(N, K)`` predictions of the test rows.
+        control: R² of the shuffled nuisance in the test rows.
         code: ``(B,)`` bits that it takes to tell each row of the next block.
     """
 
     rows: int
     by: str
     test: np.ndarray
+    control: float
     code: np.ndarray
 
 
@@ -91,7 +93,8 @@ class Curves:
         each: np.ndarray,
     ) -> Result:
         draws = scorer.people if self.nuisance.fixed else scorer.bootstrap
-        value, low, high = (float(v[0]) for v in draws.interval(np.stack([error, deviation], 1), _r2))
+        quantities = np.stack([error, deviation, np.ones(len(error))], 1)
+        value, low, high = (float(v[0]) for v in draws.interval(quantities, _r2, [Number("below_one", (2,))]))
         by = {read.by: None for read in reads if read.by}
         note = "" if by else "every honest probe failed, and the mean was said"
         if len(reads) > 1:
@@ -103,6 +106,7 @@ class Curves:
             low=low,
             high=high,
             chance=0.0,
+            control=float(np.mean([read.control for read in reads])),
             n_fit=reads[0].rows,
             where=where,
             chosen={"probe": ", ".join(by)} if by else {},
@@ -120,7 +124,7 @@ class Curves:
 
     def _heading(self, scorer: Scorer, curve: Sequence[Result]) -> Result:
         sound = [r for r in curve if r.status == "ok"]
-        points = [(r.n_fit or 0, r.value, ((r.high or 0.0) - (r.low or 0.0)) / 2) for r in sound]
+        points = [(r.n_fit or 0, r.value, float(np.nan_to_num((r.high or 0.0) - (r.low or 0.0))) / 2) for r in sound]
         rows, values, half = np.array(points or [(len(self.source), 0.0, 0.0)]).T
         to = heading(rows, values, half, scorer.seed)
         said = not to.why
@@ -130,13 +134,10 @@ class Curves:
             scorer,
             "r2_heading",
             to.value,
-            low=to.low if said else None,
-            high=to.high if said else None,
             chance=0.0,
             n_fit=int(rows[-1]),
-            chosen={**law, ROWS: to.rows} if said else {},
-            status="ok" if said else "failed",
             note=words,
+            **({"low": to.low, "high": to.high, "chosen": {**law, ROWS: to.rows}} if said else {"status": "failed"}),
         )
 
     def _description(self, scorer: Scorer, known: np.ndarray) -> Result:
@@ -151,8 +152,8 @@ class Curves:
         unit = self.source
         if self.nuisance.fixed:
             unit = self.table.label[self.table.split != "test"]
-        draws = Resampling(unit, scorer.replicates, numpy_rng(scorer.seed, 21))
-        value, low, high = (float(v[0]) for v in draws.interval(np.stack([code, np.ones(len(code))], 1), ratio))
+        draws, quantities = Resampling(unit), np.stack([code, np.ones(len(code))], 1)
+        value, low, high = (float(v[0]) for v in draws.interval(quantities, ratio, [Number("positive", (1,))]))
         result = self._result(
             scorer,
             "description_length",
@@ -167,7 +168,7 @@ class Curves:
 
 
 def _r2(sums: np.ndarray) -> np.ndarray:
-    found: np.ndarray = 1 - sums[:, :1] / sums[:, 1:]
+    found: np.ndarray = 1 - sums[:, :1] / sums[:, 1:2]
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["PAUSES", "Networks", "batch_rows", "train"]
+__all__ = ["BATCH_ROWS", "PAUSES", "Networks", "train"]
 
 BATCH_ROWS, LEAST_ROWS = 256, 64  # of a step
 BLOCK_ROWS = 1024
@@ -42,18 +42,21 @@ class Networks:
         bias, last = torch.zeros(2, k, 1, width), torch.zeros(k, width + 1, outputs)
         return cls((first, bias[0], second, bias[1], last[:, :width].clone(), last[:, width:].clone()))
 
-    def _hidden(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _hidden(self, x: Tensor, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Both hidden layers, ``(K, B, H)``; the first lies in memory as ``(B, K, H)``, as one product makes it."""
         w1, b1, w2, b2, _, _ = self.weights
-        first = (x @ w1.flatten(0, 1).T).view(len(x), len(w1), -1).transpose(0, 1)
-        return first.add_(b1).relu_(), torch.baddbmm(b2, first, w2).relu_()
+        first = (x @ w1.flatten(0, 1).T).view(len(x), len(w1), -1).transpose(0, 1).add_(b1).relu_()
+        if kept is not None:
+            first.mul_(kept[0])
+        second = torch.baddbmm(b2, first, w2).relu_()
+        return first, second if kept is None else second.mul_(kept[1])
 
     def __call__(self, x: Tensor) -> Tensor:
         """``(N, D)`` → ``(K, N, C)``."""
         *_, w3, b3 = self.weights
         return torch.cat([torch.baddbmm(b3, self._hidden(block)[1], w3) for block in x.split(BLOCK_ROWS)], 1)
 
-    def gradient(self, x: Tensor, y: Tensor, kept: Sequence[Tensor] = ()) -> list[Tensor]:
+    def gradient(self, x: Tensor, y: Tensor, kept: Tensor | None = None) -> list[Tensor]:
         """Of the squared error of each network, a mean over rows, ``(B, D)`` and ``(K, B, C)`` → as `weights`.
 
         Written out: what autograd keeps and moves for it costs a third of the time.
@@ -61,26 +64,21 @@ class Networks:
         Args:
             x: features.
             y: targets.
-            kept: what both hidden layers are multiplied by, dropout, ``(B, H)`` each, in all networks alike; none if empty.
+            kept: ``(2, B, H)`` what both hidden layers of all networks are multiplied by (dropout); None for 1.
         """
-        w1, b1, w2, b2, w3, b3 = self.weights
-        first = (x @ w1.flatten(0, 1).T).view(len(x), len(w1), -1).transpose(0, 1).add_(b1).relu_()
-        if kept:
-            first.mul_(kept[0])
-        second = torch.baddbmm(b2, first, w2).relu_()
-        if kept:
-            second.mul_(kept[1])
+        _, _, w2, _, w3, b3 = self.weights
+        first, second = self._hidden(x, kept)
         out = torch.baddbmm(b3, second, w3).sub_(y).mul_(2 / len(x))
         back = torch.bmm(out, w3.mT).mul_(second > 0)
-        if kept:
+        if kept is not None:
             back.mul_(kept[1])
         to_first = torch.empty_like(first)  # as `first` lies in memory
         torch.mul(torch.bmm(back, w2.mT), first > 0, out=to_first)
-        if kept:
+        if kept is not None:
             to_first.mul_(kept[0])
         inner = to_first.transpose(0, 1).flatten(1)
         return [
-            (inner.T @ x).view(*w1.shape),
+            (inner.T @ x).view(*self.weights[0].shape),
             to_first.sum(1, keepdim=True),
             torch.bmm(first.mT, back),
             back.sum(1, keepdim=True),
@@ -144,10 +142,10 @@ def train(
             rows, place = torch.randperm(len(x), generator=generator), 0
         some, place = rows[place : place + batch], place + batch
         here = torch.index_select(x, 0, some, out=space)
-        kept = (torch.rand(2, batch, width, generator=generator) >= dropout) / (1 - dropout) if dropout else ()
+        kept = (torch.rand(2, batch, width, generator=generator) >= dropout) / (1 - dropout) if dropout else None
         for weight, gradient in zip(now.weights, now.gradient(here, y[:, some], kept), strict=True):
             weight.grad = gradient
         optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
         if step in pauses:
-            yield now
+            yield Networks(tuple(w.detach() for w in now.weights))

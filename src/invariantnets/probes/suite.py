@@ -11,6 +11,7 @@ import numpy as np
 from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.features.checks import check_table, is_closed, unprobable
 from invariantnets.features.table import FeatureTable
+from invariantnets.probes.information import conditional_v_information, v_information
 from invariantnets.probes.probe import ClassReading, Probe, Reading
 from invariantnets.probes.progress import watched
 from invariantnets.probes.scorer import Scorer
@@ -163,8 +164,10 @@ def _read(
     for target in task.every:
         every = with_stack(task, target, found[target.nuisance.name])
         scored = [r for probe, reading in every for r in scorer.nuisance(task, reading, probe)]
-        best = next((probe.name for probe, _ in honest(task, every)), None)
-        of_nuisance += [*scored, *scorer.strongest(target, best, scored)]
+        best, read = next(iter(honest(task, every)), (None, None))
+        of_nuisance += [*scored, *scorer.strongest(target, best.name if best else None, scored)]
+        of_nuisance += v_information(scorer, task, target, read)
+        of_nuisance += conditional_v_information(scorer, task, target, every)
     return classes + of_nuisance
 
 
