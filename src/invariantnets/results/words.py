@@ -66,6 +66,8 @@ PROBES = {
     "ridge/per_mav_label": "linear per MAV label",
     "knn": "kNN",
     "mlp": "MLP",
+    "rbf": "RBF kernel ridge",
+    "quadratic": "quadratic kernel ridge",
     "stack": "stack of all honest readers",
     "strongest": "strongest honest probe",
     "verification": "verification",
