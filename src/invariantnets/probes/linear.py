@@ -11,7 +11,7 @@ from invariantnets.statistics.moments import BLOCK_ROWS, Moments, project, proje
 from invariantnets.statistics.spaces import eigenbasis
 from invariantnets.statistics.views import Rows
 
-__all__ = ["LAMBDAS", "LinearModel", "errors", "fit_ridge", "model_of", "path_of", "predict_by_class"]
+__all__ = ["LAMBDAS", "LinearModel", "errors", "model_of", "path_of", "predict_by_class"]
 
 # On the scale of the eigenvalues of the correlation matrix. The last one predicts the mean.
 LAMBDAS = (*np.logspace(-12, 4, 33).tolist(), np.inf)
@@ -94,22 +94,6 @@ def model_of(
         coef[:, group] = path[index][:, group]
     penalty = tuple(float(penalties[index]) for index in best)
     return LinearModel(coef, train.x_mean, train.y_mean, penalty, reach(train), prediction_bounds(train))
-
-
-def fit_ridge(
-    train: Moments, val: tuple[np.ndarray, np.ndarray], groups: Sequence[slice], penalties: Sequence[float] = LAMBDAS
-) -> LinearModel:
-    """Ridge on standardised features, with λ chosen by squared error on other rows.
-
-    Args:
-        train: moments of the rows to fit.
-        val: the rows to choose λ on.
-        groups: which targets share a λ (the columns that encode one nuisance).
-        penalties: λ to choose from; infinity predicts the training mean.
-    """
-    path = path_of(train, penalties)
-    error = errors(train, path, *val)
-    return model_of(train, path, groups, [int(error[:, group].sum(1).argmin()) for group in groups], penalties)
 
 
 def predict_by_class(models: Sequence[LinearModel], features: np.ndarray, label: np.ndarray) -> np.ndarray:
