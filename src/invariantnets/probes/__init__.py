@@ -6,6 +6,7 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.probes.class_mean import ClassMean
 from invariantnets.probes.efficiency import label_efficiency
 from invariantnets.probes.estimator import Estimator
+from invariantnets.probes.kernel import KernelRidge
 from invariantnets.probes.knn import Knn
 from invariantnets.probes.lda import Lda
 from invariantnets.probes.mav import Mav
@@ -20,6 +21,7 @@ __all__ = [
     "ClassReading",
     "DEFAULT",
     "Estimator",
+    "KernelRidge",
     "Knn",
     "Lda",
     "Mav",

@@ -165,11 +165,10 @@ def _nystroem(kernel: Kernel, x: np.ndarray, y: np.ndarray, penalties: Sequence[
     half = solve_triangular(factor, products, lower=True, check_finite=False)
     white = solve_triangular(factor, half.T, lower=True, check_finite=False)
     moments = solve_triangular(factor, moments, lower=True, check_finite=False)
-    diagonal = np.diag(white).copy()
-    found = np.empty((len(penalties), *moments.shape))
-    for at, penalty in enumerate(penalties):
-        np.fill_diagonal(white, diagonal + penalty * size * len(x))
-        found[at] = cho_solve(cho_factor(white, lower=True, check_finite=False), moments, check_finite=False)
+    # Rounding leaves eigenvalues below zero, where a Cholesky factor ends; of landmarks these cost no more.
+    variances, axes = np.linalg.eigh((white + white.T) / 2)
+    shrunk = np.maximum(variances, 0)[:, None] + np.asarray(penalties)[:, None, None] * size * len(x)
+    found = axes @ (axes.T @ moments / shrunk)
     flat = found.transpose(1, 0, 2).reshape(count, -1)
     flat = solve_triangular(factor, flat, lower=True, trans=1, check_finite=False)
     return flat.reshape(count, len(penalties), -1).transpose(1, 0, 2)
