@@ -48,9 +48,7 @@ def test_chooses_the_penalty_a_loop_over_validation_rows_would(data):
     groups = [slice(0, 1), slice(1, 2)]
     ours = fit_ridge(train, val, groups)
     for group, chosen in zip(groups, ours.penalty, strict=True):
-        error = [
-            ((fit_ridge(train, val, groups, [p]).predict(x_val) - y_val)[:, group] ** 2).sum() for p in LAMBDAS
-        ]
+        error = [((fit_ridge(train, val, groups, [p]).predict(x_val) - y_val)[:, group] ** 2).sum() for p in LAMBDAS]
         assert chosen == LAMBDAS[int(np.argmin(error))]
 
 

@@ -11,13 +11,11 @@ from invariantnets.analysis.spectrum import effective_rank, singular_values, var
 from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
 from invariantnets.probes.mav import mean_activation_vectors
-from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
 from invariantnets.statistics.moments import BLOCK_ROWS, moments, precision, varies
-from invariantnets.statistics.resampling import Resampling, ratio
+from invariantnets.statistics.resampling import Resampling, ratio, shares
 
 COMPONENTS = 40
-REPLICATES = 1000
 
 
 def column_spread(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +40,7 @@ def describe(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Result]:
     Args:
         table: features with a split test.
         layer: the layer to describe.
-        seed: of the bootstrap of the sparsity, the one number here that is a mean over rows.
+        seed: goes into every result.
 
     Raises:
         InvariantNetsError: the layer or the split is missing, or the features are not finite.
@@ -57,8 +55,8 @@ def describe(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Result]:
     means = mean_activation_vectors(x, compact, len(present))
     within, between = scatter_traces(float(np.trace(total.xx)), count, means)
     zeros = np.stack([(x == 0).mean(1), np.ones(len(test))], 1)
-    bootstrap = Resampling(test.source, REPLICATES, numpy_rng(seed, 4))
-    sparsity, low, high = (float(v[0]) for v in bootstrap.interval(zeros, ratio))
+    bootstrap = Resampling(test.source)
+    sparsity, low, high = (float(v[0]) for v in bootstrap.interval(zeros, ratio, shares(1)))
 
     def result(metric: str, value: float, **fields: Any) -> Result:
         base = {"split": "test", "n": len(test), "sources": bootstrap.sources}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from scipy.special import stdtrit
 
 from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
@@ -18,10 +17,10 @@ from invariantnets.protocols.similarity import Similarity
 from invariantnets.protocols.verification import cross_validate, make_pairs
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import About, Result
+from invariantnets.statistics.intervals import Number, Scatter, bounds
 from invariantnets.statistics.lengths import norms, unit
 from invariantnets.statistics.resampling import Resampling, ratio
 
-REPLICATES = 1000
 BINS = 12
 # First and last rank of the bins that the norm is averaged over.
 RANK_BINS = ((1, 1), (2, 5), (6, 10), (11, 50), (51, None))
@@ -46,7 +45,7 @@ def correlation(bootstrap: Resampling, a: np.ndarray, b: np.ndarray) -> tuple[fl
         return ((n * ab - sa * sb) / np.sqrt((n * aa - sa**2) * (n * bb - sb**2)))[:, None]
 
     sums = np.stack([np.ones_like(a), a, b, a**2, b**2, a * b], 1)
-    value, low, high = (float(v[0]) for v in bootstrap.interval(sums, statistic))
+    value, low, high = (float(v[0]) for v in bootstrap.interval(sums, statistic, [Number("correlation", (0,))]))
     return value, low, high
 
 
@@ -75,7 +74,7 @@ def describe_norm(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Res
     Args:
         table: features with test rows; ``entropy`` of the network's own classifier, if it has one.
         layer: the layer.
-        seed: of the bootstrap over sources.
+        seed: goes into every result.
 
     Returns:
         Pearson's correlation with the entropy (2015, section 4: below -0.65 on LFW) and with each
@@ -87,9 +86,9 @@ def describe_norm(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Res
     check_layer(table, layer)
     test = table.part("test")
     norm = norms(test.features[layer])
-    bootstrap = Resampling(test.source, REPLICATES, numpy_rng(seed, 5))
+    bootstrap = Resampling(test.source)
     make = partial(_result, layer=layer, seed=seed, sources=bootstrap.sources, n=len(norm))
-    value, low, high = (float(v[0]) for v in bootstrap.interval(np.stack([norm, np.ones_like(norm)], 1), ratio))
+    value, low, high = _mean(bootstrap, norm, np.ones_like(norm), "positive")
     results = [make("mean_norm", value, probe="norm", low=low, high=high)]
     if test.entropy is not None:
         results.append(_correlated(make, bootstrap, norm, test.entropy.astype(np.float64), "entropy", {}))
@@ -99,7 +98,7 @@ def describe_norm(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Res
         known = np.isfinite(values)
         if known.sum() < 2:
             continue
-        rows = bootstrap if known.all() else Resampling(test.source[known], REPLICATES, numpy_rng(seed, 5))
+        rows = bootstrap if known.all() else Resampling(test.source[known])
         told = partial(make, sources=rows.sources, n=int(known.sum()))
         for name, where, column in columns(nuisance, values[known]):
             results.append(_correlated(told, rows, norm[known], column, name, where))
@@ -116,7 +115,7 @@ def describe_recognition(table: FeatureTable, layer: str, *, seed: int = 0) -> l
     Args:
         table: features with test rows of four identities or more; of 20 for the protocols' ten folds.
         layer: the layer.
-        seed: of pairs, gallery and bootstrap, as in the protocols.
+        seed: of pairs and gallery, as in the protocols.
 
     Returns:
         correlation of norm and rank, the mean norm by rank (2015, figure 5 d), and the loss of verification
@@ -137,25 +136,26 @@ def describe_recognition(table: FeatureTable, layer: str, *, seed: int = 0) -> l
     whole, binary = (cross_validate(kind, pairs, lambda train: Similarity())[1] for kind in kinds)
     rank, binary_rank = (task.run(kind, label, Similarity()).rank for kind in kinds)
     people = label[task.probe]
-    bootstrap = Resampling(people, REPLICATES, numpy_rng(seed, 5))
+    bootstrap = Resampling(people)
     make = partial(_result, layer=layer, seed=seed, sources=bootstrap.sources, n=len(rank))
     norm = norms(x[task.probe])
     results = [_correlated(make, bootstrap, norm, rank.astype(np.float64), "retrieval_rank", {})]
     for first, last in RANK_BINS:
         inside = ((rank >= first) & (rank <= (last or len(label)))).astype(np.float64)
         if inside.any():
-            value, low, high = (float(v[0]) for v in bootstrap.interval(np.stack([norm * inside, inside], 1), ratio))
+            value, low, high = _mean(bootstrap, norm, inside, "positive")
             name = f"{first}" if first == last else f"{first}–{last}" if last else f"over {first - 1}"
             fields: dict[str, Any] = {"low": low, "high": high, "n": int(inside.sum()), "where": {"rank": name}}
             results.append(make("mean_norm", value, probe="retrieval_rank", **fields))
     lost = (rank == 1).astype(np.float64) - (binary_rank == 1)
-    value, low, high = (float(v[0]) for v in bootstrap.interval(np.stack([lost, np.ones_like(lost)], 1), ratio))
+    value, low, high = _mean(bootstrap, lost, np.ones_like(lost), "difference")
     make = partial(make, target="features")
     fold_loss = whole - binary
     mean, error = float(fold_loss.mean()), float(fold_loss.std(ddof=1)) / folds**0.5
-    reach = float(stdtrit(folds - 1, 0.975)) * error
+    scatter, kind = Scatter(np.float64(error**2), np.float64(folds)), Number("difference", ())
+    ends = bounds(kind, mean, scatter, scatter, np.array([float(len(images))]))
     note = "accuracy minus that of the features binarised at 0"
-    verified = {"n": len(pairs), "low": mean - reach, "high": mean + reach}
+    verified = {"n": len(pairs), "low": ends[0], "high": ends[1]}
     return [
         *results,
         make(
@@ -167,6 +167,14 @@ def describe_recognition(table: FeatureTable, layer: str, *, seed: int = 0) -> l
         ),
         make("rank1_drop", value, probe="binarised/closed_set", note=note, low=low, high=high),
     ]
+
+
+def _mean(
+    bootstrap: Resampling, values: np.ndarray, rows: np.ndarray, scale: Literal["positive", "difference"]
+) -> tuple[float, float, float]:
+    """Mean of values ``(N,)`` over rows ``(N,)`` (1: counts), and its interval."""
+    value, low, high = bootstrap.interval(np.stack([values * rows, rows], 1), ratio, [Number(scale, (1,))])
+    return float(value[0]), float(low[0]), float(high[0])
 
 
 def _result(metric: str, value: float, *, target: str = "norm", **fields: Any) -> Result:
@@ -193,8 +201,9 @@ def _entropy_by_norm(
     edges = np.unique(np.quantile(norm, np.linspace(0, 1, BINS + 1)))
     bins = np.searchsorted(edges[1:-1], norm, side="right")
     inside = (bins[:, None] == np.unique(bins)).astype(np.float64)
-    numbers = bootstrap.interval(np.concatenate([inside * entropy[:, None], inside], 1), ratio)
     sizes = inside.sum(0)
+    kinds = [Number("positive", (len(sizes) + i,)) for i in range(len(sizes))]
+    numbers = bootstrap.interval(np.concatenate([inside * entropy[:, None], inside], 1), ratio, kinds)
     for value, low, high, place, n in zip(*numbers, norm @ inside / sizes, sizes, strict=True):
         fields: dict[str, Any] = {"low": float(low), "high": float(high), "n": int(n)}
         yield make("mean_entropy", float(value), probe="norm", where={"norm": float(place)}, **fields)

@@ -4,6 +4,7 @@ import difflib
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.probes.class_mean import ClassMean
+from invariantnets.probes.efficiency import label_efficiency
 from invariantnets.probes.estimator import Estimator
 from invariantnets.probes.knn import Knn
 from invariantnets.probes.lda import Lda
@@ -27,6 +28,7 @@ __all__ = [
     "Reading",
     "Ridge",
     "Task",
+    "label_efficiency",
     "named",
     "read_answers",
     "run_probes",

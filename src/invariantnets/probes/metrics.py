@@ -1,9 +1,8 @@
 """What a reading is judged by: sums over rows, so that an interval is one matrix product, and numbers made of them.
 
-Areas under the ROC are no ratio of sums. What is resampled is their projection on single rows: the mean placement of
-the positives plus that of the negatives, less the area (Hájek; as in DeLong et al. 1988 and, of rows that are not
-independent, Obuchowski 1997). It needs one sort, whatever the number of replicates; what is left out is of the order of
-one over the rows of the rarer side, squared.
+Areas under the ROC are no ratio of sums. What is left out source by source is their projection on single rows: the mean
+placement of the positives plus that of the negatives, less the area (Hájek; as in DeLong et al. 1988 and, of rows that
+are not independent, Obuchowski 1997). It needs one sort. Without a source of one side only it is the area itself.
 """
 
 from __future__ import annotations
@@ -14,8 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from invariantnets.probes.targets import Target
+from invariantnets.statistics.intervals import Number
 
 __all__ = ["Judgement", "judge", "placements"]
+
+_R2, _ERROR, _SHARE = (Number(scale, (2,)) for scale in ("below_one", "positive", "share"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,9 @@ class Judgement:
     Attributes:
         metrics: their names.
         quantities: ``(N, Q)`` what is summed over rows.
-        statistic: ``(R, Q)`` sums → ``(R, M)`` numbers, in the order of ``metrics``; NaN where there are none.
+        statistic: ``(R, Q)`` sums → ``(R, M)`` numbers, in the order of ``metrics``, and behind them what some are the
+            mean of; NaN where there are none.
+        numbers: what each of them is, for its interval, ``M``.
         chance: metric → what knowing nothing gives; NaN: it depends on how often one says yes.
         rows: metric → ``(N,)`` the rows that it is a share of, where these are not all.
     """
@@ -33,6 +37,7 @@ class Judgement:
     metrics: tuple[str, ...]
     quantities: np.ndarray
     statistic: Callable[[np.ndarray], np.ndarray]
+    numbers: tuple[Number, ...]
     chance: dict[str, float] = field(default_factory=dict)
     rows: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -40,7 +45,7 @@ class Judgement:
         """Metric → its value on all rows."""
         with np.errstate(divide="ignore", invalid="ignore"):
             values = self.statistic(self.quantities.sum(0, keepdims=True))[0]
-        return dict(zip(self.metrics, map(float, values), strict=True))
+        return dict(zip(self.metrics, values[: len(self.metrics)].tolist(), strict=True))
 
 
 def judge(target: Target, predicted: np.ndarray, true: np.ndarray, mean: np.ndarray) -> Judgement:
@@ -62,10 +67,10 @@ def judge(target: Target, predicted: np.ndarray, true: np.ndarray, mean: np.ndar
     kind = target.nuisance.kind
     if kind == "continuous":
         error = np.abs(true - predicted)
-        return Judgement(("r2", "rmse", "mae"), np.concatenate([common, error], 1), _errors)
+        return Judgement(("r2", "rmse", "mae"), np.concatenate([common, error], 1), _errors, (_R2, _ERROR, _ERROR))
     if kind == "circular":
         error = np.abs((_degrees(predicted) - _degrees(true) + 180) % 360 - 180)
-        return Judgement(("r2", "mae"), np.column_stack([common, error]), _circular)
+        return Judgement(("r2", "mae"), np.column_stack([common, error]), _circular, (_R2, _ERROR))
     return _classes(common, predicted, true, mean, binary=kind == "binary")
 
 
@@ -114,15 +119,25 @@ def _classes(common: np.ndarray, predicted: np.ndarray, true: np.ndarray, mean: 
         area = np.clip(of_positive / positives + of_negative / (n - positives) - areas, 0, 1)
         recall = np.where((count > 0).sum(1, keepdims=True) > 1, hits / count, np.nan)
         rates = [1 - recall[:, 1], 1 - recall[:, 0]] if binary and k > 1 else []
-        return np.stack([_r2(sums), _mean(area), sums[:, 3] / sums[:, 2], _mean(recall), *rates], 1)
+        means = [_r2(sums), _mean(area), sums[:, 3] / sums[:, 2], _mean(recall), *rates]
+        return np.concatenate([np.stack(means, 1), recall, area], 1)
 
     metrics: tuple[str, ...] = ("r2", "auc", "accuracy", "balanced_accuracy")
+    sides, sizes = tuple(range(4, 4 + k)), is_class.sum(0)
+    first = len(metrics) + (2 if binary and k > 1 else 0)
+    recalls, of_classes = tuple(range(first, first + k)), tuple(range(first + k, first + k + len(against)))
+    numbers = [_R2, Number("share", parts=of_classes), _SHARE, Number("share", parts=recalls)]
     chance, rows = {"auc": 0.5, "balanced_accuracy": 1 / k}, {}
     if binary and k > 1:
         metrics += ("false_negative_rate", "false_positive_rate")
         rows = dict(zip(metrics[-2:], is_class.T[::-1], strict=True))
         chance |= dict.fromkeys(rows, np.nan)
-    return Judgement(metrics, np.concatenate(parts, 1).astype(np.float64), statistic, chance, rows)
+        numbers += [Number("share", (side,)) for side in sides[::-1]]
+    # An area needs its class and others: at least as many as the most frequent of them.
+    others = [max((s for s in sides if s != 4 + c), key=lambda s: sizes[s - 4], default=4 + c) for c in column]
+    numbers += [Number("share", (side,)) for side in sides]
+    numbers += [Number("share", (4 + int(c), other)) for c, other in zip(column, others, strict=True)]
+    return Judgement(metrics, np.concatenate(parts, 1).astype(np.float64), statistic, tuple(numbers), chance, rows)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

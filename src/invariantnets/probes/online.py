@@ -43,9 +43,9 @@ def quick_probes(
 ) -> dict[str, float]:
     """MAV accuracy and ridge R² of every nuisance, fitted on three quarters of the sources of one split.
 
-    They are what `invariantnets.probes.run_probes` finds where `divide` says which rows are train, val and test, without
-    other readers and intervals. Those that are reported are fitted to training images and read on test images: other
-    rows, and so other numbers.
+    They are what `invariantnets.probes.run_probes` finds where `divide` says which rows are train, val and test, by two
+    of its readers. Those that are reported are fitted to training images and read on test images: other rows, and so
+    other numbers.
 
     Args:
         features: ``(N, D)`` float32.

@@ -14,10 +14,10 @@ from invariantnets.probes.metrics import judge
 from invariantnets.probes.probe import ClassReading, Probe, Reading
 from invariantnets.probes.targets import FEW_VALUES, Target
 from invariantnets.probes.task import Task
-from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
 from invariantnets.results.words import PROBES
-from invariantnets.statistics.resampling import Resampling, ratio
+from invariantnets.statistics.intervals import NOT_KNOWN, Number
+from invariantnets.statistics.resampling import Resampling, ratio, shares
 
 __all__ = ["Scorer"]
 
@@ -28,23 +28,21 @@ SHOWN_BY_VALUE = ("ridge", "ridge/per_label")
 class Scorer:
     """Turns predictions on the test rows into results."""
 
-    def __init__(self, test: FeatureTable, layer: str, seed: int, replicates: int) -> None:
-        """Draw the bootstrap, once for all results.
+    def __init__(self, test: FeatureTable, layer: str, seed: int) -> None:
+        """Number the sources, once for all results.
 
         Args:
             test: the test part of the table.
             layer: the layer probed.
             seed: goes into every result.
-            replicates: number of bootstrap replicates.
         """
         self.test, self.layer, self.seed = test, layer, seed
-        self.replicates = replicates
-        self.bootstrap = Resampling(test.source, replicates, numpy_rng(seed, 1))
+        self.bootstrap = Resampling(test.source)
 
     @cached_property
     def people(self) -> Resampling:
         """Of whole classes."""
-        return Resampling(self.test.label, self.replicates, numpy_rng(self.seed, 1))
+        return Resampling(self.test.label)
 
     def result(self, rows: np.ndarray | None = None, *, fixed: bool = False, **fields: Any) -> Result:
         """A result on some (boolean mask) or all test rows; ``fixed``: of what classes, not sources, are draws."""
@@ -52,6 +50,8 @@ class Scorer:
         n = len(self.test) if rows is None else int(np.count_nonzero(rows))
         sources = draws.sources if rows is None else int(np.count_nonzero(np.bincount(draws.group[rows])))
         fields |= {"n": n, "sources": sources, "seed": self.seed, "fixed": fixed}
+        if not np.isfinite(fields.get("low", 0.0)) and np.isfinite(fields["value"]):
+            fields["note"] = "; ".join(filter(None, (fields.get("note"), NOT_KNOWN)))
         return Result(layer=self.layer, split="test", **fields)
 
     def classes(
@@ -70,7 +70,8 @@ class Scorer:
         classes = np.unique(label)
         subsets = np.concatenate([np.ones((len(label), 1)), label[:, None] == classes], 1)
         hits = subsets * (reading.test == label)[:, None]
-        value, low, high = self.bootstrap.interval(np.concatenate([hits, subsets], 1), ratio)
+        quantities = np.concatenate([hits, subsets], 1)
+        value, low, high = self.bootstrap.interval(quantities, ratio, shares(hits.shape[1]))
         wheres: list[Mapping[str, Any]] = [{}, *({"label": names[c] if names else int(c)} for c in classes)]
         return [
             self.result(
@@ -112,7 +113,7 @@ class Scorer:
         control = judge(target, reading.control, shuffled, task.mean(target.control)).plain()
         chance = judge(target, np.broadcast_to(mean, true.shape), true, mean).plain() | judged.chance
         resampling = self.people if target.nuisance.fixed else self.bootstrap
-        value, low, high = resampling.interval(judged.quantities, judged.statistic)
+        value, low, high = resampling.interval(judged.quantities, judged.statistic, judged.numbers)
         fields: dict[str, Any] = {
             "target": target.nuisance.name,
             "probe": probe.name,
@@ -139,7 +140,10 @@ class Scorer:
             for i, metric in enumerate(judged.metrics)
         ]
         positive = f"positive is {target.nuisance.categories[1]!r}" if judged.rows else ""
-        found = [_open_ended(r, positive) if r.metric in judged.rows else r for r in found]
+        found = [
+            replace(r, note="; ".join(filter(None, (r.note, positive)))) if r.metric in judged.rows else r
+            for r in found
+        ]
         if target.nuisance.kind == "continuous" and probe.name in SHOWN_BY_VALUE:
             found += self._by_value(target, reading.test[:, :1], true[:, 0], fields)
         return found
@@ -178,7 +182,9 @@ class Scorer:
             rows = true == at
             cell = (is_label & rows[:, None]).astype(np.float64)
             quantities = np.concatenate([cell, cell * predicted, cell * predicted**2], 1)
-            numbers = self.bootstrap.interval(quantities, _mean_and_std)
+            of_labels = tuple(np.flatnonzero(cell.any(0)).tolist())
+            kinds = [Number("any", of_labels), Number("positive", of_labels)]
+            numbers = self.bootstrap.interval(quantities, _mean_and_std, kinds)
             for i, metric in enumerate(("predicted_mean", "predicted_std")):
                 value, low, high = (float(part[i]) for part in numbers)
                 where, note = {target.nuisance.name: float(at)}, "within each label, averaged over labels"
@@ -195,19 +201,6 @@ def _mean_and_std(sums: np.ndarray) -> np.ndarray:
     mean = total / np.where(present, count, 1)
     std = np.sqrt(np.maximum(squares / np.where(present, count, 1) - mean**2, 0))
     return np.stack([mean.sum(1), std.sum(1)], 1) / present.sum(1, keepdims=True)
-
-
-def _open_ended(rate: Result, positive: str) -> Result:
-    """A rate that says what is positive, and whose interval is open where none, or all, of a few rows are wrong.
-
-    Resampled, they would stay none or all, yet the rate need not be 0 or 1. The bound is that of Clopper and Pearson
-    (1934) for as many independent rows as there are sources.
-    """
-    rate = replace(rate, note="; ".join(filter(None, (rate.note, positive))))
-    reach = 1 - 0.025 ** (1 / max(rate.sources, 1))
-    if rate.value == 0:
-        return replace(rate, high=reach)
-    return replace(rate, low=1 - reach) if rate.value == 1 else rate
 
 
 def _known(value: float) -> float | None:

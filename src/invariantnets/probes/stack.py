@@ -15,7 +15,7 @@ from invariantnets.probes.task import Task
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.words import PROBES
 
-__all__ = ["Found", "Stack", "honest", "with_stack"]
+__all__ = ["Found", "Stack", "honest", "stack_of", "with_stack"]
 
 # In how many parts the rows held out are divided, so that weights are judged on sources that they were not fitted to.
 PARTS = 5
@@ -46,25 +46,36 @@ def honest(task: Task, found: Iterable[Found]) -> list[Found]:
 
 
 def with_stack(task: Task, target: Target, found: Sequence[Found]) -> list[Found]:
-    """The readings of one nuisance, and last their stack, if any of them is honest and did not fail."""
-    members = honest(task, found)
-    if not members:
-        return list(found)
+    """The readings of one nuisance, and last the stack of those that were not told the answer.
+
+    One that failed by itself may still say something: a weight below one is all that it lacks.
+    """
+    members = [(probe, reading) for probe, reading in found if not probe.told]
+    return [*found, (Stack(), stack_of(task, target, members))] if members else list(found)
+
+
+def stack_of(task: Task, target: Target, members: Sequence[Found]) -> Reading:
+    """What some readers read of one nuisance together; on rows held out, by weights that were fitted to others."""
     mean, truth = task.mean(target.true), task.y["known"][task.choice][:, target.true]
     held_out = np.stack([reading.held_out - mean for _, reading in members], -1)
-    predicted = np.empty_like(truth)
-    part = _parts(task)
+    predicted, part = np.empty_like(truth), _parts(task)
     for p in np.unique(part):
         weights = _weights(held_out[part != p], (truth - mean)[part != p])
         predicted[part == p] = mean + held_out[part == p] @ weights
     weights = _weights(held_out, truth - mean)
-    test, control = (
-        mean_of + sum(w * (getattr(reading, name) - mean_of) for w, (_, reading) in zip(weights, members, strict=True))
-        for name, mean_of in (("test", mean), ("control", task.mean(target.control)))
-    )
     used = {probe.name: round(float(w), 3) for w, (probe, _) in zip(weights, members, strict=True) if w > 0}
-    rows = max((reading.n_fit for probe, reading in members if probe.name in used), default=members[0][1].n_fit)
-    return [*found, (Stack(), Reading(target, predicted, np.asarray(test), np.asarray(control), rows, used))]
+    rows = max(reading.n_fit for probe, reading in members if probe.name in used or not used)
+
+    def together(parts: Sequence[np.ndarray], origin: np.ndarray) -> np.ndarray:
+        found = np.broadcast_to(origin, parts[0].shape).copy()
+        for weight, part in zip(weights, parts, strict=True):
+            if weight > 0:
+                found += weight * (part - origin)
+        return found
+
+    test = together([reading.test for _, reading in members], mean)
+    control = together([reading.control for _, reading in members], task.mean(target.control))
+    return Reading(target, predicted, test, control, rows, used)
 
 
 def _parts(task: Task) -> np.ndarray:

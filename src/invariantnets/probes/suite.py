@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from invariantnets.errors import Failure
+from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.features.checks import check_table, is_closed, unprobable
 from invariantnets.features.table import FeatureTable
+from invariantnets.probes.information import conditional_v_information, v_information
 from invariantnets.probes.probe import ClassReading, Probe, Reading
 from invariantnets.probes.progress import watched
 from invariantnets.probes.scorer import Scorer
 from invariantnets.probes.stack import Found, honest, with_stack
 from invariantnets.probes.targets import Target
-from invariantnets.probes.task import Task, prepare, refuse_collapsed, refuse_few
+from invariantnets.probes.task import Task, prepare, refuse_collapsed, too_few
 from invariantnets.results.result import Result
 from invariantnets.results.words import PROBES
 
@@ -41,7 +42,7 @@ def read_answers(table: FeatureTable, layer: str, *, seed: int = 0, bootstrap: i
     if test.prediction is None or not (table.labelled and is_closed(table)):
         return []
     reading = ClassReading(test.prediction, n_fit=None)
-    return Scorer(test, layer, seed, bootstrap).classes(reading, "softmax", chance_of_class(table.part("train")))
+    return Scorer(test, layer, seed).classes(reading, "softmax", chance_of_class(table.part("train")))
 
 
 def run_probes(
@@ -86,7 +87,9 @@ def run_probes(
             nuisances=tuple(n for n in table.nuisances if n.name in names),
         )
         of_class = rows is None and closed and table.labelled
-        if names or of_class:
+        if why := too_few(part, closed):
+            cannot |= dict.fromkeys(names, f"where it is known, {why}")
+        elif names or of_class:
             step("sufficient statistics")
             task = replace(prepare(part, layer, seed, closed), label=of_class)
             refuse_collapsed(task, layer)
@@ -104,7 +107,8 @@ def probable(table: FeatureTable, layer: str) -> bool:
     """
     closed = is_closed(table)
     check_table(table, layer)
-    refuse_few(table, closed)
+    if why := too_few(table, closed):
+        raise InvariantNetsError(why)
     return closed
 
 
@@ -146,7 +150,7 @@ def _read(
     """All readings of a task, by every probe that reads what it asks for."""
     test = task.parts["test"]
     # Pictures of one person are not independent; where people were seen in training, new pictures are what is new.
-    scorer = Scorer(test if task.closed else replace(test, source=test.label), layer, task.seed, bootstrap)
+    scorer = Scorer(test if task.closed else replace(test, source=test.label), layer, task.seed)
     classes: list[Result] = []
     chance = chance_of_class(task.parts["known"])
 
@@ -160,8 +164,10 @@ def _read(
     for target in task.every:
         every = with_stack(task, target, found[target.nuisance.name])
         scored = [r for probe, reading in every for r in scorer.nuisance(task, reading, probe)]
-        best = next((probe.name for probe, _ in honest(task, every)), None)
-        of_nuisance += [*scored, *scorer.strongest(target, best, scored)]
+        best, read = next(iter(honest(task, every)), (None, None))
+        of_nuisance += [*scored, *scorer.strongest(target, best.name if best else None, scored)]
+        of_nuisance += v_information(scorer, task, target, read)
+        of_nuisance += conditional_v_information(scorer, task, target, every)
     return classes + of_nuisance
 
 

@@ -18,13 +18,14 @@ from invariantnets.probes.targets import Target, design, plan_targets, r2, shuff
 from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.moments import Moments, moments
 
-__all__ = ["Task", "prepare", "refuse_collapsed", "refuse_few"]
+__all__ = ["Task", "prepare", "refuse_collapsed", "too_few"]
 
 MIN_PEOPLE, MIN_IMAGES = 4, 2
 log = logging.getLogger(__name__)
 # Numbers in the second moments of all classes in all folds, 2 GB: beyond it there is no regressor per class.
 PER_CLASS = 2**28
 T = TypeVar("T")
+Fit = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,25 @@ class Task:
         """R² of ``(C, K)`` predictions of the rows of `choice`, each by a probe that was not fitted to it."""
         return r2(held_out, self.y["known"][self.choice][:, target.true], self.mean(target.true))
 
+    def held_out(self, fit: Fit, columns: slice) -> np.ndarray:
+        """Predictions of the rows of `choice`, each by what was fitted to none that its fold holds out.
+
+        Args:
+            fit: given ``(n, D)`` features and ``(n, K)`` targets, returns what predicts ``(N, K)``, or ``(N,)``.
+            columns: the targets.
+
+        Returns:
+            ``(C, K)``.
+        """
+        x, y, folds = self.x["known"], self.y["known"][:, columns], self.folds
+        found = [fit(x[folds.fit(k)], y[folds.fit(k)])(x[folds.held(k)]) for k in range(folds.count)]
+        return np.concatenate(found).reshape(len(self.choice), -1)
+
+    def on_test(self, fit: Fit, columns: slice) -> np.ndarray:
+        """``(N, K)`` predictions of the test rows by what is fitted to all known rows; else as `held_out`."""
+        predict = fit(self.x["known"], self.y["known"][:, columns])
+        return predict(self.x["test"]).reshape(len(self.x["test"]), -1)
+
 
 def _choice(task: Task) -> np.ndarray:
     return task.folds.choice
@@ -201,20 +221,17 @@ def refuse_collapsed(task: Task, layer: str) -> None:
         )
 
 
-def refuse_few(table: FeatureTable, closed: bool) -> None:
-    """See that some can be held out from others.
-
-    Raises:
-        InvariantNetsError: too few images, or, in an open set, people.
-    """
+def too_few(table: FeatureTable, closed: bool) -> str:
+    """Why none can be held out from others; empty if some can."""
     known = table.part("train", "val")
     count = len(np.unique(known.source if closed else known.label))
     if closed and count < MIN_IMAGES:
-        raise InvariantNetsError(
+        return (
             f"probes are chosen on images that they were not fitted to: {MIN_IMAGES} are needed, and there is {count}"
         )
     if not closed and count < MIN_PEOPLE:
-        raise InvariantNetsError(
+        return (
             f"probes are fitted to two people trained on or more, and chosen on two others: {MIN_PEOPLE} are needed, "
             f"and there are {count}; give more, or probe pictures of the same people (a closed set)"
         )
+    return ""

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
 from invariantnets.protocols.identification import Search, detection_rates
 from invariantnets.protocols.rates import FARS, auc, eer, roc, tar_at
 from invariantnets.protocols.verification import Pairs
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
-from invariantnets.statistics.resampling import LEVELS, Resampling, ratio
+from invariantnets.statistics.intervals import NOT_KNOWN, Scatter, effective_sources, share_bounds
+from invariantnets.statistics.resampling import Resampling, draw, ratio, shares
 
 RANKS = np.arange(1, 51)
 # Reported as numbers of their own, beside the curves; in per cent, as the papers write them.
 HEADLINE_FARS = {0.01: "1", 0.001: "0.1"}
-RESAMPLED = "interval: bootstrap over identities"
+RESAMPLED = "interval: over identities"
 
 
 class Name(NamedTuple):
@@ -64,8 +64,13 @@ class Recorder:
             accuracy: ``(F,)`` of each fold.
             note: what must be said.
         """
-        bootstrap = self._bootstrap(np.concatenate([label[pairs.left], label[pairs.right]]))
-        left, right = np.split(bootstrap.group, 2)
+        people = Resampling(np.concatenate([label[pairs.left], label[pairs.right]]))
+        left, right = np.split(people.group, 2)
+        # Each kind of pair is of as many people as have it.
+        of_kind = (
+            np.bincount(np.r_[left[kind], right[kind]], minlength=people.sources) for kind in (pairs.same, ~pairs.same)
+        )
+        effective = float(effective_sources(np.stack(list(of_kind), 1)).min())
 
         def numbers(count: np.ndarray | None) -> np.ndarray:
             # A pair is there as often as both of its people are.
@@ -76,15 +81,15 @@ class Recorder:
         names = [Name("auc", 0.5, {}), Name("eer", 0.5, {}), *(Name("tar", far, {"far": far}) for far in FARS)]
         mean, folds = float(accuracy.mean()), len(accuracy)
         error = float(accuracy.std(ddof=1)) / folds**0.5
-        reach = float(stdtrit(folds - 1, 0.975)) * error
-        over_folds = f"± {error:.4f} standard error over {folds} folds; interval: Student's t"
-        fields: dict[str, Any] = {"protocol": "verification", "n": len(pairs), "identities": bootstrap.sources}
+        over_folds = f"± {error:.4f} standard error over {folds} folds; interval: of it"
+        fields: dict[str, Any] = {"protocol": "verification", "n": len(pairs), "identities": people.sources}
         # Of lists that are not balanced, the answer that is given more often is right by chance.
         most = float(max(np.mean(pairs.same), np.mean(~pairs.same)))
-        bounds = {"low": mean - reach, "high": mean + reach, "chance": most}
+        low, high = share_bounds(mean, Scatter(np.float64(error**2), np.float64(folds)), effective, folds - 1)
+        bounds: dict[str, Any] = {"low": low, "high": high, "chance": most}
         return [
             self.result("accuracy", mean, note=join(over_folds, note), **bounds, **fields),
-            *self._each(names, _interval(bootstrap, numbers), note=join(RESAMPLED, note), **fields),
+            *self._each(names, self._drawn(people, effective, numbers), note=join(RESAMPLED, note), **fields),
         ]
 
     def closed_set(self, found: Search, label: np.ndarray, gallery: int, note: str) -> list[Result]:
@@ -101,9 +106,9 @@ class Recorder:
         names = [Name(f"rank{k}", k / gallery, {}) for k in ranks[: -len(curve)]]
         names += [Name("cmc", k / gallery, {"rank": k}) for k in curve]
         hits = (found.rank[:, None] <= np.array(ranks)).astype(np.float64)
-        bootstrap = self._bootstrap(label)
-        numbers = bootstrap.interval(np.concatenate([hits, np.ones_like(hits)], 1), ratio)
-        fields = {"protocol": "closed_set", "n": len(label), "identities": bootstrap.sources}
+        people = Resampling(label)
+        numbers = people.interval(np.concatenate([hits, np.ones_like(hits)], 1), ratio, shares(len(ranks)))
+        fields = {"protocol": "closed_set", "n": len(label), "identities": people.sources}
         return self._each(names, numbers, note=join(f"gallery of {gallery:,}", RESAMPLED, note), **fields)
 
     def open_set(self, found: Search, label: np.ndarray, gallery: int, note: str) -> list[Result]:
@@ -115,11 +120,11 @@ class Recorder:
             gallery: entries of the gallery.
             note: what must be said.
         """
-        bootstrap = self._bootstrap(label)
+        people = Resampling(label)
         fars = np.array([*HEADLINE_FARS, *FARS])
 
         def numbers(count: np.ndarray | None) -> np.ndarray:
-            return detection_rates(found, fars, None if count is None else count[bootstrap.group])
+            return detection_rates(found, fars, None if count is None else count[people.group])
 
         names = [Name(f"dir_far{text}", far / gallery, {}) for far, text in HEADLINE_FARS.items()]
         names += [Name("dir", far / gallery, {"far": far}) for far in FARS]
@@ -127,35 +132,52 @@ class Recorder:
         who = f"gallery of {gallery:,}, {genuine:,} genuine probes, {len(label) - genuine:,} impostors"
         finest = 1 / (len(label) - genuine)
         coarse = f"below a FAR of {finest:.2g} no impostor at all is let in" if finest > min(HEADLINE_FARS) else ""
-        fields = {"protocol": "open_set", "n": len(label), "identities": bootstrap.sources}
-        return self._each(names, _interval(bootstrap, numbers), note=join(who, coarse, RESAMPLED, note), **fields)
+        fields = {"protocol": "open_set", "n": len(label), "identities": people.sources}
+        mates = found.rank > 0
+        images = np.stack([np.bincount(people.group, kind, people.sources) for kind in (mates, ~mates)], 1)
+        drawn = self._drawn(people, float(effective_sources(images).min()), numbers)
+        return self._each(names, drawn, note=join(who, coarse, RESAMPLED, note), **fields)
 
-    def _bootstrap(self, identity: np.ndarray) -> Resampling:
-        return Resampling(identity, self.replicates, numpy_rng(self.seed, 11))
+    def _drawn(
+        self, people: Resampling, effective: float, numbers: Callable[[np.ndarray | None], np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Shares that are no ratios of sums, and their intervals, from how they scatter if people are drawn again.
+
+        Args:
+            people: who is drawn.
+            effective: people of equal say.
+            numbers: how often each of them counts (None: once) → ``(M,)``. A draw in which they are undefined has no
+                say.
+        """
+        value, n = numbers(None), people.sources
+        if n == 1:
+            return value, np.full(len(value), np.nan), np.full(len(value), np.nan)
+        counts = draw(n, self.replicates, numpy_rng(self.seed, 11)).astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variance = np.nanvar(np.stack([numbers(count) for count in counts]), axis=0) * n / (n - 1)
+        scatters = (Scatter(v, np.float64(n)) for v in variance)
+        freedom, alone = max(effective - 1, 1.0), effective < 1.5
+        ends = [share_bounds(float(v), s, effective, freedom, alone) for v, s in zip(value, scatters, strict=True)]
+        low, high = np.array(ends).T
+        return value, low, high
 
     def _each(
         self, names: list[Name], numbers: tuple[np.ndarray, np.ndarray, np.ndarray], **fields: Any
     ) -> list[Result]:
+        said = fields.pop("note")
         return [
-            self.result(metric, v, low=float(low), high=float(high), chance=chance, where=where, **fields)
+            self.result(
+                metric,
+                v,
+                low=float(low),
+                high=float(high),
+                chance=chance,
+                where=where,
+                note=said if np.isfinite(low) else join(NOT_KNOWN, said),
+                **fields,
+            )
             for (metric, chance, where), v, low, high in zip(names, *numbers, strict=True)
         ]
-
-
-def _interval(
-    bootstrap: Resampling, numbers: Callable[[np.ndarray | None], np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers that are no ratios of sums, and their 95 % percentile interval.
-
-    Args:
-        bootstrap: of the identities.
-        numbers: how often each identity counts (None: once) → ``(M,)``. A replicate in which they are
-            undefined has no say.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        replicates = np.stack([numbers(count) for count in bootstrap.counts.astype(np.float64)])
-    low, high = np.nanpercentile(replicates, LEVELS, axis=0)
-    return numbers(None), low, high
 
 
 def join(*parts: str) -> str:

@@ -28,6 +28,8 @@ class Metric(NamedTuple):
 # In the order in which tables show them.
 METRICS = {
     "r2": Metric("R²", "fraction"),
+    "r2_over_seeds": Metric("s.d. of R² over probe seeds", "fraction"),
+    "r2_heading": Metric("R² it is heading for, with ten times the rows", "fraction"),
     "rmse": Metric("RMSE", "unit", 1),
     "mae": Metric("MAE", "unit", 1),
     "auc": Metric("AUC", "fraction"),
@@ -35,6 +37,9 @@ METRICS = {
     "balanced_accuracy": Metric("balanced accuracy", "percent", 1),
     "false_negative_rate": Metric("false negatives", "percent", 1),
     "false_positive_rate": Metric("false positives", "percent", 1),
+    "v_information": Metric("V-information (bits per row)", "fraction"),
+    "conditional_v_information": Metric("V-information beyond the class (bits per row)", "fraction"),
+    "description_length": Metric("description length (bits per row)", "fraction"),
     "effective_rank": Metric("effective rank"),
     "ideal_rank": Metric("ideal rank"),
     "variance_in_ideal_rank": Metric("variance in the ideal rank", "percent", 1),
@@ -64,6 +69,9 @@ PROBES = {
     "ridge": "linear, label-blind",
     "ridge/per_label": "linear per true label",
     "ridge/per_mav_label": "linear per MAV label",
+    "quadratic": "ridge on squares and products",
+    "rbf": "kernel ridge, RBF",
+    "trees": "boosted trees",
     "knn": "kNN",
     "mlp": "MLP",
     "stack": "stack of all honest readers",
