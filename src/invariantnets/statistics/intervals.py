@@ -128,6 +128,8 @@ def bounds(kind: Number, value: float, plain: Scatter, even: Scatter, effective:
         return float(TAIL ** (1 / effective.min())), 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
         centre, slope = float(scale.to(np.float64(value))), float(scale.slope(np.float64(value)))
+    if not np.isfinite(centre):
+        return np.nan, np.nan
     use = even
     if not np.isfinite(even.variance):
         use = Scatter(plain.variance * slope**2, plain.sources)
@@ -135,8 +137,9 @@ def bounds(kind: Number, value: float, plain: Scatter, even: Scatter, effective:
     reach = _t(freedom) * float(use.variance) ** 0.5
     if kind.scale == "difference":  # of few sources, the same in all: one that differs need not have been seen
         reach = max(reach, 1 - TAIL ** (1 / float(effective.min())))
-    low, high = sorted((float(scale.back(np.float64(centre - reach))), float(scale.back(np.float64(centre + reach)))))
-    return low, high
+    with np.errstate(over="ignore"):
+        ends = float(scale.back(np.float64(centre - reach))), float(scale.back(np.float64(centre + reach)))
+    return min(*ends, value), max(*ends, value)  # there and back, a value may lose its last digit
 
 
 def share_bounds(
