@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
@@ -16,8 +16,8 @@ from benchmarks.features import ANGLES, CLASSES, make_table
 from benchmarks.timing import alternate, cpu_seconds, ratio
 from invariantnets.analysis.spectrum import singular_values
 from invariantnets.probes import mav
-from invariantnets.probes.linear import LAMBDAS, fit_ridge
-from invariantnets.statistics.moments import class_moments, moments
+from invariantnets.probes.linear import LAMBDAS, LinearModel, errors, model_of, path_of
+from invariantnets.statistics.moments import Moments, class_moments, moments
 from invariantnets.statistics.neighbours import nearest, neighbour_means
 from invariantnets.statistics.resampling import LEVELS, Resampling
 from invariantnets.statistics.resampling import ratio as quotient
@@ -54,16 +54,41 @@ class Rows:
 def from_statistics(data: Rows, penalties: tuple[float, ...]) -> Answer:
     """Ours: one pass of sufficient statistics; the blind regressor, one per class and all means follow."""
     train, column = class_moments(data.x["train"], data.y["train"], data.label["train"], CLASSES), slice(0, 1)
-    fit, whole = [m.targets(column) for m in train], [(data.x["val"], data.y["val"][:, column])]
-    classes = [np.flatnonzero(data.label["val"] == c) for c in range(CLASSES)]
-    (blind,) = fit_ridge([sum(fit[1:], fit[0])], whole, [column], penalties)
-    by_class = fit_ridge(fit, ((x[rows], y[rows]) for x, y in whole for rows in classes), [column], penalties)
+    fit, x, y = [m.targets(column) for m in train], data.x["val"], data.y["val"][:, column]
+    (blind,) = fitted([sum(fit[1:], fit[0])], [(x, y)], penalties)
+    by_class = fitted(fit, [(x[data.label["val"] == c], y[data.label["val"] == c]) for c in range(CLASSES)], penalties)
     return {
         "coefficients": np.stack([model.coef[:, 0] for model in (blind, *by_class)]),
         "penalties": np.array([blind.penalty[0], by_class[0].penalty[0]]),
         "means": mav.mean_activation_vectors(data.x["train"], data.label["train"], CLASSES),
         "means at each angle": mav.means_per_value(train, slice(1, None)),
     }
+
+
+def fitted(
+    train: list[Moments], held: list[tuple[np.ndarray, np.ndarray]], penalties: Sequence[float]
+) -> list[LinearModel]:
+    """Regressors of several sets of rows, at the one penalty that is best on the rows held out of all."""
+    paths = [path_of(moments, penalties) for moments in train]
+    error = sum(errors(m, path, *rows).sum(1) for m, path, rows in zip(train, paths, held, strict=True))
+    best = [int(np.argmin(error))]
+    return [model_of(m, path, [slice(0, 1)], best, penalties) for m, path in zip(train, paths, strict=True)]
+
+
+def cross_validated(data: Rows, ours: bool) -> Answer:
+    """Ridge of all rows, its penalty chosen on rows held out: ours on one fold, RidgeCV by leaving out each in turn.
+
+    They need not choose the same penalty, so that what is compared is what they predict.
+    """
+    (x, y), (held, y_held) = data.angle("train"), data.angle("val")
+    if ours:
+        train = moments(x, y[:, None])
+        (model,) = fitted([train], [(held, y_held[:, None])], LAMBDAS[:-1])
+        return {"prediction": model.predict(held)[:, 0]}
+    scaler = StandardScaler().fit(x.astype(np.float64))
+    alphas = np.array(LAMBDAS[:-1]) * len(y)
+    reference = RidgeCV(alphas).fit(scaler.transform(x.astype(np.float64)), y)
+    return {"prediction": reference.predict(scaler.transform(held.astype(np.float64)))}
 
 
 def class_means(data: Rows) -> Answer:
@@ -193,6 +218,9 @@ def measure(images: tuple[int, int, int] = IMAGES, dims: int = DIMS, rounds: int
     return {
         "linear probes, 34 penalties / Ridge": compare(
             lambda: from_statistics(data, LAMBDAS), lambda: ridge_path(data), 1e-6, 1
+        ),
+        "ridge, 33 penalties / RidgeCV": compare(
+            lambda: cross_validated(data, True), lambda: cross_validated(data, False), 2e-2, 1
         ),
         "linear probes, no penalty / LinearRegression": compare(
             lambda: from_statistics(data, (0.0,)),

@@ -64,6 +64,7 @@ def make_results() -> Callable[..., list[Result]]:
             "strongest",
             chance=0.0,
             status="failed" if failed else "ok",
+            n_fit=None if failed else 9000,
             chosen={} if failed else {"probe": "mlp"},
         )
         return [

@@ -17,7 +17,7 @@ MODULES = (
     "training", "constraints", "solvers", "locally_connected", "faces", "cache", "probes", "networks", "bootstrapping",
 )  # fmt: skip
 # Reached by others, or not a table of `make bench`.
-OTHERS = {"__init__", "__main__", "evaluation", "features", "scale", "timing"}
+OTHERS = {"__init__", "__main__", "evaluation", "features", "readers", "scale", "timing"}
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +64,12 @@ def test_the_cost_of_a_pool(tmp_path: Path) -> None:
     scale.draw_more(more, np.load(tmp_path / "normals-0.npy"), 50)
     files = [tmp_path / "normals-0.npy", tmp_path / "normals-30.npy", more]
     assert scale._search(files, np.load(files[0])[:5])["seeds/s"] > 0
+
+
+def test_the_references_of_strongest() -> None:
+    """Two of them on a small part of one table, ours beside them. Rows of length one have their length beside them."""
+    module = importlib.import_module("benchmarks.readers")
+    (row,) = module.measure(**module.TOY).values()
+    assert set(row) == {"strongest", *module.TOY["references"], "strongest / best"}
+    assert row["lasso"] > 0.99
+    assert row["strongest / best"] == row["strongest"] / max(row["lasso"], row["quadratic"])

@@ -21,7 +21,7 @@ from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import draw_run
 from invariantnets.files import write_atomically
-from invariantnets.measuring import Progress, Protocols, measure, remarks_on, usable
+from invariantnets.measuring import Curves, Progress, Protocols, measure, remarks_on, usable
 from invariantnets.probes import DEFAULT, Probe, named
 from invariantnets.protocols import run_protocols
 from invariantnets.provenance import provenance
@@ -177,6 +177,7 @@ def evaluate(
     *,
     layers: str | Iterable[str] | None = None,
     protocols: Protocols | None = run_protocols,
+    curves: Curves | None = None,
     seed: int = 0,
     bootstrap: int = 1000,
     prepare: Callable[[FeatureTable, str], FeatureTable] = lambda table, layer: table,
@@ -192,6 +193,8 @@ def evaluate(
         probes: the readers.
         layers: None for the embedding, ``all``, one name or a list.
         protocols: of recognition, for people who were not trained on; None for none.
+        curves: what says how the strongest reader goes on with more labelled rows, as a partial of
+            `invariantnets.probes.label_efficiency`.
         seed: of probes, protocols and intervals.
         bootstrap: replicates of the 95 % intervals of probes.
         prepare: what is done to the features of a layer before anybody reads them.
@@ -234,7 +237,7 @@ def evaluate(
         # The network's own answers are the same at every layer: they are written once, at their own.
         answers = (subject.classifier or layer) if shown is None else None
         told = partial(_tell, progress, layer)
-        for what, step in measure(table, layer, probes, recognition, seed, bootstrap, told, answers, lose):
+        for what, step in measure(table, layer, probes, recognition, seed, bootstrap, told, answers, lose, curves):
             with _outlived(f"{layer}: {what}", results, lose):
                 results += step()
             keep(results)

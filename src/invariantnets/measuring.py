@@ -17,11 +17,12 @@ from invariantnets.probes import Probe, read_answers, run_probes
 from invariantnets.protocols import by_list, unfit
 from invariantnets.results import Result
 
-__all__ = ["Progress", "Protocols", "is_open", "measure", "remarks_on", "usable"]
+__all__ = ["Curves", "Progress", "Protocols", "is_open", "measure", "remarks_on", "usable"]
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str], None]
 Protocols = Callable[..., list[Result]]
+Curves = Callable[..., list[Result]]
 
 
 def measure(
@@ -34,19 +35,22 @@ def measure(
     progress: Progress,
     answers: str | None = None,
     lost: Callable[[Failure], object] | None = None,
+    curves: Curves | None = None,
 ) -> Iterator[tuple[str, Callable[[], list[Result]]]]:
     """All that can be said of a layer, step by step: what it is called, and what takes it.
 
     Probes need a training split. Protocols compare people, so that they are for networks that were not
     trained on those of the test split; a list says itself whom to compare. Whether they can is known before anything
     is probed. ``answers``: at which layer to write what the network itself says of the class; ``lost``: is told of a
-    single probe that died.
+    single probe that died; ``curves``: what says how it goes on with more labelled rows.
     """
     intervals: dict[str, Any] = {"seed": seed, "bootstrap": bootstrap}
     if set(SPLITS) <= set(table.split):
         yield "probes", partial(run_probes, table, layer, probes, progress=progress, lost=lost, **intervals)
         if answers is not None:
             yield "answers of the network", partial(read_answers, table, answers, **intervals)
+        if curves is not None:
+            yield "label efficiency", partial(curves, table, layer, probes, seed=seed, progress=progress)
     else:
         log.info("%s: no train and val rows, so nothing to fit a probe on", layer)
     yield "description", partial(describe, table, layer, seed=seed)

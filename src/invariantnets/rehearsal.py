@@ -12,7 +12,7 @@ from invariantnets.features.extract import choose
 from invariantnets.features.table import FeatureTable
 from invariantnets.measuring import Protocols, usable
 from invariantnets.nuisance import SPLITS
-from invariantnets.probes.suite import divided
+from invariantnets.probes.suite import probable
 from invariantnets.protocols import NOT_MEASURED, by_list
 
 __all__ = ["refuse_known", "refuse_untrainable", "rehearse"]
@@ -77,7 +77,7 @@ def rehearse(
     if unused:
         raise InvariantNetsError(unused[0].removeprefix(NOT_MEASURED))
     if set(SPLITS) <= set(table.split):
-        divided(table, name, seed)
+        probable(table, name)
 
 
 def refuse_known(identities: Collection[str], data: BankedImages, name: str) -> None:

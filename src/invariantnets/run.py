@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,8 @@ from invariantnets.files import slug, write_atomically
 from invariantnets.folders import held, refuse_used
 from invariantnets.interrupted import ASIDE, Journal, stamp
 from invariantnets.loggers import RunInfo, close, send
-from invariantnets.probes import Probe
+from invariantnets.measuring import Curves
+from invariantnets.probes import Probe, label_efficiency
 from invariantnets.provenance import commit, plain
 from invariantnets.release import released
 from invariantnets.report import render_sweep
@@ -39,6 +41,8 @@ log = logging.getLogger(__name__)
 Beside = Mapping[str, Callable[[], Subject] | str]
 # Loaders that run what they are given → the key that names it.
 _CODE = {"invariantnets.foreign.module": "target", "invariantnets.foreign.torchscript": "path"}
+# What is set beside a network of others where nothing is said.
+_BESIDE = ("random", "pixels")
 # What is said of the columns of a table.
 OF_TABLES = ("label", "split", "source", "name", "nuisances", "ignore", "kinds", "units", "division")
 
@@ -110,6 +114,8 @@ def evaluate(cfg: DictConfig) -> None:
         raise InvariantNetsError(
             f"{next(iter(told))}= tells of the columns of features=<table>; {given[0]}= has its own"
         )
+    if cfg.beside and given[0] not in ("ckpt_path", "backbone"):
+        raise InvariantNetsError(f"beside= is of a network, ckpt_path= or backbone=, and not of {given[0]}=")
     if cfg.sweep is not None:
         report_sweep(Path(cfg.sweep))
         return
@@ -126,9 +132,7 @@ def _evaluate(cfg: DictConfig, told: dict[str, Any]) -> None:
     elif cfg.features:
         subject = own_table(cfg, told)
     else:
-        from invariantnets.subjects import from_checkpoint
-
-        subject = from_checkpoint(cfg, Path(cfg.ckpt_path), other)
+        subject, beside = own_network(cfg, other)
     logger = instantiate(cfg.logger)(RunInfo(folder, subject.name, "evaluate", config=plain(cfg)))
     loggers = [logger] if logger else []
     try:
@@ -146,6 +150,22 @@ def own_table(cfg: DictConfig, told: dict[str, Any]) -> Subject:
     """
     mapping = plain(OmegaConf.create({"layers": cfg.layers, "seed": cfg.seed, **told}))
     return subject_of(load_table(cfg.features, **mapping), Path(cfg.features).name)
+
+
+def own_network(cfg: DictConfig, other: tuple[str, DictConfig] | None) -> tuple[Subject, Beside]:
+    """``ckpt_path=``: a network that was trained here, and what is set beside it: nothing, unless ``beside=`` says so.
+
+    Raises:
+        InvariantNetsError: what the checkpoint or the data raise, or an unknown name.
+    """
+    from invariantnets.subjects import opened, set_beside, untrained
+
+    path = Path(cfg.ckpt_path)
+    subject, model, images = opened(cfg, path, other)
+    layers = evaluation.choose_layers(cfg.layers, subject)
+    options = {"data": subject.data, "device": cfg.device, "probe_images": cfg.probe_images}
+    fresh = partial(untrained, path, subject.config)
+    return subject, set_beside(model.backbone, images, cfg.beside or [], layers, untrained=fresh, **options)
 
 
 def other_network(cfg: DictConfig) -> tuple[Subject, Beside]:
@@ -171,12 +191,18 @@ def other_network(cfg: DictConfig) -> tuple[Subject, Beside]:
     config = {"backbone": plain(cfg.backbone), "data": plain(cfg.data), "choices": choices}
     subject = from_backbone(network, images, model=chosen["backbone"], config=config, **options)
     layers = evaluation.choose_layers(cfg.layers, subject)
-    return subject, set_beside(network, images, cfg.beside or [], layers, **options)
+    return subject, set_beside(network, images, _BESIDE if cfg.beside is None else cfg.beside, layers, **options)
 
 
 def readers_of(cfg: DictConfig) -> list[Probe]:
     """The probes, as configured."""
     return [instantiate(reader) for reader in cfg.probe.values() if reader]
+
+
+def curves_of(cfg: DictConfig) -> Curves | None:
+    """What goes on with more labelled rows, or with other seeds of the probes, if it is asked for."""
+    rows, seeds = cfg.probes.label_rows, cfg.probes.seeds
+    return partial(label_efficiency, rows=tuple(rows or ()), seeds=seeds) if rows or seeds > 1 else None
 
 
 def probe(
@@ -222,6 +248,7 @@ def probe(
             readers,
             layers=left,
             protocols=instantiate(cfg.protocols),
+            curves=curves_of(cfg),
             prepare=prepare,
             keep=journal.keep,
             lost=lambda failure: journal.spoil(),

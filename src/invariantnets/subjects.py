@@ -20,13 +20,16 @@ from invariantnets.evaluation import Subject
 from invariantnets.features.extract import extract
 from invariantnets.features.table import FeatureTable
 from invariantnets.foreign import Pixels
+from invariantnets.module import InvariantNet
 from invariantnets.provenance import moved, plain
+from invariantnets.randomness import torch_rng
 from invariantnets.rehearsal import refuse_known
 from invariantnets.trust import check_paths, named_places, of_this_machine
 
-__all__ = ["from_backbone", "from_checkpoint", "set_beside"]
+__all__ = ["from_backbone", "from_checkpoint", "opened", "set_beside", "untrained"]
 
 log = logging.getLogger(__name__)
+FRESH = 30  # the stream of random weights to compare with
 PICTURES = 64  # of a network of any size that are in memory together, with all that it makes of them
 
 
@@ -45,6 +48,13 @@ def from_checkpoint(
     Raises:
         InvariantNetsError: people among the others whom the network was trained on.
     """
+    return opened(cfg, path, other, data)[0]
+
+
+def opened(
+    cfg: DictConfig, path: Path, other: tuple[str, DictConfig] | None = None, data: BankedImages | None = None
+) -> tuple[Subject, InvariantNet, BankedImages]:
+    """`from_checkpoint`, and the model and the images that it is made of, for `set_beside`."""
     model, config = load_model(path)
     name, own = config["choices"]["data"], config["data"]
     for key in ("data_dir", "cache_dir"):  # of this machine, not of the one that trained
@@ -89,7 +99,7 @@ def from_checkpoint(
         )
         return replace(found, meta={**found.meta, "remarks": remarks})
 
-    return Subject(
+    subject = Subject(
         table=table,
         available=[name for name in model.backbone.layer_names if name != "noise"],  # there is none in evaluation
         embedding=model.backbone.embedding,
@@ -100,6 +110,19 @@ def from_checkpoint(
         checkpoint=path,
         config=config,
     )
+    return subject, model, images
+
+
+def untrained(path: Path, config: Mapping[str, Any]) -> Backbone:
+    """The network of a checkpoint with fresh random weights, a draw of its run's seed that no training began with.
+
+    Args:
+        path: of the checkpoint, for errors.
+        config: of its run.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_rng(int(config.get("seed") or 0), FRESH).initial_seed())
+        return built(config["model"], path, InvariantNet).eval().backbone
 
 
 def from_backbone(
@@ -158,15 +181,18 @@ def set_beside(
     images: BankedImages,
     names: Sequence[str],
     layers: Sequence[str],
+    *,
+    untrained: Callable[[], Backbone] | None = None,
     **options: Any,
 ) -> dict[str, Callable[[], Subject] | str]:
-    """What a report sets beside a network that was not trained here.
+    """What a report sets beside a network: what the same probes read where nothing was learned.
 
     Args:
         network: as of `from_backbone`.
         images: what it looks at.
         names: of ``random`` (the same network with random weights) and ``pixels``.
         layers: of the network that are looked at.
+        untrained: makes the network with random weights; None: its own method of that name, if it has one.
         **options: of `from_backbone`.
 
     Returns:
@@ -184,7 +210,7 @@ def set_beside(
             raise InvariantNetsError(
                 f"beside={list(names)}: there is no {name!r}; choose from random, pixels, or [] for none"
             )
-        elif (make := getattr(network, "untrained", None)) is not None:
+        elif (make := untrained or getattr(network, "untrained", None)) is not None:
             found["random weights"] = lambda: replace(from_backbone(make(), images, **options), available=layers)
         else:
             drawn = getattr(network, "record", {}).get("weights", "") is None

@@ -13,11 +13,13 @@ import pytest
 from invariantnets.errors import InvariantNetsError
 from invariantnets.figures import RUN, SWEEP, Scene, draw_run, draw_sweep
 from invariantnets.figures.drawing import About
+from invariantnets.results.result import Result
 
 OF_RUN = {
     "readable": ["readable.svg"],
     "attributes": ["attributes.svg"],
     "selectivity": ["selectivity.svg"],
+    "label_efficiency": ["label_efficiency.svg"],
     "prediction": ["prediction_angle.svg"],
     "depth": ["depth_angle.svg"],
     "class_error": ["class_error.svg"],
@@ -31,6 +33,7 @@ OF_SWEEP = {
     "pareto": ["pareto_angle.svg", "pareto_yaw.svg"],
     "trade_off": ["trade_off_angle.svg", "trade_off_yaw.svg"],
     "layers": ["layers_angle.svg"],
+    "label_efficiency": ["label_efficiency_angle.svg"],
     "prediction": ["prediction_angle_ridge.svg", "prediction_angle_ridge_per_label-1e76f3f0.svg"],
     "class_error": ["class_error.svg"],
     "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
@@ -41,18 +44,25 @@ def name(draw) -> str:
     return draw.__module__.rpartition(".")[2]
 
 
+def curve(results: list[Result]) -> list[Result]:
+    """The strongest probe of the angle at two numbers of labelled rows."""
+    (best,) = (r for r in results if (r.target, r.probe, r.metric) == ("angle", "strongest", "r2"))
+    return [replace(best, value=best.value / part, where={"labelled_rows": 9000 // part}) for part in (9, 1)]
+
+
 @pytest.fixture
 def full_run(make_results, make_face_results, make_attribute_results, measured, table) -> Scene:
     here = make_results(layer="F7") + make_face_results(leaks={"yaw": 0.4})
     here += make_attribute_results({f"attribute_{i}": (0.03 * i, 0.5 + 0.07 * i) for i in range(6)})
-    here += [r for r in measured() if r.target == "norm"]
+    here += [r for r in measured() if r.target == "norm"] + curve(here)
     return Scene({"": [here]}, {"": [make_results(layer="conv1") + here]}, layer="F7", table=table(layer="F7"))
 
 
 @pytest.fixture
 def full_sweep(make_results, make_face_results) -> Scene:
     def run(r2: float):
-        return make_results(r2, layer="F7") + make_face_results(r2, {"yaw": r2})
+        found = make_results(r2, layer="F7") + make_face_results(r2, {"yaw": r2})
+        return found + curve(found)
 
     groups = {n: [run(0.1 * i)] for i, n in enumerate(("a", "b", "c", "d"), 1)}
     depths = {n: [make_results(layer="conv1") + run for run in runs] for n, runs in groups.items()}

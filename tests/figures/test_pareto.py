@@ -49,6 +49,21 @@ def test_failed_probes_stand_beside_the_axis_and_half_failed_ones_are_hollow(mak
     assert len(placed(pareto_figure({"none": [lost]}, "angle").axes[1])) == 1
 
 
+def test_readers_that_do_not_carry_over_stand_beside_the_axis_and_on_no_frontier(make_results):
+    """Each has its place: −0.69 is no less than 0, and what lies just below chance is at chance."""
+    groups = {
+        "ok": [make_results(0.1, 0.98)],
+        "stray": [make_results(-0.69, 0.99)],
+        "near": [make_results(-0.01, 0.97)],
+    }
+    axes, beside = pareto_figure(groups, "angle").axes
+    assert [p[0] for p in placed(axes)] == pytest.approx([0.1, 0.0]) and len(placed(beside)) == 1
+    assert beside.get_xlabel() == "probes\nfailed\nor R² < 0"
+    assert frontier(points(groups, "angle")) == ["near", "ok"]
+    half = points({"half": [make_results(0.3), make_results(-0.69)]}, "angle")["half"][0]
+    assert (half.mean, half.runs, half.failed) == (0.3, 1, 1)
+
+
 def test_the_frontier_is_what_nothing_beats(make_results):
     rng = np.random.default_rng(0)
     at = {str(i): rng.random(2) for i in range(40)}
@@ -61,7 +76,7 @@ def test_the_frontier_is_what_nothing_beats(make_results):
 
 
 @pytest.mark.parametrize("mav", [0.5, 0.9, 0.99, 1.0])
-@pytest.mark.parametrize("r2", [-0.2, 0.0, 0.4])
+@pytest.mark.parametrize("r2", [-0.02, 0.0, 0.4])
 def test_points_and_marks_are_inside(make_results, r2, mav):
     (axes,) = pareto_figure({"a": [make_results(r2, mav)]}, "angle", published=True).axes
     ((x, y),) = placed(axes)

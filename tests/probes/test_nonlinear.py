@@ -33,7 +33,7 @@ def test_equal_rows_are_one_point():
 def test_whitened_features_are_white_and_standardised_ones_keep_distances():
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(3000, 4)) @ rng.normal(size=(4, 4)) + 2).astype(np.float32)
-    standardised, whitened = (space.transform(x) for space in spaces(moments(x, np.zeros((3000, 0)))))
+    standardised, whitened, _ = (space.transform(x) for space in spaces(moments(x, np.zeros((3000, 0)))))
     np.testing.assert_allclose(np.cov(whitened.T, bias=True), np.eye(4), atol=1e-4)
     reference = (x - x.mean(0)) / x.std(0)
     np.testing.assert_allclose(
@@ -47,7 +47,7 @@ def test_rounding_noise_is_not_whitened_and_outliers_are_clipped():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2000, 1)).astype(np.float32)
     x = np.concatenate([x, x + 1e-7 * rng.normal(size=x.shape).astype(np.float32)], 1)
-    _, whitened = spaces(moments(x, np.zeros((2000, 0))))
+    _, whitened, _ = spaces(moments(x, np.zeros((2000, 0))))
     assert whitened.transform(x).std(0)[-1] < 0.1
     far = whitened.transform(np.array([[1e3, -1e3]], np.float32))
     assert np.abs(far).max() <= CLIP * 1.0001

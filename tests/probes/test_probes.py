@@ -119,11 +119,14 @@ def test_a_probe_of_ones_own_needs_four_members(make_table):
             from invariantnets.probes import Reading
 
             for target in task.targets:
-                mean = np.broadcast_to(task.mean(target.true), (len(task.parts["test"]), 1))
-                yield Reading(target, 0.0, mean, mean, 0)
+                held_out, mean = (
+                    np.broadcast_to(task.mean(target.true), (len(r), 1)) for r in (task.choice, task.y["test"])
+                )
+                yield Reading(target, held_out, mean, mean, 0)
 
     found = read(make_table(mixed), Nothing())
     assert found.value == pytest.approx(0, abs=1e-6) and found.title == "a reader of nothing"
+    assert (found.status, found.validation) == ("failed", 0.0)  # the mean is no reading
 
 
 def test_the_defaults_of_both_doors_are_the_same():

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from invariantnets.report import render_run, render_sweep
-from invariantnets.report.headline import facts, sentences, sweep_sentences
+from invariantnets.report.headline import facts, sentences
+from invariantnets.report.sweep_headline import sweep_sentences
 
 MANY = {"yaw": 0.9, "pitch": 0.3, "roll": 0.02, "smile": None, "hat": 0.7, "blur": 0.5, "noise": 0.01}
 

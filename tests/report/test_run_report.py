@@ -68,7 +68,7 @@ def test_headline_says_what_leaks_and_how_much(make_run, plain):
     html = plain(html_of(make_run("run", r2=0.93, mav=0.95)))
     assert (
         "From ip1, the strongest honest probe (MLP) reads the angle with R² 0.93 (chance 0; "
-        "n = 3,780 rows of 540 images); typical error (RMSE) 7.9° where guessing gives 30.0°."
+        "n = 3,780 rows of 540 images, fitted to 9,000 rows); typical error (RMSE) 7.9° where guessing gives 30.0°."
     ) in html
     assert "The class is recognised with 98.7 % [97.7, 99.7] by its softmax and 95.0 % [94.0, 96.0] by" in html
 
@@ -97,9 +97,9 @@ def test_every_row_can_be_judged(make_run, make_results):
         if row["metric"] != "accuracy":
             assert row["shuffled control"]
     # What all rows share is said once, above them; what only some have, below the first of each probe.
-    assert "n = 3,780 rows of 540 images; test rows; seed 0." in html
-    assert "n = 3,780 rows of 540 images; fitted on" not in html
-    assert html.count("fitted on 9,000 rows; validation R² 0.610; k = 8, space = whitened") == 1
+    assert "n = 3,780 rows of 540 images; fitted on 9,000 rows; test rows; seed 0." in html
+    assert html.count("fitted on 9,000 rows") == 1
+    assert html.count("out of fold R² 0.610; k = 8, space = whitened") == 1
     assert sum("uses the answer" in row["how"] for row in rows) == 3
     assert [row["how"] for row in rows if row["how"].startswith("strongest")] == ["strongest honest probe: MLP"]
 

@@ -54,8 +54,8 @@ def test_table_has_mean_and_deviation_over_seeds(make_job, tmp_path, plain):
     assert "95.0 ± 1.4 %" in html
     assert "0.85 ± 0.07" in html
     assert "95.0 % [94.0, 96.0]" in html
-    assert "least readable from pair_lenet (R² 0.500, n = 1 seed)" in html
-    assert "and most from lenet (R² 0.850 ± 0.071, n = 2 seeds)" in html
+    assert "least readable from pair_lenet (R² 0.500, n = 1 seed, fitted to 9,000 rows)" in html
+    assert "and most from lenet (R² 0.850 ± 0.071, n = 2 seeds, fitted to 9,000 rows)" in html
 
 
 def test_a_failed_probe_is_named_not_averaged(make_job, tmp_path, plain):

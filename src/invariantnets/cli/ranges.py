@@ -273,6 +273,8 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     "levels": Number(2, 1e6, whole=True),
     "bins": Number(2, 1e6, whole=True),
     "bootstrap": Number(2, 1e6, whole=True),
+    "label_rows": Number(10, 1e9, whole=True, null=True, many=True),
+    "probes.seeds": COUNT,
     **dict.fromkeys(("knn_rows", "mlp_rows", "rows", "mlp_epochs", "epochs"), COUNT),
     "folds": Number(2, 1e4, whole=True),
     **dict.fromkeys(("pairs_per_fold", "template_images", "enrolled", "impostors"), COUNT),

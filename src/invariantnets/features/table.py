@@ -70,15 +70,17 @@ class FeatureTable:
             name=None if self.name is None else self.name[selection],
         )
 
-    def part(self, split: str) -> FeatureTable:
-        """The rows of one split, without a copy where they lie together.
+    def part(self, *splits: str) -> FeatureTable:
+        """The rows of one split, or of several together, without a copy where they lie together.
 
         Raises:
-            InvariantNetsError: no row is of that split.
+            InvariantNetsError: no row is of one of them.
         """
-        where = np.flatnonzero(self.split == split)
-        if not len(where):
-            raise InvariantNetsError(f"the feature table has no row with split={split!r}; it needs {', '.join(SPLITS)}")
+        for split in splits:
+            if not (self.split == split).any():
+                needed = ", ".join(SPLITS)
+                raise InvariantNetsError(f"the feature table has no row with split={split!r}; it needs {needed}")
+        where = np.flatnonzero(np.isin(self.split, splits))
         if where[-1] - where[0] + 1 == len(where):
             return self.rows(slice(int(where[0]), int(where[-1]) + 1))
         return self.rows(where)

@@ -16,8 +16,8 @@ __all__ = ["MANY", "areas", "draw"]
 # So many attributes have a figure of their own kind.
 MANY = 6
 _CAPTION = (
-    "How well each attribute can be told from the features, by the strongest honest probe, chosen by its R² on "
-    "validation rows. AUC: how often a picture that shows it is scored above one that does not, 0.5 for guessing and 1 "
+    "How well each attribute can be told from the features, by the strongest honest probe, chosen by its R² out "
+    "of fold. AUC: how often a picture that shows it is scored above one that does not, 0.5 for guessing and 1 "
     "for a perfect reading, however rare it is; of several classes each against the rest. Hollow: the interval holds "
     "chance, which says nothing about invariance. Grey ticks: the shuffled control. Where there is nothing to tell, "
     "one whisker in forty lies right of the line by luck. Whiskers: {whiskers}, or over classes where the attribute "

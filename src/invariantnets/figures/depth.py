@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from invariantnets.figures.drawing import Drawn, Scene, slug
 from invariantnets.figures.layers import by_layer
-from invariantnets.figures.style import GREY, curves, legend_above, new_axes
+from invariantnets.figures.style import GREY, LEAST_R2, curves, legend_above, new_axes
 from invariantnets.results.select import select
 from invariantnets.results.words import probe_name
 
@@ -14,8 +14,9 @@ __all__ = ["draw"]
 
 _CAPTION = (
     "How much of the {target} can be read at each layer, by the probes that are not told the answer; dotted is the "
-    "strongest of them, chosen on validation rows. The {target} is lost where the lines fall. A gap is a probe that "
-    "failed, which is not invariance; and wide layers are easier to read linearly, so compare the dotted line first."
+    "strongest of them, chosen out of fold. The {target} is lost where the lines fall. A gap is a probe that "
+    "failed, which is not invariance; nor is a line below 0, a reader that does not carry over to the test rows (below "
+    "−0.5 it leaves the figure); and wide layers are easier to read linearly, so compare the dotted line first."
 )
 
 
@@ -40,7 +41,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         axes.set_xlim(-0.3, len(layers) - 0.7)
         axes.set_xlabel("layer, from the image to the output")
         axes.set_ylabel(f"R² of {target}")
-        axes.set_ylim(top=1.02)
+        axes.set_ylim(max(axes.get_ylim()[0], LEAST_R2), 1.02)
         legend_above(figure, axes)
         caption = _CAPTION.format(target=target) + scene.fewer
         yield Drawn(f"depth_{slug(target)}.svg", figure, f"{target} against depth", caption, "leaks")

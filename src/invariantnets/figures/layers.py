@@ -8,16 +8,17 @@ from matplotlib.figure import Figure
 
 from invariantnets.figures.drawing import Drawn, Scene, slug
 from invariantnets.figures.pareto import family
-from invariantnets.figures.style import GREY, WIDTH, curves, legend_above
-from invariantnets.results.select import CLASS_ACCURACY, Runs, Spread, over_runs
+from invariantnets.figures.style import GREY, LEAST_R2, WIDTH, curves, legend_above
+from invariantnets.results.select import CLASS_ACCURACY, Runs, Spread, kept, over_runs
 
 __all__ = ["by_layer", "draw", "layered", "layers_figure"]
 
 _CAPTION = (
-    "From the image to the output: how much of the {target} the strongest honest probe reads at each layer{below}. "
-    "A method forgets where its line falls; a line that is interrupted has a layer where every probe "
-    "failed, which says nothing about invariance. {shown} of {count}: of each family the one that keeps least at its "
-    "last layer. Whiskers: {whiskers}."
+    "From the image to the output: how much of the {target} the strongest honest probe reads at each layer{below}. A "
+    "method forgets where its line falls; a line that is interrupted has a layer where every probe failed, which says "
+    "nothing about invariance; nor does a line below 0, a reader that does not carry over to the test rows (below "
+    "−0.5 it leaves the figure). {shown} of {count}: of each family the one that keeps least at its last layer. "
+    "Whiskers: {whiskers}."
 )
 Curve = dict[str, Spread]
 
@@ -58,10 +59,11 @@ def layered(groups: Mapping[str, Runs], target: str) -> list[str]:
     """
     least: dict[str, tuple[float, str]] = {}
     for name, runs in groups.items():
-        curve = list(by_layer(runs, "r2", target, "strongest").values())
+        curve = list(by_layer(runs, "r2", target, "strongest"))
         if len(curve) > 1:
-            left = curve[-1].mean if curve[-1].runs else float("inf")
-            least[family(name)] = min((left, name), least.get(family(name), (left, name)))
+            last = kept([[r for r in results if r.layer == curve[-1]] for results in runs], target)
+            mean = last.mean if last is not None and last.runs else float("inf")
+            least[family(name)] = min((mean, name), least.get(family(name), (mean, name)))
     return [name for _, name in least.values()]
 
 
@@ -92,13 +94,13 @@ def layers_figure(
     for axes, part, scale in zip(every, parts[:panels], (1, 100)[:panels], strict=True):
         placed = {name: {order.index(at): s for at, s in curve.items()} for name, curve in part.items()}
         curves(axes, placed, scale)
-    left, last = every[0], every[-1]
-    left.axhline(0, color=GREY, linestyle="--", linewidth=1)
-    left.set_ylim(top=1.02)
-    if last is not left:
+    above, last = every[0], every[-1]
+    above.axhline(0, color=GREY, linestyle="--", linewidth=1)
+    above.set_ylim(max(above.get_ylim()[0], LEAST_R2), 1.02)
+    if last is not above:
         last.set_ylabel(f"{accuracy[0]} (%)")
-    left.set_ylabel(f"R² of {target}")
+    above.set_ylabel(f"R² of {target}")
     last.set_xticks(range(len(order)), order, rotation=30 if len(order) > 6 else 0)
     last.set_xlabel("layer, from the image to the output")
-    legend_above(figure, left)
+    legend_above(figure, above)
     return figure

@@ -15,7 +15,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from invariantnets.figures.drawing import Drawn, Scene, slug
 from invariantnets.figures.style import GREY, PALETTE, WIDTH, colour, entry, legend_above, whiskers
-from invariantnets.results.select import CLASS_ACCURACY, Runs, Spread, over_runs
+from invariantnets.results.format import fitted
+from invariantnets.results.select import CLASS_ACCURACY, STRAY, Runs, Spread, astray, kept, over_runs, strongest_of
 
 __all__ = ["AIM", "RUDD2016_MAV", "RUDD2016_DATA", "draw", "family", "frontier", "pareto_figure", "points"]
 
@@ -26,11 +27,13 @@ AIM = (0.02, 0.992)
 RUDD2016_MAV = 0.9718
 _CAPTION = (
     "A numbered point a method, one colour a family: {accuracy} against how much of the {target} the strongest honest "
-    "probe still reads: of the probes that are not told the answer, the best on validation rows, so that as much "
-    "is left, or more. Better is up and left; the grey line joins those that no other beats in both. Means, whiskers: "
-    "{whiskers}. At the right, without a place on the axis: methods where every probe failed, which says nothing about "
-    "invariance; hollow: the probes of some seeds failed and are not in the mean. Triangles stand for what lies below "
-    "the edge, the legend says where. Mind the axes: near 0 and near 100 % they are stretched."
+    "probe{fitted} still reads: of the probes that are not told the answer, the best out of fold on the rows of train "
+    "and val, so that as much is left, or more. Better is up and left; the grey line joins those that no other beats "
+    "in both. Means, whiskers: {whiskers}. At the right, without a place on the axis: methods where every probe "
+    "failed, or does not carry over to the test rows (R² below −0.02), which says nothing about invariance; hollow: so "
+    "did the probes of some seeds, which are not in the mean. "
+    "Triangles stand for what lies below the edge, the legend says where. Mind the axes: near 0 and near 100 % they "
+    "are stretched."
 )
 _R2_TICKS = (-1, -0.3, -0.1, 0, 0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1)
 _PER_CENT_TICKS = (10, 20, 40, 60, 80, 90, 95, 97, 98, 99, 99.5, 99.8)
@@ -51,8 +54,9 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         for data, part in scene.by_data(methods).items():
             published = RUDD2016_DATA in ([data] if data else scene.data.values())
             if figure := pareto_figure(part, target, scene.accuracy, published):
+                strongest = [r for runs in part.values() for r in strongest_of(runs, target)]
                 wording = {"target": target, "accuracy": scene.accuracy[0], "whiskers": scene.whiskers}
-                caption = _CAPTION.format(**wording) + scene.fewer
+                caption = _CAPTION.format(fitted=fitted(strongest), **wording) + scene.fewer
                 title = f"What forgetting the {target} costs"
                 yield scene.of_data(Drawn(f"pareto_{slug(target)}.svg", figure, title, caption, "leaks"), data)
 
@@ -73,22 +77,23 @@ def points(
         accuracy: name, metric, target and probe of what should stay high, a fraction.
 
     Returns:
-        Method → R² of the strongest honest probe, and accuracy, over its runs, where both were measured. An R² without
-        a run whose probe did not fail has no mean.
+        Method → R² of the strongest honest probe (`kept`: at least chance; far below it, as if failed), and accuracy,
+        over its runs, where both were measured. An R² without a run whose probe did not fail has no mean.
     """
     found: dict[str, Point] = {}
     for name, runs in groups.items():
-        left, high = over_runs(runs, "r2", target, "strongest"), over_runs(runs, *accuracy[1:])
-        if None in left and None in high and high[None].runs:
-            found[name] = left[None], high[None]
+        left, high = kept(runs, target), over_runs(runs, *accuracy[1:])
+        if left is not None and None in high and high[None].runs:
+            found[name] = left, high[None]
     return found
 
 
 def frontier(placed: Mapping[str, Point]) -> list[str]:
     """The methods that no other beats in both, by ascending R²: each has the highest accuracy of all at most its R²."""
     best, kept = -math.inf, []
-    for name, (left, high) in sorted(placed.items(), key=lambda item: (item[1][0].mean, -item[1][1].mean)):
-        if left.runs and high.mean > best:
+    known = {name: point for name, point in placed.items() if point[0].runs}  # no order holds with a mean that is none
+    for name, (_, high) in sorted(known.items(), key=lambda item: (item[1][0].mean, -item[1][1].mean)):
+        if high.mean > best:
             best = high.mean
             kept.append(name)
     return kept
@@ -122,6 +127,7 @@ def pareto_figure(
     steps = [left.mean for left, _ in best], [100 * high.mean for _, high in best]
     axes.plot(*steps, drawstyle="steps-post", color=GREY, linewidth=1, zorder=1)
     floor = _scale_accuracy(axes, [high for _, high in placed.values()], published)
+    strongest = [r for name in placed for r in strongest_of(groups[name], target)]
     families = list(dict.fromkeys(map(family, placed)))
     for number, (name, (left, high)) in enumerate(placed.items(), 1):
         i = families.index(family(name))
@@ -149,7 +155,7 @@ def pareto_figure(
         panel.set_xlim(0, 1)
         panel.set_xticks([])
         panel.grid(axis="x", visible=False)
-        panel.set_xlabel("probes\nfailed")
+        panel.set_xlabel("probes\nfailed" + "\nor R² < 0" * any(astray(r, STRAY) for r in strongest))
     axes.set_xlabel(f"R² of {target} left (strongest honest probe; chance 0)")
     axes.set_ylabel(f"{accuracy[0]} (%)")
     legend_above(figure, axes, small=True)

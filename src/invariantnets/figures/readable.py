@@ -8,16 +8,17 @@ import numpy as np
 
 from invariantnets.figures.attributes import areas
 from invariantnets.figures.drawing import Drawn, Scene
-from invariantnets.figures.style import GREY, colour, marker, new_axes, whiskers
+from invariantnets.figures.style import GREY, colour, marker, new_axes, no_less, whiskers
 from invariantnets.results.select import failed, not_probed, nuisances, select
 
 __all__ = ["draw"]
 
 _CAPTION = (
     "How much of each nuisance can be read from the features, by the strongest honest probe: of the probes that are "
-    "not told the answer, the best on validation rows. R² is 0 for guessing and 1 for a perfect reading. Right of the "
-    "dashed line: it can be read. A whisker that crosses the line, and a probe that failed, say nothing about "
-    "invariance. Whiskers: {whiskers}."
+    "not told the answer, the best out of fold on the rows of train and val. R² is 0 for guessing and 1 for a perfect "
+    "reading. Right of the dashed line: it can be read. A whisker that crosses the line, a point left of it (a reader "
+    "that does not carry over to the test rows; below −0.5 it stands at −0.5), and a probe that failed, say nothing "
+    "about invariance. Whiskers: {whiskers}."
 )
 
 
@@ -36,8 +37,9 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         why = "not probed" if not_probed(r) else "every probe failed"
         axes.text(0, place, f" {why}", va="center", color="#555555", fontsize=8)
     for place, r in enumerate(rows[len(lost) :], len(lost)):
-        bar = np.array([whiskers(r.value, r.low, r.high)]).T
-        axes.errorbar(r.value, place, xerr=bar, fmt=marker(0), color=colour(0), markersize=4, capsize=2)
+        shown = no_less(r.value, r.low, r.high)
+        bar = np.array([whiskers(*shown)]).T
+        axes.errorbar(shown[0], place, xerr=bar, fmt=marker(0), color=colour(0), markersize=4, capsize=2)
     axes.axvline(0, color=GREY, linestyle="--", linewidth=1)
     axes.set_yticks(range(len(rows)), [r.target for r in rows])
     axes.set_ylim(-0.7, len(rows) - 0.3)

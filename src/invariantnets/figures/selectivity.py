@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from invariantnets.figures.drawing import Drawn, Scene
-from invariantnets.figures.style import GREY, colour, entry, legend_above, marker, new_axes, whiskers
+from invariantnets.figures.style import GREY, LEAST_R2, colour, entry, legend_above, marker, new_axes, no_less, whiskers
 from invariantnets.results.select import failed, select
 from invariantnets.results.words import probe_name
 
 __all__ = ["draw"]
 
-_LEAST = -0.5
 _CAPTION = (
     "What each honest probe reads of each nuisance, and, as a grey tick, its shuffled control: the same probe fitted "
     "and tested on shuffled values, where there is nothing to read (Hewitt and Liang 2019). Far to the right of its "
     "tick, a probe reads the features. A tick right of 0 means that the probe, or the split, is broken. × stands for a "
-    "probe that failed, which says nothing about invariance; ticks below −0.5 stand at −0.5. Whiskers: {whiskers}."
+    "probe that failed, which says nothing about invariance. Left of 0 a probe does not carry over to the test rows, "
+    "which says no more. Ticks and probes below −0.5 stand at −0.5. Whiskers: {whiskers}."
 )
 _CONSTANT = (
     " What is constant within each class was shuffled by class: whoever knows the class reads that, too, and what is "
@@ -40,11 +40,12 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         # Within the row of a nuisance: the axis of rows has no values that this could misplace.
         place = {t: -k + 0.8 * ((len(probes) - 1) / 2 - i) / len(probes) for k, t in enumerate(targets)}
         sound = [r for r in of if not failed(r)]
-        bars = np.array([whiskers(r.value, r.low, r.high) for r in sound]).reshape(-1, 2).T
+        shown = [no_less(r.value, r.low, r.high) for r in sound]
+        bars = np.array([whiskers(*bounds) for bounds in shown]).reshape(-1, 2).T
         look: dict[str, Any] = {"fmt": marker(i), "color": colour(i), "markersize": 4, "elinewidth": 0.8}
         label = entry(probe_name(probe, of[0].title))
-        axes.errorbar([r.value for r in sound], [place[r.target] for r in sound], xerr=bars, label=label, **look)
-        controls = [(max(r.control, _LEAST), place[r.target]) for r in of if r.control is not None]
+        axes.errorbar([value for value, *_ in shown], [place[r.target] for r in sound], xerr=bars, label=label, **look)
+        controls = [(max(r.control, LEAST_R2), place[r.target]) for r in of if r.control is not None]
         axes.plot(*np.array(controls).reshape(-1, 2).T, "|", color=GREY, markersize=6)
         lost = [place[r.target] for r in of if failed(r)]
         axes.plot([0.015] * len(lost), lost, "x", color=colour(i), markersize=4, transform=axes.get_yaxis_transform())

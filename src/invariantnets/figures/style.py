@@ -26,6 +26,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "-.", ":")
 GREY = "#8A8A8A"
 GREYS = ("#6E6E6E", "#A0A0A0", "#C8C8C8")
+# Axes of R² end here: one reader that does not carry over may have −60, and would press all others together.
+LEAST_R2 = -0.5
 # About the width of a phone, so that 9 pt stays 9 pt there.
 WIDTH = 4.3
 # Inches of a row of the legend.
@@ -120,6 +122,12 @@ def marker(i: int) -> str:
 def whiskers(value: float, low: float | None, high: float | None) -> tuple[float, float]:
     """Lengths of an error bar; a percentile interval may, rarely, leave its estimate outside."""
     return (0.0 if low is None else max(value - low, 0.0), 0.0 if high is None else max(high - value, 0.0))
+
+
+def no_less(value: float, low: float | None, high: float | None) -> tuple[float, float | None, float | None]:
+    """An R² with its interval as axes show it, from `LEAST_R2`: how far below chance it lies says nothing more."""
+    low, high = (None if bound is None else max(bound, LEAST_R2) for bound in (low, high))
+    return max(value, LEAST_R2), low, high
 
 
 def entry(name: str) -> str:

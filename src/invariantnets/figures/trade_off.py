@@ -11,15 +11,17 @@ from matplotlib.ticker import MaxNLocator
 
 from invariantnets.figures.drawing import Drawn, Scene, slug
 from invariantnets.figures.style import colour, entry, legend_above, marker, new_axes, whiskers
-from invariantnets.results.select import Runs, failed, select
+from invariantnets.results.format import fitted
+from invariantnets.results.select import STRAY, Runs, astray, at_least_chance, failed, select, strongest_of
 
 __all__ = ["draw"]
 
 _CAPTION = (
     "One point a run, one colour a group: {accuracy} against how much of the {target} is left. {what} R² of the "
-    "strongest honest probe: of those that are not told the answer, the best on validation rows; a better reader may "
-    "find more. Better is up and left. Bars: 95 % bootstrap intervals of the run; the scatter within a colour is the "
-    "seed. Runs whose probes all failed are not shown."
+    "strongest honest probe{fitted}: of those that are not told the answer, the best out of fold on the rows of train "
+    "and val; a better reader, or one of more rows, may find more. Better is up and left. Bars: 95 % bootstrap "
+    "intervals of the run; the scatter within a colour is the seed. Runs whose probes all failed, or whose strongest "
+    "does not carry over to the test rows (R² below −0.02), are not shown; an R² just below 0 stands at 0."
 )
 _WHAT = {
     "mav": "MAV: an image belongs to the class whose mean activation vector is nearest.",
@@ -31,9 +33,11 @@ def draw(scene: Scene) -> Iterator[Drawn]:
     """Of each nuisance, the groups that are not methods: those are in `pareto`."""
     groups = {name: runs for name, runs in scene.groups.items() if name not in scene.methods}
     for target in scene.chosen:
+        strongest = [r for runs in groups.values() for r in strongest_of(runs, target)]
         if figure := _figure(groups, target, scene.accuracy):
             name, *_, probe = scene.accuracy
-            caption = _CAPTION.format(accuracy=name, target=target, what=_WHAT[probe]) + scene.fewer
+            wording = {"accuracy": name, "target": target, "what": _WHAT[probe], "fitted": fitted(strongest)}
+            caption = _CAPTION.format(**wording) + scene.fewer
             title = f"{name[0].upper()}{name[1:]} against {target} left"
             yield Drawn(f"trade_off_{slug(target)}.svg", figure, title, caption, "leaks")
 
@@ -46,8 +50,8 @@ def _figure(groups: Mapping[str, Runs], target: str, accuracy: tuple[str, str, s
         points = []
         for results in runs:
             leak, high = select(results, "r2", target, "strongest"), select(results, *accuracy[1:])
-            if leak and high and not failed(leak[0]) and not failed(high[0]):
-                points.append((leak[0], high[0]))
+            if leak and high and not failed(leak[0]) and not failed(high[0]) and not astray(leak[0], STRAY):
+                points.append((at_least_chance(leak[0]), high[0]))
         if not points:
             continue
         drawn.append(name)

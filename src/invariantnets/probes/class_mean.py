@@ -21,7 +21,7 @@ PULLS = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, np.inf)
 
 @dataclass(frozen=True)
 class ClassMean:
-    """The mean of each class in training, pulled towards that of all as validation asks; infinitely: the mean of all.
+    """The mean of each class in training, pulled towards that of all as held out rows ask; infinitely: the mean of all.
 
     Where a nuisance never varies within a class, the true class reads it perfectly. Closed sets only: nobody knows the
     mean of a class that was never seen in training.
@@ -50,23 +50,30 @@ class ClassMean:
 
     def __call__(self, task: Task) -> Iterable[Reading]:
         """All nuisances and controls at once."""
-        train = task.parts["train"]
-        if not task.closed or train.num_classes < 2:
+        known, folds = task.parts["known"], task.folds
+        if not task.closed or known.num_classes < 2:
             return
-        of = task.once(nearest_class) if self.by == "mav" else {s: task.parts[s].label for s in ("val", "test")}
-        y, y_val = task.y["train"][:, task.regressed], task.y["val"][:, task.regressed]
-        paths = class_means_pulled(y, train.label, train.num_classes)
-        error = np.stack([((means[of["val"]] - y_val) ** 2).sum(0) for means in paths])
+        of = (known.label[task.choice], task.parts["test"].label)
+        held_out, test = task.once(nearest_class) if self.by == "mav" else of
+        y = task.y["known"][:, task.regressed]
+        paths = [
+            class_means_pulled(y[rows], known.label[rows], known.num_classes) for rows in map(folds.fit, task.fits)
+        ]
+        by_fold = [
+            [((means[held_out[folds.places(k)]] - y[folds.held(k)]) ** 2).sum(0) for means in paths[k]]
+            for k in range(folds.count)
+        ]
+        error = np.array(by_fold).sum(0)
         for target in task.targets:
             best = [int(error[:, columns].sum(1).argmin()) for columns in (target.true, target.control)]
-            true, control = (paths[i][:, c] for i, c in zip(best, (target.true, target.control), strict=True))
             pull = PULLS[best[0]]
+            chosen = [path[best[0]][held_out[folds.places(k)], target.true] for k, path in enumerate(paths[:-1])]
             yield Reading(
                 target,
-                task.validation_r2(true[of["val"]], target),
-                true[of["test"]],
-                control[of["test"]],
-                len(train),
+                np.concatenate(chosen),
+                paths[-1][best[0]][test, target.true],
+                paths[-1][best[1]][test, target.control],
+                len(known),
                 {"pull": pull if np.isfinite(pull) else "infinite: predicts the mean"},
             )
 

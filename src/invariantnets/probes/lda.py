@@ -24,7 +24,7 @@ class Lda:
 
     Groups are the classes, categories or values of a target; of one with many values, bins of equally many training
     rows. Features are standardised. The covariance within groups is shrunk to the mean variance, Σ ← (1 - s) Σ + s μ I
-    (Ledoit & Wolf 2004), s chosen on validation. Agrees with scikit-learn's ``lsqr`` solver at the same s.
+    (Ledoit & Wolf 2004), s chosen out of fold. Agrees with scikit-learn's ``lsqr`` solver at the same s.
 
     Args:
         shrinkage: s to choose from, above 0, at most 1. The least are for what is a thousandth of the signal.
@@ -44,34 +44,48 @@ class Lda:
             yield self._name_classes(task)
         for target in task.targets:
             true, control = (self._read(task, target, columns) for columns in (target.true, target.control))
-            scores = [task.validation_r2(predicted, target) for predicted, _ in true]
+            scores = [task.validation_r2(held_out, target) for held_out, _ in true]
             best = int(np.argmax(scores))
             chosen = {"shrinkage": self.shrinkage[best], "groups": len(self._edges(task, target)) + 1}
-            yield Reading(target, scores[best], true[best][1], control[best][1], task.train_all.n, chosen)
+            yield Reading(target, *true[best], control[best][1], len(task.parts["known"]), chosen)
 
     def _name_classes(self, task: Task) -> ClassReading:
-        label = {split: task.parts[split].label for split in ("train", "val")}
-        fits = list(discriminants(task.train_all, task.x["train"], label["train"], self.shrinkage))
-        scores = [float((_posterior(task.x["val"], *fit).argmax(1) == label["val"]).mean()) for fit in fits]
+        label = task.parts["known"].label
+        read = self._posteriors(task, label)
+        scores = [float((held_out.argmax(1) == label[task.choice]).mean()) for held_out, _ in read]
         best = int(np.argmax(scores))
-        named = _posterior(task.x["test"], *fits[best]).argmax(1)
         chosen = {"shrinkage": self.shrinkage[best]}
-        return ClassReading(named, task.train_all.n, validation=scores[best], chosen=chosen)
+        return ClassReading(read[best][1].argmax(1), len(label), validation=scores[best], chosen=chosen)
 
     def _read(self, task: Task, target: Target, columns: slice) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Predictions on validation and test rows, for every shrinkage."""
-        encoded = task.y["train"][:, columns]
+        """Predictions of the rows held out and of test, for every shrinkage."""
+        encoded = task.y["known"][:, columns]
         group = np.searchsorted(self._edges(task, target), _number(target, encoded), side="right")
         present, group = np.unique(group, return_inverse=True)
         codes = mean_activation_vectors(encoded, group, len(present))
-        fits = discriminants(task.train_all, task.x["train"], group, self.shrinkage)
-        return [(_posterior(task.x["val"], *f) @ codes, _posterior(task.x["test"], *f) @ codes) for f in fits]
+        return [(held_out @ codes, test @ codes) for held_out, test in self._posteriors(task, group)]
+
+    def _posteriors(self, task: Task, group: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """``(C, G)`` of the rows held out and ``(N, G)`` of test, for every shrinkage."""
+        x, folds = task.x["known"], task.folds
+        held_out: list[np.ndarray] = []
+        test: list[np.ndarray] = []
+        for k in task.fits:
+            rows = folds.fit(k)
+            present, code = np.unique(group[rows], return_inverse=True)  # a fold may have no row of one
+            for fit in discriminants(task.moments(k), x if k is None else x[rows], code, self.shrinkage):
+                of = task.x["test"] if k is None else x[folds.held(k)]
+                posterior = np.zeros((len(of), group.max() + 1))
+                posterior[:, present] = _posterior(of, *fit)
+                (test if k is None else held_out).append(posterior)
+        count = len(self.shrinkage)
+        return [(np.concatenate(held_out[i::count]), test[i]) for i in range(count)]
 
     def _edges(self, task: Task, target: Target) -> np.ndarray:
         """Borders between the groups, ascending, on the axis of `_number`."""
-        number = np.unique(_number(target, task.y["train"][:, target.true]))
+        number = np.unique(_number(target, task.y["known"][:, target.true]))
         if len(number) > max(len(target.values), self.bins):
-            every = _number(target, task.y["train"][:, target.true])
+            every = _number(target, task.y["known"][:, target.true])
             number = np.unique(np.quantile(every, (np.arange(self.bins) + 0.5) / self.bins))
         return (number[1:] + number[:-1]) / 2
 

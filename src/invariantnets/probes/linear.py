@@ -1,20 +1,20 @@
-"""Ridge regression from moments: every target, class and penalty at once, the penalty chosen on validation rows."""
+"""Ridge regression from moments: every target and penalty at once, the penalty chosen on rows held out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from invariantnets.probes.task import Task
 from invariantnets.statistics.moments import BLOCK_ROWS, Moments, project, project_by, reach
 from invariantnets.statistics.spaces import eigenbasis
+from invariantnets.statistics.views import Rows
+
+__all__ = ["LAMBDAS", "LinearModel", "errors", "model_of", "path_of", "predict_by_class"]
 
 # On the scale of the eigenvalues of the correlation matrix. The last one predicts the mean.
 LAMBDAS = (*np.logspace(-12, 4, 33).tolist(), np.inf)
-
-Rows = tuple[np.ndarray, np.ndarray]  # (N, D) features and (N, T) targets
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class LinearModel:
     limits: np.ndarray
     bounds: np.ndarray
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
+    def predict(self, features: Rows) -> np.ndarray:
         """``(N, D)`` → ``(N, T)`` float64."""
         return np.clip(project(features, self.coef, limits=self.limits, origin=self.centre) + self.mean, *self.bounds)
 
@@ -52,14 +52,23 @@ def prediction_bounds(train: Moments) -> np.ndarray:
     return np.stack([low - (high - low) / 2, high + (high - low) / 2])
 
 
-def _path(train: Moments, penalties: np.ndarray) -> np.ndarray:
-    """Coefficients for every penalty, ``(L, D, T)``: in the eigenbasis every λ is a division."""
-    variances, axes = eigenbasis(train)
-    return axes @ ((axes.T @ train.xy / train.n) / (variances[:, None] + penalties[:, None, None]))
+def path_of(
+    train: Moments, penalties: Sequence[float] = LAMBDAS, raw: bool = False, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Coefficients for every penalty, ``(L, D, T)``: in the eigenbasis every λ is a division.
+
+    Args:
+        train: moments of the rows to fit.
+        penalties: λ of min ‖y - Xw‖²/n + λ‖w‖².
+        raw: features are centred and divided by one number alone; else each by its standard deviation.
+        rows: ``(n, D)`` those fitted, where they are fewer than features: it is faster, and the same.
+    """
+    variances, axes = eigenbasis(train, standardise=not raw, rows=rows)
+    return axes @ ((axes.T @ train.xy / train.n) / (variances[:, None] + np.asarray(penalties)[:, None, None]))
 
 
-def _error(train: Moments, path: np.ndarray, features: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Squared error ``(L, T)`` of every penalty on validation rows, read once, limited as the predictions will be.
+def errors(train: Moments, path: np.ndarray, features: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Squared error ``(L, T)`` of every penalty on rows held out, read once, limited as the predictions will be.
 
     In closed form, without limits, a handful of rows far outside a class's spread would outvote all
     others, and the penalty be chosen that hides what those others show.
@@ -76,39 +85,15 @@ def _error(train: Moments, path: np.ndarray, features: np.ndarray, targets: np.n
     return error
 
 
-def fit_ridge(
-    train: Sequence[Moments], val: Iterable[Rows], groups: Sequence[slice], penalties: Sequence[float] = LAMBDAS
-) -> list[LinearModel]:
-    """Ridge on standardised features, min ‖y - Xw‖²/n + λ‖w‖², with λ chosen by squared error on validation.
-
-    One regressor for each set of rows. They share their λ: chosen for each class alone, on a tenth
-    of the validation rows, it would follow the noise.
-
-    Args:
-        train: moments of the rows to fit, e.g. of each class.
-        val: the rows to choose λ on, in the same order.
-        groups: which targets share a λ (the columns that encode one nuisance).
-        penalties: λ to choose from; infinity predicts the training mean.
-    """
-    path: np.ndarray | None = None
-    error: np.ndarray | float = 0.0
-    for moments, rows in zip(train, val, strict=True):
-        path = _path(moments, np.asarray(penalties))
-        error = error + _error(moments, path, *rows)
-    error = np.asarray(error)
-    best = [int(np.argmin(error[:, group].sum(1))) for group in groups]
+def model_of(
+    train: Moments, path: np.ndarray, groups: Sequence[slice], best: Sequence[int], penalties: Sequence[float] = LAMBDAS
+) -> LinearModel:
+    """The regressor at one place of its path for each group of targets."""
+    coef = np.zeros(path.shape[1:])
+    for group, index in zip(groups, best, strict=True):
+        coef[:, group] = path[index][:, group]
     penalty = tuple(float(penalties[index]) for index in best)
-    models = []
-    for moments in train:
-        # Made twice, where there are several: forty nuisances' paths of a hundred classes would be 2 GB.
-        if path is None or len(train) > 1:
-            path = _path(moments, np.asarray(penalties))
-        coef = np.zeros(path.shape[1:])
-        for group, index in zip(groups, best, strict=True):
-            coef[:, group] = path[index][:, group]
-        centre, mean = moments.x_mean, moments.y_mean
-        models.append(LinearModel(coef, centre, mean, penalty, reach(moments), prediction_bounds(moments)))
-    return models
+    return LinearModel(coef, train.x_mean, train.y_mean, penalty, reach(train), prediction_bounds(train))
 
 
 def predict_by_class(models: Sequence[LinearModel], features: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -125,34 +110,3 @@ def predict_by_class(models: Sequence[LinearModel], features: np.ndarray, label:
     parts = zip(*((m.coef, m.limits, m.centre, m.mean, *m.bounds) for m in models), strict=True)
     coef, limits, centre, mean, low, high = map(np.stack, parts)
     return np.clip(project_by(features, label, coef, limits, centre) + mean[label], low[label], high[label])
-
-
-def fit_blind(task: Task) -> LinearModel:
-    """One regressor for all classes, of all nuisances and controls at once."""
-    columns = task.regressed
-    val = [(task.x["val"], task.y["val"][:, columns])]
-    (blind,) = fit_ridge([task.train_all.targets(columns)], val, task.groups)
-    return blind
-
-
-def fit_by_class(task: Task) -> list[LinearModel]:
-    """A regressor for each class; none where there are no moments of each."""
-    if not task.per_class:
-        return []
-    columns, label = task.regressed, task.parts["val"].label
-    x, y = task.x["val"], task.y["val"][:, columns]
-    classes = [np.flatnonzero(label == c) for c in range(len(task.train))]
-    train = [moments.targets(columns) for moments in task.train]
-    return fit_ridge(train, ((x[rows], y[rows]) for rows in classes), task.groups)
-
-
-def read_blind(task: Task) -> dict[str, np.ndarray]:
-    """Split → ``(N, T)`` predictions of the one regressor, on validation and test rows."""
-    blind = task.once(fit_blind)
-    return {split: blind.predict(task.x[split]) for split in ("val", "test")}
-
-
-def read_by_label(task: Task) -> dict[str, np.ndarray]:
-    """The same by the regressor of the true class of each row."""
-    models = task.once(fit_by_class)
-    return {s: predict_by_class(models, task.x[s], task.parts[s].label) for s in ("val", "test")}

@@ -8,12 +8,23 @@ from typing import ClassVar
 
 import numpy as np
 
-from invariantnets.probes.linear import read_blind, read_by_label
+from invariantnets.probes.linear_readings import read_blind, read_by_label
 from invariantnets.probes.probe import ClassReading
 from invariantnets.probes.task import Task
 from invariantnets.results.words import PROBES
 from invariantnets.statistics.lengths import unit
 from invariantnets.statistics.moments import BLOCK_ROWS, Moments, project, project_by
+
+
+def class_sums(features: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarray:
+    """``(C, D)`` float64: the rows of each class added up, block by block."""
+    total = np.zeros((num_classes, features.shape[1]))
+    for start in range(0, len(features), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        order = np.argsort(label[block], kind="stable")
+        present, first = np.unique(label[block][order], return_index=True)
+        total[present] += np.add.reduceat(features[block][order], first, axis=0, dtype=np.float64)
+    return total
 
 
 def mean_activation_vectors(features: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarray:
@@ -27,13 +38,7 @@ def mean_activation_vectors(features: np.ndarray, label: np.ndarray, num_classes
     Returns:
         ``(C, D)`` float64.
     """
-    total = np.zeros((num_classes, features.shape[1]))
-    for start in range(0, len(features), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        order = np.argsort(label[block], kind="stable")
-        present, first = np.unique(label[block][order], return_index=True)
-        total[present] += np.add.reduceat(features[block][order], first, axis=0, dtype=np.float64)
-    return total / np.bincount(label, minlength=num_classes)[:, None]
+    return class_sums(features, label, num_classes) / np.bincount(label, minlength=num_classes)[:, None]
 
 
 def means_per_value(train: Sequence[Moments], indicators: slice) -> np.ndarray:
@@ -61,11 +66,11 @@ def _directions(means: np.ndarray) -> np.ndarray:
 
 
 def classify(features: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """The class whose mean has the largest cosine with each row (the row's own norm does not matter).
+    """The class whose mean has the largest cosine with each row (no length matters, not the row's own either).
 
     Args:
         features: ``(N, D)``.
-        means: ``(C, D)``.
+        means: ``(C, D)``, or as many sums.
 
     Returns:
         ``(N,)`` int64.
@@ -89,16 +94,24 @@ def classify_at(features: np.ndarray, value: np.ndarray, means: np.ndarray) -> n
     return np.where(unseen[value], -np.inf, cosine).argmax(1)
 
 
-def class_means(task: Task) -> np.ndarray:
-    """`mean_activation_vectors` of the training rows, for `Task.once`."""
-    train = task.parts["train"]
-    return mean_activation_vectors(task.x["train"], train.label, train.num_classes)
+def nearest_class(task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """The class of the nearest mean, for `Task.once`.
 
-
-def nearest_class(task: Task) -> dict[str, np.ndarray]:
-    """Split → ``(N,)`` class of the nearest mean, on validation and test rows, for `Task.once`."""
-    means = task.once(class_means)
-    return {split: classify(task.x[split], means) for split in ("val", "test")}
+    Returns:
+        ``(C,)`` of the rows of `Task.choice`, among the means of the rows that their fold is fitted to, and ``(N,)`` of
+        the test rows, among those of all known rows.
+    """
+    x, label, folds = task.x["known"], task.parts["known"].label, task.folds
+    classes, groups = task.parts["known"].num_classes, folds.count + 1
+    cell = folds.group * classes + label
+    total = class_sums(x, cell, groups * classes).reshape(groups, classes, -1)
+    count = np.bincount(cell, minlength=groups * classes).reshape(groups, classes)
+    named = []
+    for k in range(folds.count):
+        present = np.flatnonzero(count.sum(0) - count[k])
+        means = (total.sum(0) - total[k])[present]
+        named.append(present[classify(x[folds.held(k)], means)])
+    return np.concatenate(named), classify(task.x["test"], total.sum(0))
 
 
 @dataclass(frozen=True)
@@ -116,15 +129,16 @@ class Mav:
 
     def __call__(self, task: Task) -> Iterable[ClassReading]:
         """Of closed sets."""
-        x, n_fit = task.x["test"], task.train_all.n
-        yield ClassReading(task.once(nearest_class)["test"], n_fit)
+        x, n_fit = task.x["test"], len(task.parts["known"])
+        yield ClassReading(task.once(nearest_class)[1], n_fit)
         if not task.per_class:
             return
-        estimates = [task.once(read)["test"] for read in (read_blind, read_by_label)]
+        estimates = [task.once(read).test for read in (read_blind, read_by_label)]
+        of_class = task.class_moments()
         for target in task.every:
             if not len(target.values):
                 continue
-            at_value, of = means_per_value(task.train, target.indicators), target.nuisance.name
+            at_value, of = means_per_value(of_class, target.indicators), target.nuisance.name
             by_blind, by_label = (encoded[:, target.true] for encoded in estimates)
             for probe, encoded, told in (
                 (f"mav/known_{of}", task.y["test"][:, target.true], True),

@@ -4,64 +4,91 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 
-from invariantnets.probes.networks import Networks, fit_networks
+from invariantnets.probes.networks import BATCH_ROWS, PAUSES, Networks, train
 from invariantnets.probes.probe import Reading
-from invariantnets.probes.sample import Sample, draw_sample
-from invariantnets.probes.targets import Target
+from invariantnets.probes.sample import Principal, Sample, draw_sample, principal, task_spaces
+from invariantnets.probes.targets import Target, r2
 from invariantnets.probes.task import Task
 from invariantnets.randomness import numpy_rng, torch_rng
 from invariantnets.results.words import PROBES
 from invariantnets.statistics.moments import BLOCK_ROWS
-from invariantnets.statistics.spaces import transform_to
 
 __all__ = ["Mlp"]
 
 # Nuisances that are read side by side: more of them no longer fit into a processor's cache.
 TOGETHER = 8
+# Where there are more, so many share a network of this width: one each would take ten times as long.
+SHARED, SHARED_WIDTH = 20, 128
+# To choose by: rows to fit, and the part of the steps that is enough to compare spaces.
+SEARCH_ROWS, SHORT = 20_000, 0.2
+DROPOUT, DROPOUTS = 0.2, (0.1, 0.4)
 
 
-class _Network(NamedTuple):
-    """One network: what it learns, from what, and how it begins."""
+class _Option(NamedTuple):
+    """What is chosen out of fold: a space (its place among those of a task), a width, dropout and steps."""
 
-    target: Target
     space: int
     width: int
-    member: int
+    dropout: float
+    steps: int
+
+
+class _Group(NamedTuple):
+    """Nuisances that share networks, most often one alone; or their shuffled columns."""
+
+    targets: tuple[Target, ...]
     control: bool = False
 
     @property
-    def columns(self) -> slice:
+    def columns(self) -> np.ndarray:
         """Of the design matrix."""
-        return self.target.control if self.control else self.target.true
+        slices = [t.control if self.control else t.true for t in self.targets]
+        return np.concatenate([np.arange(s.start, s.stop) for s in slices])
 
-    def generator(self, seed: int) -> torch.Generator:
-        """Of its first weights, whatever else is read."""
-        name = zlib.crc32(self.target.nuisance.name.encode())
-        return torch_rng(seed, 3, name, self.space, self.width, self.member, int(self.control))
+    def places(self, target: Target) -> slice:
+        """Where the columns of one of them stand among those of all."""
+        widths = [t.true.stop - t.true.start for t in self.targets]
+        i = self.targets.index(target)
+        return slice(sum(widths[:i]), sum(widths[: i + 1]))
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """The networks of one group, which learn what it is by how many standard deviations a target is off its mean."""
+
+    networks: Networks
+    mean: np.ndarray
+    scale: np.ndarray
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """``(N, Q)`` coordinates → ``(N, K)``, the mean of all networks."""
+        read = self.networks(torch.from_numpy(x)).mean(0).numpy()[:, : len(self.mean)]
+        predicted: np.ndarray = read * self.scale + self.mean
+        return predicted
 
 
 @dataclass(frozen=True)
 class Mlp:
-    """The mean of a few small networks for each nuisance; the space, the width and the epoch are chosen on validation.
-
-    Three of 48 units read more than one of 512 does, at a tenth of the cost.
+    """The mean of a few small networks for each nuisance; space, width, dropout and steps are chosen out of fold.
 
     Args:
-        rows: training rows, at most, drawn by source.
-        epochs: of its one cycle of the learning rate.
+        rows: known rows to fit to, at most, drawn by source.
+        epochs: of the one cycle of the learning rate.
+        steps: of it, at least: few rows are gone through more often.
         widths: of the two hidden layers, to choose from.
         networks: whose mean is the prediction.
     """
 
     rows: int = 50_000
-    epochs: int = 10
+    epochs: int = 8
+    steps: int = 2_000
     widths: Sequence[int] = (48,)
     networks: int = 3
     name: ClassVar = "mlp"
@@ -70,93 +97,140 @@ class Mlp:
     told: ClassVar = False
 
     def __call__(self, task: Task) -> Iterable[Reading]:
-        """A few nuisances at a time, each by networks of its own, on the same rows."""
+        """A few nuisances at a time, each by networks of its own, on the same rows; of many, some share theirs."""
+        many = len(task.targets) > TOGETHER
+        share, widths = (SHARED, (SHARED_WIDTH,)) if many else (1, tuple(self.widths))
+        groups = [_Group(tuple(task.targets[i : i + share])) for i in range(0, len(task.targets), share)]
         sample = draw_sample(task, self.rows, numpy_rng(task.seed, 3))
-        for start in range(0, len(task.targets), TOGETHER):
-            yield from self._read(task, sample, task.targets[start : start + TOGETHER])
+        for start in range(0, len(groups), TOGETHER):
+            yield from self._read(task, sample, groups[start : start + TOGETHER], widths)
 
-    def _read(self, task: Task, sample: Sample, targets: Sequence[Target]) -> Iterator[Reading]:
-        """One network in each space and width says which is the best; the others and the controls are trained there."""
-        options = list(itertools.product(range(len(sample.spaces)), self.widths))
-        fitted = self._fit(task, sample, [_Network(t, *option, 0) for t in targets for option in options])
-        chosen: dict[int, _Network] = {}
-        for target in targets:
-            scores = {n: _validation(task, sample, fitted, [n]) for n in fitted if n.target is target}
-            chosen[target.true.start] = max(scores, key=scores.__getitem__)
-        rest = [
-            best._replace(member=member, control=control)
-            for best in chosen.values()
-            for control in (False, True)
-            for member in range(0 if control else 1, self.networks)
-        ]
-        fitted |= self._fit(task, sample, rest)
-        every = [
-            [best._replace(member=member, control=control) for member in range(self.networks)]
-            for best in chosen.values()
-            for control in (False, True)
-        ]
-        tested = _test(task, sample, fitted, every)
-        for target, members, true, control in zip(targets, every[::2], tested[::2], tested[1::2], strict=True):
-            best, epoch = members[0], max(fitted[n][1] for n in members)
-            choices = {"width": best.width, "networks": self.networks, "epoch": epoch, "epochs": self.epochs}
-            choices |= sample.chosen(best.space)
-            yield Reading(target, _validation(task, sample, fitted, members), true, control, len(sample.fit), choices)
+    def _read(self, task: Task, sample: Sample, groups: Sequence[_Group], widths: Sequence[int]) -> Iterator[Reading]:
+        chosen = self._choose(task, sample, groups, widths)
+        paths = self._held_out(task, sample, chosen)
+        pauses: dict[Target, int] = {}
+        for group, target in ((group, target) for group in groups for target in group.targets):
+            scores = [task.validation_r2(path[:, group.places(target)], target) for path in paths[group]]
+            pauses[target] = int(np.argmax(scores))
+        tested = self._test(task, sample, chosen, pauses)
+        for group, target in ((group, target) for group in groups for target in group.targets):
+            option, pause = chosen[group], pauses[target]
+            choices = {
+                "space": task_spaces(task)[-1][option.space].name,
+                "width": option.width,
+                "dropout": option.dropout,
+                "steps": option.steps * pause // PAUSES,
+                "networks": self.networks,
+            }
+            read = paths[group][pause][:, group.places(target)]
+            yield Reading(target, read, tested[target, False], tested[target, True], len(sample.rows), choices)
 
-    def _fit(self, task: Task, sample: Sample, wanted: Sequence[_Network]) -> dict[_Network, tuple[Networks, int]]:
-        """Those that read the same space and have one shape side by side."""
+    def _choose(
+        self, task: Task, sample: Sample, groups: Sequence[_Group], widths: Sequence[int]
+    ) -> dict[_Group, _Option]:
+        """By one network each on the first fold: a space by a short training, then width and dropout by whole ones."""
+        fit, held = sample.fit(0, SEARCH_ROWS), task.folds.held(0)
+        scores: dict[_Group, dict[_Option, float]] = {group: {} for group in groups}
 
-        def shape(network: _Network) -> tuple[int, int, int]:
-            # A number is filled up with zeros, to go beside an angle or a yes and no.
-            return network.space, network.width, max(2, network.columns.stop - network.columns.start)
+        def judge(wanted: Mapping[_Group, Sequence[_Option]]) -> None:
+            for option in sorted({option for options in wanted.values() for option in options}):
+                turned = _turned(task, option, fit, 0)
+                x_held = turned.transform(task.x["known"], held)
+                some = [group for group in groups if option in wanted[group]]
+                for _, group, fitted in _trained(task, turned, option, some, fit, 1):
+                    score = _score(task, group, fitted(x_held), held)
+                    scores[group][option] = max(scores[group].get(option, -np.inf), score)
 
-        found = {}
-        for (space, width, outputs), alike in itertools.groupby(sorted(wanted, key=shape), shape):
-            group = list(alike)
-            x_fit, x_choice = (torch.from_numpy(x[space]) for x in (sample.x_fit, sample.x_choice))
-            y_fit, y_choice = (
-                torch.from_numpy(np.stack([_standardised(task, split, rows, n.columns, outputs) for n in group]))
-                for split, rows in (("train", sample.fit), ("val", sample.choice))
-            )
-            start = Networks.draw(x_fit.shape[1], outputs, width, [n.generator(task.seed) for n in group])
-            order = torch_rng(task.seed, 3, space)
-            networks, epochs = fit_networks(start, (x_fit, y_fit), (x_choice, y_choice), order, self.epochs)
-            for i, network in enumerate(group):
-                found[network] = networks.of(slice(i, i + 1)), epochs[i]
+        def best(group: _Group) -> _Option:
+            return max(scores[group], key=scores[group].__getitem__)
+
+        steps = max(PAUSES, self.steps, self.epochs * len(sample.rows) // BATCH_ROWS)
+        short = max(PAUSES, int(SHORT * steps))
+        judge({g: [_Option(s, widths[0], DROPOUT, short) for s in range(len(task_spaces(task)[0]))] for g in groups})
+        more = list(itertools.product(widths, DROPOUTS))
+        judge({g: [_Option(best(g).space, width, dropout, steps) for width, dropout in more] for g in groups})
+        return {group: best(group) for group in groups}
+
+    def _held_out(self, task: Task, sample: Sample, chosen: Mapping[_Group, _Option]) -> dict[_Group, np.ndarray]:
+        """Out-of-fold predictions, ``(1 + PAUSES, C, K)``, of the first one the mean."""
+        found = {group: np.empty((1 + PAUSES, len(task.choice), len(group.columns))) for group in chosen}
+        for k, option in itertools.product(range(task.folds.count), sorted(set(chosen.values()))):
+            fit = sample.fit(k)
+            turned = _turned(task, option, fit, k)
+            x_held = turned.transform(task.x["known"], task.folds.held(k))
+            some = [group for group in chosen if chosen[group] == option]
+            for pause, group, fitted in _trained(task, turned, option, some, fit, self.networks):
+                found[group][pause, task.folds.places(k)] = fitted(x_held)
+        return found
+
+    def _test(
+        self, task: Task, sample: Sample, chosen: Mapping[_Group, _Option], pauses: Mapping[Target, int]
+    ) -> dict[tuple[Target, bool], np.ndarray]:
+        """Predictions of networks of all known rows, true or shuffled, trained for as long as was best out of fold."""
+        found: dict[tuple[Target, bool], np.ndarray] = {}
+        for option in sorted(set(chosen.values())):
+            turned = _turned(task, option, sample.rows, None)
+            both = [g._replace(control=c) for g in chosen if chosen[g] == option for c in (False, True)]
+            last = max(pauses[target] for group in both for target in group.targets)
+            for pause, group, fitted in _trained(task, turned, option, both, sample.rows, self.networks, last):
+                if some := [target for target in group.targets if pauses[target] == pause]:
+                    predicted = _in_blocks(fitted, turned, task.x["test"])
+                    found |= {(target, group.control): predicted[:, group.places(target)] for target in some}
         return found
 
 
-Fitted = dict[_Network, tuple[Networks, int]]
+def _turned(task: Task, option: _Option, rows: np.ndarray, k: int | None) -> Principal:
+    return principal(task_spaces(task)[-1 if k is None else k][option.space], task.x["known"], rows)
 
 
-def _scale(task: Task, columns: slice) -> np.ndarray:
-    """Targets are standardised going in, which is undone coming out."""
-    std = np.sqrt(task.train_all.yy[columns] / task.train_all.n)
-    return np.where(std > 0, std, 1)
+def _score(task: Task, group: _Group, predicted: np.ndarray, rows: np.ndarray) -> float:
+    """R² on some known rows, a mean over the nuisances of a group."""
+    scores = [
+        r2(predicted[:, group.places(target)], task.y["known"][rows][:, target.true], task.mean(target.true))
+        for target in group.targets
+    ]
+    return float(np.mean(scores))
 
 
-def _standardised(task: Task, split: str, rows: np.ndarray, columns: slice, outputs: int) -> np.ndarray:
-    y = ((task.y[split][rows, columns] - task.mean(columns)) / _scale(task, columns)).astype(np.float32)
-    return np.pad(y, ((0, 0), (0, outputs - y.shape[1])))
+def _in_blocks(fitted: _Fitted, turned: Principal, features: np.ndarray) -> np.ndarray:
+    """Predictions block by block: the coordinates of all rows together may be more than there is memory."""
+    starts = range(0, len(features), BLOCK_ROWS)
+    return np.concatenate([fitted(turned.transform(features[start : start + BLOCK_ROWS])) for start in starts])
 
 
-def _predict(task: Task, fitted: Fitted, members: Sequence[_Network], x: np.ndarray) -> np.ndarray:
-    """``(N, R)`` coordinates → ``(N, K)``, the mean of some networks."""
-    together = Networks.join([fitted[network][0] for network in members])
-    columns = members[0].target.true
-    read = together(torch.from_numpy(x)).mean(0).numpy()[:, : columns.stop - columns.start]
-    return read * _scale(task, columns) + task.mean(columns)
+def _trained(
+    task: Task,
+    turned: Principal,
+    option: _Option,
+    groups: Sequence[_Group],
+    rows: np.ndarray,
+    members: int,
+    last: int = PAUSES,
+) -> Iterator[tuple[int, _Group, _Fitted]]:
+    """Networks of each group side by side, at the start and at every pause up to the last asked for.
+
+    Where the number of columns differs, there is more than one such training; a number is filled up with zeros, to go
+    beside an angle or a yes and no.
+    """
+    x = torch.from_numpy(turned.transform(task.x["known"], rows))
+    outputs = {group: max(2, len(group.columns)) for group in groups}
+    for width, alike in itertools.groupby(sorted(groups, key=outputs.__getitem__), outputs.__getitem__):
+        some = list(alike)
+        y = [task.y["known"][rows][:, group.columns] for group in some]
+        means, scales = [of.mean(0) for of in y], [np.where(of.std(0) > 0, of.std(0), 1.0) for of in y]
+        goal = torch.zeros(len(some) * members, len(rows), width)
+        for i, (of, mean, scale) in enumerate(zip(y, means, scales, strict=True)):
+            goal[i * members : (i + 1) * members, :, : len(mean)] = torch.from_numpy((of - mean) / scale)
+        generators = [_generator(task.seed, group, option, member) for group in some for member in range(members)]
+        start = Networks.draw(x.shape[1], width, option.width, generators)
+        order = torch_rng(task.seed, 3, option.space)
+        paused = train(start, (x, goal), option.steps, option.dropout, order)
+        for pause, now in itertools.islice(enumerate(itertools.chain([start], paused)), last + 1):
+            for i, (group, mean, scale) in enumerate(zip(some, means, scales, strict=True)):
+                yield pause, group, _Fitted(now.of(slice(i * members, (i + 1) * members)), mean, scale)
 
 
-def _validation(task: Task, sample: Sample, fitted: Fitted, members: Sequence[_Network]) -> float:
-    predicted = _predict(task, fitted, members, sample.x_choice[members[0].space])
-    return task.validation_r2(predicted, members[0].target, sample.choice)
-
-
-def _test(task: Task, sample: Sample, fitted: Fitted, every: Sequence[Sequence[_Network]]) -> list[np.ndarray]:
-    """Of each group of networks; the test rows are read once."""
-    spaces, found = sorted({members[0].space for members in every}), []
-    for start in range(0, len(task.x["test"]), BLOCK_ROWS):
-        block = task.x["test"][start : start + BLOCK_ROWS]
-        x = dict(zip(spaces, transform_to([sample.spaces[space] for space in spaces], block), strict=True))
-        found.append([_predict(task, fitted, members, x[members[0].space]) for members in every])
-    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+def _generator(seed: int, group: _Group, option: _Option, member: int) -> torch.Generator:
+    """Of the first weights of one network, whatever else is read."""
+    name = zlib.crc32("\n".join(target.nuisance.name for target in group.targets).encode())
+    return torch_rng(seed, 3, name, option.space, option.width, member, int(group.control))

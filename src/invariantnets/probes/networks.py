@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Networks", "fit_networks"]
+__all__ = ["BATCH_ROWS", "PAUSES", "Networks", "train"]
 
-BATCH_ROWS, STEPS = 256, 40  # rows of a step, but where they are few: so many steps an epoch, of 16 rows or more
+BATCH_ROWS, LEAST_ROWS = 256, 64  # of a step
 BLOCK_ROWS = 1024
 LEARNING_RATE = 0.04  # at the peak of its cycle, over the root of the width
 LOWEST = (1 / 25, 1 / 250_000)  # of the peak, at the cycle's start and end
-WEIGHT_DECAY = 1e-2
-# A network that two epochs running is worse than its best by so much of the variance learns by heart: it is done.
-WORSE, RUNNING = 0.02, 2
+WEIGHT_DECAY = 1.0  # a step, times the rate: it costs few contents anything, and keeps noise from being learned by heart
+PAUSES = 8  # of a training, to see how far it has come
 
 
 @dataclass(frozen=True)
@@ -43,28 +42,40 @@ class Networks:
         bias, last = torch.zeros(2, k, 1, width), torch.zeros(k, width + 1, outputs)
         return cls((first, bias[0], second, bias[1], last[:, :width].clone(), last[:, width:].clone()))
 
-    def _hidden(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _hidden(self, x: Tensor, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Both hidden layers, ``(K, B, H)``; the first lies in memory as ``(B, K, H)``, as one product makes it."""
         w1, b1, w2, b2, _, _ = self.weights
-        first = (x @ w1.flatten(0, 1).T).view(len(x), len(w1), -1).transpose(0, 1)
-        return first.add_(b1).relu_(), torch.baddbmm(b2, first, w2).relu_()
+        first = (x @ w1.flatten(0, 1).T).view(len(x), len(w1), -1).transpose(0, 1).add_(b1).relu_()
+        if kept is not None:
+            first.mul_(kept[0])
+        second = torch.baddbmm(b2, first, w2).relu_()
+        return first, second if kept is None else second.mul_(kept[1])
 
     def __call__(self, x: Tensor) -> Tensor:
         """``(N, D)`` → ``(K, N, C)``."""
         *_, w3, b3 = self.weights
         return torch.cat([torch.baddbmm(b3, self._hidden(block)[1], w3) for block in x.split(BLOCK_ROWS)], 1)
 
-    def gradient(self, x: Tensor, y: Tensor) -> list[Tensor]:
+    def gradient(self, x: Tensor, y: Tensor, kept: Tensor | None = None) -> list[Tensor]:
         """Of the squared error of each network, a mean over rows, ``(B, D)`` and ``(K, B, C)`` → as `weights`.
 
         Written out: what autograd keeps and moves for it costs a third of the time.
+
+        Args:
+            x: features.
+            y: targets.
+            kept: ``(2, B, H)`` what both hidden layers of all networks are multiplied by (dropout); None for 1.
         """
         _, _, w2, _, w3, b3 = self.weights
-        first, second = self._hidden(x)
+        first, second = self._hidden(x, kept)
         out = torch.baddbmm(b3, second, w3).sub_(y).mul_(2 / len(x))
         back = torch.bmm(out, w3.mT).mul_(second > 0)
+        if kept is not None:
+            back.mul_(kept[1])
         to_first = torch.empty_like(first)  # as `first` lies in memory
         torch.mul(torch.bmm(back, w2.mT), first > 0, out=to_first)
+        if kept is not None:
+            to_first.mul_(kept[0])
         inner = to_first.transpose(0, 1).flatten(1)
         return [
             (inner.T @ x).view(*self.weights[0].shape),
@@ -85,11 +96,6 @@ class Networks:
         return cls(tuple(torch.cat(weights) for weights in zip(*(p.weights for p in parts), strict=True)))
 
 
-def _errors(networks: Networks, x: Tensor, y: Tensor) -> Tensor:
-    """``(K,)`` squared error of each, a mean over rows."""
-    return (networks(x) - y).square_().sum(2).mean(1)
-
-
 def _cycle(peak: float, steps: int) -> list[float]:
     """One cycle of the learning rate (Smith & Topin 2017): up in three tenths of it, then down, on half cosines."""
     turn = max(0.3 * steps - 1, 1e-9)
@@ -101,63 +107,45 @@ def _cycle(peak: float, steps: int) -> list[float]:
     return rates
 
 
-@torch.no_grad()
-def fit_networks(
-    networks: Networks, train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], order: torch.Generator, epochs: int
-) -> tuple[Networks, list[int]]:
-    """Train with Adam on squared error, one cycle of the learning rate, and keep each one's best epoch on validation.
+def batch_rows(rows: int, steps: int) -> int:
+    """Of a step: many cost less each, but of few rows a batch is not a large part."""
+    return int(min(rows, max(LEAST_ROWS, min(BATCH_ROWS, rows * 60 // max(steps, 1)))))
 
-    Epoch 0, which predicts the mean, takes part: a network that learns nothing useful reports chance
-    instead of an accident of its initialisation.
+
+@torch.no_grad()
+def train(
+    networks: Networks, data: tuple[Tensor, Tensor], steps: int, dropout: float, generator: torch.Generator
+) -> Iterator[Networks]:
+    """Train with AdamW on squared error, one cycle of the learning rate.
 
     Args:
         networks: K, as they start.
-        train: ``(N, D)`` float32 coordinates and ``(K, N, C)`` float32 targets of each network, standardised. A
+        data: ``(N, D)`` float32 coordinates and ``(K, N, C)`` float32 targets of each network, standardised. A
             column of zeros is as good as none.
-        val: the same for validation.
-        order: of the rows.
-        epochs: of the cycle.
+        steps: of the cycle.
+        dropout: share of the hidden units that a step leaves out (Srivastava et al. 2014), the same in all networks.
+        generator: of the order of rows, and of what is left out.
 
-    Returns:
-        the networks and the epoch of each.
+    Yields:
+        the networks as they are, `PAUSES` times. They are trained on when the next are asked for.
     """
-    (x, y), (x_val, y_val) = train, val
-    best, epoch_of = networks.of(torch.arange(len(y))), torch.zeros(len(y), dtype=torch.int64)
-    least = _errors(networks, x_val, y_val)
-    worst = WORSE * least
+    x, y = data
     now = Networks(tuple(nn.Parameter(w.clone()) for w in networks.weights))
-    at, worse = torch.arange(len(y)), torch.zeros(len(y), dtype=torch.int64)  # those that go on
-    batch = min(BATCH_ROWS, max(16, len(x) // STEPS))
-    peak, steps = LEARNING_RATE / networks.weights[1].shape[2] ** 0.5, epochs * math.ceil(len(x) / batch)
+    width, batch = networks.weights[1].shape[2], batch_rows(len(x), steps)
+    peak = LEARNING_RATE / width**0.5
     optimizer = torch.optim.AdamW(now.weights, peak, weight_decay=WEIGHT_DECAY, fused=True)
-    rates = iter(_cycle(peak, steps))
+    pauses = {round(steps * (i + 1) / PAUSES) for i in range(PAUSES)}
     space = x.new_empty(batch, x.shape[1])  # fresh memory costs more than what is copied into it
-    for epoch in range(1, epochs + 1):
-        for rows in torch.randperm(len(x), generator=order).split(batch):
-            here = torch.index_select(x, 0, rows, out=space[: len(rows)])
-            for weight, gradient in zip(now.weights, now.gradient(here, y[:, rows]), strict=True):
-                weight.grad = gradient
-            optimizer.param_groups[0]["lr"] = next(rates)
-            optimizer.step()
-        errors = _errors(now, x_val, y_val)
-        better = errors < least[at]
-        for kept, weight in zip(best.weights, now.weights, strict=True):
-            kept[at[better]] = weight[better]
-        least[at[better]], epoch_of[at[better]] = errors[better], epoch
-        worse = torch.where(errors > least[at] + worst[at], worse + 1, 0)
-        going = worse < RUNNING
-        if not going.any():
-            break
-        if not going.all():
-            _keep(optimizer, going)
-            at, worse, y, y_val = at[going], worse[going], y[going], y_val[going]
-    return best, epoch_of.tolist()
-
-
-def _keep(optimizer: torch.optim.Optimizer, going: Tensor) -> None:
-    """Leave out the networks that are done, in place: the others go on as if alone."""
-    for weight, state in optimizer.state.items():
-        for name in ("exp_avg", "exp_avg_sq"):
-            state[name] = state[name][going]
-        weight.grad = None
-        weight.data = weight.data[going]
+    rows, place = torch.randperm(len(x), generator=generator), 0
+    for step, rate in enumerate(_cycle(peak, steps), 1):
+        if place + batch > len(x):
+            rows, place = torch.randperm(len(x), generator=generator), 0
+        some, place = rows[place : place + batch], place + batch
+        here = torch.index_select(x, 0, some, out=space)
+        kept = (torch.rand(2, batch, width, generator=generator) >= dropout) / (1 - dropout) if dropout else None
+        for weight, gradient in zip(now.weights, now.gradient(here, y[:, some], kept), strict=True):
+            weight.grad = gradient
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.step()
+        if step in pauses:
+            yield Networks(tuple(w.detach() for w in now.weights))

@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from invariantnets.features.checks import check_finite
+from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import SPLITS, Nuisance
-from invariantnets.probes import mav
-from invariantnets.probes.linear import fit_ridge
+from invariantnets.probes.mav import nearest_class
+from invariantnets.probes.ridge import Ridge
 from invariantnets.probes.targets import r2
-from invariantnets.statistics.moments import moments
+from invariantnets.probes.task import prepare
+
+LAYER = "embedding"
 
 
 def divide(source: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What each row is used for: half of the sources to fit, a quarter to choose the penalty and a quarter to score.
+    """What each row is used for: a quarter of the sources to score, the others, in two parts, to fit and choose.
 
     Args:
         source: ``(N,)``.
@@ -38,11 +41,11 @@ def quick_probes(
     num_classes: int,
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """MAV accuracy and ridge R² of every nuisance, fitted on half the sources of one split.
+    """MAV accuracy and ridge R² of every nuisance, fitted on three quarters of the sources of one split.
 
-    They are what `invariantnets.probes.run_probes` finds where `divide` says which rows are train, val and test: the
-    same sums, penalties and means, without shuffled controls and intervals. Those that are reported are fitted to
-    training images and read on test images: other rows, and so other numbers.
+    They are what `invariantnets.probes.run_probes` finds where `divide` says which rows are train, val and test, by two
+    of its readers. Those that are reported are fitted to training images and read on test images: other rows, and so
+    other numbers.
 
     Args:
         features: ``(N, D)`` float32.
@@ -59,23 +62,13 @@ def quick_probes(
     Raises:
         InvariantNetsError: features that are not finite.
     """
-    check_finite(features, "embedding")
-    part = divide(source, rng)
-    fit, choice, score = (part == split for split in SPLITS)
-
-    encoded = [n.encode(nuisance[n.name]) for n in nuisances]
-    stops = np.cumsum([num_classes, *(e.shape[1] for e in encoded)])
-    groups = [slice(int(a), int(b)) for a, b in zip(stops[:-1], stops[1:], strict=True)]
-    targets = np.concatenate([np.eye(num_classes)[label], *encoded], 1)
-    train = moments(features[fit], targets[fit])
-
-    means = mav.means_per_value([train], slice(0, num_classes)).swapaxes(0, 1)
-    predicted = mav.classify_at(features[score], np.zeros(int(score.sum()), np.int64), means)
-    found = {"mav_accuracy": float((predicted == label[score]).mean())}
-    (ridge,) = fit_ridge([train], [(features[choice], targets[choice])], groups)
-    values = ridge.predict(features[score])
-    for n, columns in zip(nuisances, groups, strict=True):
-        truth, mean = targets[score][:, columns], train.y_mean[columns]
+    check_finite(features, LAYER)
+    split = divide(source, rng)
+    table = FeatureTable({LAYER: features}, label, split, source, nuisance, tuple(nuisances), num_classes)
+    task = prepare(table, LAYER, seed=0, closed=True)
+    found = {"mav_accuracy": float((nearest_class(task)[1] == task.parts["test"].label).mean())}
+    for reading in Ridge()(task):
+        truth, mean = task.y["test"][:, reading.target.true], task.mean(reading.target.true)
         varies = ((truth - mean) ** 2).any()
-        found[f"{n.name}_r2"] = r2(values[:, columns], truth, mean) if varies else float("nan")
+        found[f"{reading.target.nuisance.name}_r2"] = r2(reading.test, truth, mean) if varies else float("nan")
     return found

@@ -20,26 +20,22 @@ class Reading:
 
     Attributes:
         target: the nuisance.
-        validation: R² on validation rows (`Task.validation_r2`): below 0 the probe has failed.
-        test: ``(N, K)`` predictions of the encoded nuisance on the test rows.
+        held_out: ``(C, K)`` predictions of the encoded nuisance on the rows of `Task.choice`, each by a probe that was
+            fitted to none of the rows that the same fold holds out.
+        test: ``(N, K)`` predictions on the test rows, by a probe fitted to all known rows.
         control: ``(N, K)`` predictions of the same probe, fitted on the shuffled nuisance.
         n_fit: rows it was fitted on.
-        chosen: what was chosen on validation, e.g. ``{"k": 8}``; it goes into every result.
+        chosen: what was chosen out of fold, e.g. ``{"k": 8}``; it goes into every result.
         note: anything else that a reader must know.
     """
 
     target: Target
-    validation: float
+    held_out: np.ndarray
     test: np.ndarray
     control: np.ndarray
     n_fit: int
     chosen: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Whether it says nothing: not even the mean was matched."""
-        return not self.validation >= 0
 
 
 @dataclass(frozen=True)
@@ -51,8 +47,8 @@ class ClassReading:
         n_fit: rows it was fitted on, None if unknown.
         probe: its name, where it is another than the probe's own.
         told: whether this reading was given part of the answer, where the probe as such is not.
-        validation: accuracy on the validation rows, where something was chosen by it.
-        chosen: what was chosen on validation.
+        validation: accuracy on the rows held out, where something was chosen by it.
+        chosen: what was chosen out of fold.
         note: anything else that a reader must know.
     """
 
@@ -88,7 +84,7 @@ class Probe(Protocol):
     def told(self) -> bool: ...  # noqa: D102
 
     def __call__(self, task: Task) -> Iterable[Reading | ClassReading]:
-        """Fit to train, choose on validation, predict on test: all targets in one pass over the features.
+        """Choose out of fold, fit to all known rows, predict on test: all targets in one pass over the features.
 
         Args:
             task: `Task.targets` are the nuisances to read, `Task.label` says whether the class is to be.

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-
-from invariantnets.probes.linear import fit_blind, fit_by_class, predict_by_class, read_blind, read_by_label
+from invariantnets.probes.linear_readings import Lines, read_blind, read_by_class, read_by_label
 from invariantnets.probes.mav import nearest_class
 from invariantnets.probes.probe import Reading
 from invariantnets.probes.task import Task
@@ -19,7 +17,7 @@ __all__ = ["Ridge"]
 
 @dataclass(frozen=True)
 class Ridge:
-    """Ridge regression of every nuisance, its penalty chosen on validation.
+    """Ridge regression of every nuisance, its penalty, and of one for all its space, chosen out of fold.
 
     One for each class (figure 3) share their penalty: chosen for each alone it would follow the noise, which is why
     this is no wrapper round a finished probe. Open sets, and classes too many to hold their moments, have none.
@@ -50,24 +48,17 @@ class Ridge:
         """All nuisances and controls from the same moments."""
         if self.by and not task.per_class:
             return
-        predicted = task.once({None: read_blind, "label": read_by_label, "mav": _read_by_mav}[self.by])
-        penalty = task.once(fit_by_class)[0].penalty if self.by else task.once(fit_blind).penalty
+        lines = task.once({None: read_blind, "label": read_by_label, "mav": _read_by_mav}[self.by])
         for target in task.targets:
             yield Reading(
                 target,
-                task.validation_r2(predicted["val"][:, target.true], target),
-                predicted["test"][:, target.true],
-                predicted["test"][:, target.control],
-                task.train_all.n,
-                {"lambda": _written(penalty[2 * task.every.index(target)])},  # true and control in turn: Task.groups
+                lines.held_out[:, target.true],
+                lines.test[:, target.true],
+                lines.test[:, target.control],
+                len(task.parts["known"]),
+                lines.chosen[2 * task.every.index(target)],  # true and control in turn: Task.groups
             )
 
 
-def _read_by_mav(task: Task) -> dict[str, np.ndarray]:
-    models, named = task.once(fit_by_class), task.once(nearest_class)
-    return {s: predict_by_class(models, task.x[s], label) for s, label in named.items()}
-
-
-def _written(penalty: float) -> float | str:
-    """JSON has no infinity."""
-    return penalty if np.isfinite(penalty) else "infinite: predicts the mean"
+def _read_by_mav(task: Task) -> Lines:
+    return read_by_class(task, *task.once(nearest_class))

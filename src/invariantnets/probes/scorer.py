@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,7 @@ from invariantnets.results.words import PROBES
 from invariantnets.statistics.intervals import NOT_KNOWN, Number
 from invariantnets.statistics.resampling import Resampling, ratio, shares
 
-__all__ = ["Scorer", "strongest"]
+__all__ = ["Scorer"]
 
 # The probes whose predictions are shown at each true value, as in figure 3 of Rudd et al. (2016).
 SHOWN_BY_VALUE = ("ridge", "ridge/per_label")
@@ -107,6 +107,7 @@ class Scorer:
             probe: whose name, title and honesty go into every result.
         """
         target, y = reading.target, task.y["test"]
+        validation = task.validation_r2(reading.held_out, target)
         true, shuffled, mean = y[:, target.true], y[:, target.control], task.mean(target.true)
         judged = judge(target, reading.test, true, mean)
         control = judge(target, reading.control, shuffled, task.mean(target.control)).plain()
@@ -118,7 +119,7 @@ class Scorer:
             "probe": probe.name,
             "title": "" if probe.name in PROBES else probe.title,
             "n_fit": reading.n_fit,
-            "status": "failed" if reading.failed else "ok",
+            "status": "ok" if validation > 0 else "failed",  # what predicts the mean has found nothing
             "uses_answer": probe.told,
             "fixed": target.nuisance.fixed,
         }
@@ -131,7 +132,7 @@ class Scorer:
                 high=float(high[i]),
                 chance=_known(chance[metric]),
                 control=_known(control[metric]),
-                validation=reading.validation,
+                validation=validation,
                 chosen=reading.chosen,
                 note=reading.note,
                 **fields,
@@ -146,6 +147,25 @@ class Scorer:
         if target.nuisance.kind == "continuous" and probe.name in SHOWN_BY_VALUE:
             found += self._by_value(target, reading.test[:, :1], true[:, 0], fields)
         return found
+
+    def strongest(self, target: Target, best: str | None, found: Sequence[Result]) -> list[Result]:
+        """The one number of a layer: test R² of the honest probe that is best out of fold; and that probe's AUC.
+
+        Args:
+            target: the nuisance.
+            best: the name of that probe; None: all have failed.
+            found: what each probe reads of it.
+        """
+        nuisance = target.nuisance
+        fields: dict[str, Any] = {"target": nuisance.name, "probe": "strongest", "fixed": nuisance.fixed}
+        if best is None:
+            fields |= {"value": float("nan"), "status": "failed", "note": "every honest probe failed", "chance": 0.0}
+            return [self.result(metric="r2", **fields)]
+        return [
+            replace(r, probe="strongest", title="", chosen={"probe": best, **r.chosen})
+            for r in found
+            if r.probe == best and r.metric in ("r2", "auc")
+        ]
 
     def _by_value(
         self, target: Target, predicted: np.ndarray, true: np.ndarray, fields: Mapping[str, Any]
@@ -185,36 +205,3 @@ def _mean_and_std(sums: np.ndarray) -> np.ndarray:
 
 def _known(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def strongest(scorer: Scorer, target: Target, found: list[Result]) -> list[Result]:
-    """The one number of a layer: test R² of the honest probe that is best on validation; and that probe's AUC.
-
-    Args:
-        scorer: of the test rows.
-        target: the nuisance.
-        found: what each probe reads of it.
-    """
-    honest = [r for r in found if r.metric == "r2" and not r.uses_answer and r.status == "ok"]
-    nuisance = target.nuisance
-    fields: dict[str, Any] = {"target": nuisance.name, "probe": "strongest", "fixed": nuisance.fixed}
-    if not honest:
-        fields |= {"value": float("nan"), "status": "failed", "note": "every honest probe failed", "chance": 0.0}
-        return [scorer.result(metric="r2", **fields)]
-    best = max(honest, key=lambda r: r.validation or 0.0)
-    return [
-        scorer.result(
-            metric=r.metric,
-            value=r.value,
-            low=r.low,
-            high=r.high,
-            chance=r.chance,
-            control=r.control,
-            n_fit=best.n_fit,
-            validation=best.validation,
-            chosen={"probe": best.probe, **best.chosen},
-            **fields,
-        )
-        for r in found
-        if r.probe == best.probe and r.metric in ("r2", "auc")
-    ]

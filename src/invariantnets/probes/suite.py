@@ -1,4 +1,4 @@
-"""Every probe of one layer: fitted on train, chosen on validation, reported on test."""
+"""Every probe of one layer: chosen out of fold, fitted to all known rows, reported on test."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from invariantnets.errors import Failure
+from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.features.checks import check_table, is_closed, unprobable
 from invariantnets.features.table import FeatureTable
+from invariantnets.probes.information import conditional_v_information, v_information
 from invariantnets.probes.probe import ClassReading, Probe, Reading
 from invariantnets.probes.progress import watched
-from invariantnets.probes.scorer import Scorer, strongest
-from invariantnets.probes.task import Task, hold_out_people, prepare
-from invariantnets.randomness import numpy_rng
+from invariantnets.probes.scorer import Scorer
+from invariantnets.probes.stack import Found, honest, with_stack
+from invariantnets.probes.targets import Target
+from invariantnets.probes.task import Task, prepare, refuse_collapsed, too_few
 from invariantnets.results.result import Result
 from invariantnets.results.words import PROBES
 
-__all__ = ["read_answers", "run_probes"]
+__all__ = ["Readings", "probable", "read_answers", "readings", "run_probes", "strongest_of"]
 
 
 def chance_of_class(train: FeatureTable) -> float:
@@ -56,7 +58,7 @@ def run_probes(
     """Measure what a layer knows of the class and of every nuisance.
 
     Where the classes of test are not those of train (open set), nothing is said of the class, which is
-    what protocols are for; probes are fitted to some people, chosen on others and report on the people of
+    what protocols are for; probes are chosen on people that they were not fitted to and report on the people of
     test, whom neither network nor probe has seen; intervals resample people.
 
     Args:
@@ -69,14 +71,14 @@ def run_probes(
         lost: is told of a probe that died, and the others go on; None: its error is raised.
 
     Returns:
-        Every number, and for each nuisance that of the strongest honest probe, chosen on validation.
+        Every number, and for each nuisance that of the strongest honest probe, chosen out of fold.
 
     Raises:
         InvariantNetsError: the table cannot be probed; the message says why.
     """
     step = progress or (lambda _: None)
     step("checking the table")
-    table, closed = divided(table, layer, seed)
+    closed = probable(table, layer)
     cannot = unprobable(table)
     results: list[Result] = []
     for rows, names in _together(table, cannot):
@@ -85,26 +87,29 @@ def run_probes(
             nuisances=tuple(n for n in table.nuisances if n.name in names),
         )
         of_class = rows is None and closed and table.labelled
-        if names or of_class:
+        if why := too_few(part, closed):
+            cannot |= dict.fromkeys(names, f"where it is known, {why}")
+        elif names or of_class:
             step("sufficient statistics")
             task = replace(prepare(part, layer, seed, closed), label=of_class)
+            refuse_collapsed(task, layer)
             results += _read(task, layer, probes, bootstrap, step, lost)
     test = table.part("test")
     sources = len(np.unique(test.source if closed else test.label))
     return results + [_not_probed(layer, name, why, len(test), sources, seed) for name, why in cannot.items()]
 
 
-def divided(table: FeatureTable, layer: str, seed: int) -> tuple[FeatureTable, bool]:
-    """The table as probes divide it, and whether its set is closed.
+def probable(table: FeatureTable, layer: str) -> bool:
+    """Whether the set is closed.
 
     Raises:
         InvariantNetsError: the table cannot be probed; the message says why.
     """
     closed = is_closed(table)
-    if not closed:
-        table = hold_out_people(table, numpy_rng(seed, 6))
     check_table(table, layer)
-    return table, closed
+    if why := too_few(table, closed):
+        raise InvariantNetsError(why)
+    return closed
 
 
 def _together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[np.ndarray | None, list[str]]]:
@@ -131,6 +136,9 @@ def _not_probed(layer: str, name: str, why: str, n: int, sources: int, seed: int
     return Result("r2", float("nan"), layer, name, "strongest", "test", **fields)
 
 
+Readings = dict[str, list[Found]]  # by nuisance
+
+
 def _read(
     task: Task,
     layer: str,
@@ -144,18 +152,54 @@ def _read(
     # Pictures of one person are not independent; where people were seen in training, new pictures are what is new.
     scorer = Scorer(test if task.closed else replace(test, source=test.label), layer, task.seed)
     classes: list[Result] = []
-    chance = chance_of_class(task.parts["train"])
+    chance = chance_of_class(task.parts["known"])
+
+    def named(reading: ClassReading, probe: Probe) -> None:
+        title = "" if reading.probe or probe.name in PROBES else probe.title
+        classes.extend(scorer.classes(reading, probe.name, chance, told=probe.told, title=title))
+
+    found = readings(task, probes, layer, step=step, lost=lost, named=named)
+    step("strongest probe")
+    of_nuisance: list[Result] = []
+    for target in task.every:
+        every = with_stack(task, target, found[target.nuisance.name])
+        scored = [r for probe, reading in every for r in scorer.nuisance(task, reading, probe)]
+        best, read = next(iter(honest(task, every)), (None, None))
+        of_nuisance += [*scored, *scorer.strongest(target, best.name if best else None, scored)]
+        of_nuisance += v_information(scorer, task, target, read)
+        of_nuisance += conditional_v_information(scorer, task, target, every)
+    return classes + of_nuisance
+
+
+def readings(
+    task: Task,
+    probes: Sequence[Probe],
+    layer: str = "",
+    *,
+    step: Callable[[str], None] = lambda _: None,
+    lost: Callable[[Failure], object] | None = None,
+    named: Callable[[ClassReading, Probe], object] = lambda reading, probe: None,
+) -> Readings:
+    """What each probe reads, by nuisance.
+
+    Args:
+        task: with its targets.
+        probes: the readers.
+        layer: its name, for messages.
+        step: is told of each before it starts.
+        lost: is told of a probe that died, and the others go on; None: its error is raised.
+        named: is given the classes that a probe names.
+    """
     died: list[Failure] = []
-    of_nuisance: dict[str, list[Result]] = {target.nuisance.name: [] for target in task.every}
+    found: Readings = {target.nuisance.name: [] for target in task.every}
     for probe in probes:
         step(probe.title)
         try:
-            for reading in watched(_readings(probe, task), probe.title, len(task.every), step):
+            for reading in watched(_asked(probe, task), probe.title, len(task.every), step):
                 if isinstance(reading, ClassReading):
-                    title = "" if reading.probe or probe.name in PROBES else probe.title
-                    classes += scorer.classes(reading, probe.name, chance, told=probe.told, title=title)
+                    named(reading, probe)
                 else:
-                    of_nuisance[reading.target.nuisance.name] += scorer.nuisance(task, reading, probe)
+                    found[reading.target.nuisance.name].append((probe, reading))
         except Exception as error:
             if lost is None:
                 raise
@@ -165,13 +209,14 @@ def _read(
     for failure in died:
         assert lost is not None
         lost(failure)
-    step("strongest probe")
-    for target in task.every:
-        found = of_nuisance[target.nuisance.name]
-        found += strongest(scorer, target, found)
-    return classes + [r for found in of_nuisance.values() for r in found]
+    return found
 
 
-def _readings(probe: Probe, task: Task) -> Iterable[Reading | ClassReading]:
+def strongest_of(task: Task, target: Target, found: Readings) -> Found | None:
+    """The honest probe, the stack among them, that is best out of fold, and what it reads; None if all failed."""
+    return next(iter(honest(task, with_stack(task, target, found[target.nuisance.name]))), None)
+
+
+def _asked(probe: Probe, task: Task) -> Iterable[Reading | ClassReading]:
     asked = task.asked_for(probe.reads)
     return probe(asked) if asked.targets or asked.label else []

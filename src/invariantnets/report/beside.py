@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from invariantnets.report.readers import more_on_test
 from invariantnets.report.sections import Section
 from invariantnets.report.tables import Row, Table
-from invariantnets.results.format import written
+from invariantnets.results.format import and_, bounded, fitted, written
 from invariantnets.results.result import Result
 from invariantnets.results.runs import Run
 from invariantnets.results.select import FEW_NUISANCES, LABEL, failed, nuisances, select
@@ -50,14 +51,14 @@ def _layers(run: Run) -> list[str]:
 
 
 def _row(run: Run, layer: str, metric: str, target: str, subjects: Sequence[str]) -> Row:
-    own = _read([r for r in run.results if r.layer == layer], metric, target)
-    theirs = [
-        _read([r for r in run.beside if r.subject == name and (name == PIXELS or r.layer == layer)], metric, target)
-        for name in subjects
-    ]
+    columns = [[r for r in run.results if r.layer == layer]]
+    for name in subjects:
+        columns.append([r for r in run.beside if r.subject == name and (name == PIXELS or r.layer == layer)])
+    found = [_read(results, metric, target) for results in columns]
     unit = run.units.get(target, "") if metric in ("rmse", "mae") else ""
-    guess = next((written(r, unit).chance for r in (own, *theirs) if r is not None and r.chance is not None), NONE)
-    return Row(layer, (*(_cell(r, unit) for r in (own, *theirs)), guess))
+    guess = next((written(r, unit).chance for r in found if r is not None and r.chance is not None), NONE)
+    cells = [_cell(r, unit) + _more(of, r) for r, of in zip(found, columns, strict=True)]
+    return Row(layer, (*cells, guess))
 
 
 def _read(results: Sequence[Result], metric: str, target: str) -> Result | None:
@@ -76,12 +77,20 @@ def _cell(r: Result | None, unit: str) -> str:
         return NONE
     if failed(r):
         return "failed"
-    text = written(r, unit)
-    return text.value if text.interval == NONE else f"{text.value} {text.interval}"
+    return bounded(r, unit)
+
+
+def _more(results: Sequence[Result], r: Result | None) -> str:
+    """Who reads more on test than the one that was chosen, by the metric of a cell."""
+    more = more_on_test(results, r.target) if r is not None else {}
+    names = [name for name, found in more.items() if any(other.metric == r.metric for other in found)] if r else []
+    return f" (more by {and_(names)})" if names else ""
 
 
 def _small_print(run: Run, subjects: Sequence[str]) -> list[str]:
-    said = ["test rows; the strongest honest probe of each, chosen on validation; 95 % intervals"]
+    own = [r for r in (*run.results, *run.beside) if r.probe == "strongest" and not r.where]
+    said = [f"test rows; the strongest honest probe of each, chosen out of fold{fitted(own)}; 95 % intervals"]
+    said.append("an R² below 0 is that of a reader that does not carry over to the test rows, and no forgetting")
     said.append("chance is that of the mean of the training rows, whatever the picture")
     if "random weights" in subjects:
         said.append("random weights are one draw")

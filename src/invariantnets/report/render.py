@@ -18,13 +18,14 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.figures import draw_sweep
 from invariantnets.files import write_atomically
 from invariantnets.report.beside import beside_sections
-from invariantnets.report.headline import and_, facts, sentences, sweep_sentences
+from invariantnets.report.headline import facts, sentences
 from invariantnets.report.papers import forgetting, rudd2016, taigman2015_look_alikes, taigman2015_widths
 from invariantnets.report.papers.comparison import Comparison
 from invariantnets.report.sections import Section, run_sections, sweep_sections
+from invariantnets.report.sweep_headline import sweep_sentences
 from invariantnets.report.tables import Table, beside, result_tables
 from invariantnets.report.terms import Glossary
-from invariantnets.results.format import count
+from invariantnets.results.format import and_, count
 from invariantnets.results.result import Result, check_own
 from invariantnets.results.runs import Group, Run, Sweep, read_json, read_run, read_sweep
 from invariantnets.results.words import NONE, metric_name

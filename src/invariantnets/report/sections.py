@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from invariantnets.report.headline import and_
+from invariantnets.report.efficiency import OF_CURVE, curve_tables, has_curve
+from invariantnets.report.readers import more_in_runs, more_on_test
 from invariantnets.report.tables import Row, Table, overview, result_tables
-from invariantnets.results.format import chance, span, summary, written
+from invariantnets.results.format import and_, chance, fitted, span, summary, written
 from invariantnets.results.result import About, Result
 from invariantnets.results.runs import Group
 from invariantnets.results.select import (
@@ -19,6 +20,7 @@ from invariantnets.results.select import (
     RECOGNITION,
     Runs,
     failed,
+    kept,
     not_probed,
     nuisances,
     over_runs,
@@ -84,9 +86,11 @@ def run_sections(
     ordered = [*best, *(t for t in targets if t not in best)] if many else targets
     tables["leaks"] += overview(results, ordered) if many else []
     for t in ordered:
-        found = [r for r in results if r.about == "nuisance" and r.target == t]
+        below = OF_CURVE if has_curve(results, t) else ()
+        found = [r for r in results if r.about == "nuisance" and r.target == t and r.metric not in below]
         title = f"How well the {t} can be read{_read(found, t) if many else ''}"
         tables["leaks"] += result_tables(title, found, units, results, folded=many)
+    tables["leaks"] += curve_tables(results, ordered, folded=many)
     for about, title in _TITLES.items():
         found = [r for r in results if r.about == about and not (many and r.probe.startswith("mav/"))]
         tables[_PART.get(about, "description")] += result_tables(title, found, units, results)
@@ -133,16 +137,19 @@ def _read(results: Sequence[Result], target: str) -> str:
         area = "".join(f", AUC {written(a).value}" for a in select(results, "auc", target, "strongest"))
         if failed(r):
             return ": not probed" if not_probed(r) else ": failed"
-        return f": R² {text.value} {text.interval}{area}"
+        more = and_(list(more_on_test(results, target)))
+        return f": R² {text.value} {text.interval}{area}{f'; on test, more is read by {more}' if more else ''}"
     return ""
 
 
 def _range(groups: Sequence[Group], target: str) -> str:
-    """The least and the most that the strongest honest probe reads in any group, to stand behind a title."""
-    found = (over_runs([r.here for r in g.runs], "r2", target, "strongest").get(None) for g in groups)
+    """The least and the most that is left in any group (`select.kept`), to stand behind a title."""
+    found = (kept([r.here for r in g.runs], target) for g in groups)
     means = sorted(s.mean for s in found if s and s.runs)
     ends = dict.fromkeys(number(v, "r2") for v in (means[:1] + means[-1:]))
-    return f": R² {' to '.join(ends)}" if ends else ": failed"
+    more = any(more_in_runs([r.here for r in g.runs], target) for g in groups)
+    flag = "; on test, more is read by another probe" if more else ""
+    return f": R² {' to '.join(ends)}{flag}" if ends else f": failed{flag}"
 
 
 def _group_table(
@@ -162,16 +169,19 @@ def _group_table(
         found = [over_runs(of_group, *column).get(None) for column in columns.values()]
         if not any(found):
             continue
-        sizes = [r.n for results in of_group for c in columns.values() for r in select(results, *c)]
+        measured = [r for results in of_group for c in columns.values() for r in select(results, *c)]
         what = "rows" if next(iter(columns.values()))[1] != IDENTITY else "pairs or probes"
         seeds = f"{len(of_group)} seed{'s' * (len(of_group) > 1)}"
         cells = (summary(s, c[0], unit) for s, c in zip(found, columns.values(), strict=True))
-        rows.append(Row(name, tuple(cells)))
-        prints.append(f"{seeds}, {span(sizes)} {what}")
+        # Of all columns the nuisance is one: that of the strongest.
+        target = next((t for _, t, probe in columns.values() if probe == "strongest"), "")
+        more = more_in_runs(of_group, target)
+        rows.append(Row(name, tuple(cells), (f"on test, more is read by {more}",) if more else ()))
+        prints.append(f"{seeds}, {span([r.n for r in measured])} {what}{fitted(measured)}")
     if not rows:
         return []
     shared = prints[0] if len(set(prints)) == 1 else ""
-    rows = [Row(r.name, r.cells, more="" if shared else p) for r, p in zip(rows, prints, strict=True)]
+    rows = [Row(r.name, r.cells, r.marks, "" if shared else p) for r, p in zip(rows, prints, strict=True)]
     guess = tuple(chance(every, *c, unit) for c in columns.values())
     return [Table(title, ("group", *columns), {"": rows}, shared, guess, folded, stacked=True)]
 

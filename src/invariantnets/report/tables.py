@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from invariantnets.report.headline import choice, sized
-from invariantnets.results.format import count, written
+from invariantnets.report.readers import choice, more_on_test, sized
+from invariantnets.results.format import bounded, count, written
 from invariantnets.results.result import Result
-from invariantnets.results.select import failed, not_probed, select
+from invariantnets.results.select import astray, failed, not_probed, select
 from invariantnets.results.words import METRICS, NONE, metric_name, number, probe_name
 
 __all__ = ["Row", "Table", "beside", "overview", "result_tables"]
 
 _FAILED, _TOLD = "failed: says nothing about invariance", "uses the answer"
 _CONSTANT = "constant within each class"
+_ASTRAY = "below chance: does not carry over"
+_MORE, _LESS = "reads more on test than what validation chose", "on test, another reads more"
 # Error rates of one side → which.
 _SIDES = {"false_negative_rate": "positive", "false_positive_rate": "negative"}
 
@@ -103,21 +106,36 @@ def result_tables(
     whole = [p for p, r in zip(prints, rows, strict=True) if r.metric not in _SIDES] or prints
     shared = {k: v for k, v in whole[0].items() if all(p.get(k) == v for p in whole)}
     texts = [written(r, units.get(r.target, "")) for r in rows]
-    columns = [name for name in ("chance", "control") if any(getattr(t, name) != NONE for t in texts)]
+    columns = [name for name in ("chance", "control", "selectivity") if any(getattr(t, name) != NONE for t in texts)]
     parts: dict[str, list[Row]] = {}
+    flags = _flags(rows, results)
     said = set()
     for r, text, small in zip(rows, texts, prints, strict=True):
         more = "; ".join(v for k, v in small.items() if k not in shared)
-        value = text.value if text.interval == NONE else f"{text.value} {text.interval}"
-        marks = (*((_TOLD,) if r.uses_answer else ()), *_lost(r))
-        cells = (value, *(getattr(text, name) for name in columns))
+        marks = (
+            *((_TOLD,) if r.uses_answer else ()),
+            *_lost(r),
+            *flags.get((r.layer, r.target, r.metric, r.probe), ()),
+        )
+        cells = (bounded(r, units.get(r.target, "")), *(getattr(text, name) for name in columns))
         row = Row(_how(r, results), cells, marks, "" if (r.layer, r.probe, more) in said else more)
         parts.setdefault(apart(r), []).append(row)
         said.add((r.layer, r.probe, more))
-    names = {"chance": "chance", "control": "shuffled control"}
+    names = {"chance": "chance", "control": "shuffled control", "selectivity": "selectivity"}
     value = "value, 95 % interval" if any(t.interval != NONE for t in texts) else "value"
     header = ("how", value, *(names[name] for name in columns))
     return [Table(title, header, parts, "; ".join(shared.values()), folded=folded)]
+
+
+def _flags(rows: Sequence[Result], results: Sequence[Result]) -> dict[tuple[str, str, str, str], tuple[str, ...]]:
+    """Layer, nuisance, metric and probe → the mark of a reader that beats what was chosen on test, or is so beaten."""
+    found: dict[tuple[str, str, str, str], tuple[str, ...]] = {}
+    for layer, target in dict.fromkeys((r.layer, r.target) for r in rows if r.about == "nuisance"):
+        here = [r for r in results if r.layer == layer]
+        for r in chain.from_iterable(more_on_test(here, target).values()):
+            found[layer, target, r.metric, r.probe] = (_MORE,)
+            found[layer, target, r.metric, "strongest"] = (_LESS,)
+    return found
 
 
 def _heading(r: Result) -> str:
@@ -150,29 +168,33 @@ def overview(results: Sequence[Result], targets: Sequence[str]) -> list[Table]:
             cells = [_cell(r) for r in found.values()]
             cells += [
                 written(control).control,
+                written(control).selectivity,
                 number(floor.value if floor else None, "r2"),
                 positive + count(strongest.n),
             ]
             filled |= {i for i, cell in enumerate(cells) if cell != NONE}
-            marks = (*((_CONSTANT,) if strongest.fixed else ()), *_lost(strongest))
+            more = [f"on test, more is read by {name}" for name in more_on_test(results, target)]
+            marks = (*((_CONSTANT,) if strongest.fixed else ()), *_lost(strongest), *more)
             rows.append(Row(target, tuple(cells), marks))
     shown = sorted(filled)
-    header = [*columns, "shuffled control (AUC, else R²)", "class-only floor, R²", "positive of all rows"]
+    of = "(AUC, else R²)"
+    header = [*columns, f"shuffled control {of}", f"selectivity {of}", "class-only floor, R²", "positive of all rows"]
     rows = [Row(r.name, tuple(r.cells[i] for i in shown), r.marks) for r in rows]
     title = "What the strongest honest probe reads of each nuisance"
     return [Table(title, ("nuisance", *(header[i] for i in shown)), {"": rows}, stacked=True)] if rows else []
 
 
 def _lost(r: Result) -> tuple[str, ...]:
-    """The mark of what says nothing."""
-    return ("not probed" if not_probed(r) else _FAILED,) if failed(r) else ()
+    """The mark of what says nothing, or not what a small number might seem to say."""
+    if failed(r):
+        return ("not probed" if not_probed(r) else _FAILED,)
+    return (_ASTRAY,) if astray(r) else ()
 
 
 def _cell(r: Result | None) -> str:
     if r is None or failed(r):
         return NONE
-    text = written(r)
-    return text.value if text.interval == NONE or r.metric not in ("r2", "auc") else f"{text.value} {text.interval}"
+    return bounded(r) if r.metric in ("r2", "auc") else written(r).value
 
 
 def _how(r: Result, results: Sequence[Result]) -> str:
@@ -193,13 +215,22 @@ def _print(r: Result, results: Sequence[Result]) -> dict[str, str]:
         "seed": f"seed {r.seed}",
         "fixed": f"{_CONSTANT}, so that identity alone tells it" if r.fixed else "",
         "validation": "",
-        "chosen": ", ".join(f"{k.replace('_', ' ')} = {_plain(v)}" for k, v in r.chosen.items() if k != "probe"),
+        "chosen": _chosen(r),
         "note": r.note,
     }
     if r.validation is not None:
         metric, places = ("accuracy", 1) if r.about == "class" else ("r2", 3)
-        small["validation"] = f"validation {metric_name(metric)} {number(r.validation, metric, places=places)}"
+        small["validation"] = f"out of fold {metric_name(metric)} {number(r.validation, metric, places=places)}"
     return {k: v for k, v in small.items() if v and not (k in ("n", "note") and r.metric in _SIDES)}
+
+
+def _chosen(r: Result) -> str:
+    """What was chosen: of a stack, how much each of its readers weighs."""
+    found = {k: _plain(v) for k, v in r.chosen.items() if k != "probe"}
+    if "stack" in (r.probe, r.chosen.get("probe")):
+        weights = ", ".join(f"{probe_name(k)} {v}" for k, v in found.items())
+        return f"weights: {weights}" if weights else ""
+    return ", ".join(f"{k.replace('_', ' ')} = {v}" for k, v in found.items())
 
 
 def _plain(value: object) -> str:

@@ -19,8 +19,18 @@ TERMS = {
     ),
     "Honest probe": (
         r"honest (?:probe|one|row)s?",
-        "A small model that learns to read something from the features, is chosen on validation rows, and is told "
-        "nothing of the answer when it is tested.",
+        "A model that learns to read something from the features, is chosen without a look at the test rows, and is "
+        "told nothing of the answer when it is tested.",
+    ),
+    "Out of fold": (
+        r"out of fold|[Cc]ross-validation|[Vv]alidation (?:chose|did|let)",
+        "How it is chosen what is read with (validation): the rows of train and val are divided, each part is read by "
+        "what was fitted to the others, and the best of these readings wins. The winner is then fitted to all of them.",
+    ),
+    "Does not carry over": (
+        r"not carry over",
+        "Sound where it was chosen, and worse than guessing on the test rows: R² below 0. It shows that this reader "
+        "is of no use there, and not that there is nothing to read.",
     ),
     "Uses the answer": (
         r"uses the answer|told part of the answer",
@@ -33,9 +43,14 @@ TERMS = {
         "The same probe, trained and tested on values that were shuffled: what it finds where there is nothing. What "
         "is constant within each class is shuffled by class: what it finds where there is nothing but identity.",
     ),
+    "Selectivity": (
+        r"selectivity",
+        "The value less its shuffled control: what the probe owes to the features and not to its own size. Where the "
+        "control is below chance it is more than what is read.",
+    ),
     "Failed": (
         r"failed|No probe|no probe",
-        "A probe that is worse than guessing on validation rows. It shows nothing.",
+        "A probe that is no better than guessing on rows that it was not fitted to, before the test. It shows nothing.",
     ),
     "95 % interval": (
         r"95 % (?:bootstrap )?interval|\[[−\d.,]+, [−\d.,]+\]",
@@ -63,7 +78,7 @@ TERMS = {
     "Class-only floor": (
         r"class-only floor",
         "What knowing the class tells of it, and nothing else of the image: the mean of that class in training, pulled "
-        "towards that of all as validation asks.",
+        "towards that of all as far as that reads better out of fold.",
     ),
     "MAV": (
         r"MAVs?",
@@ -71,6 +86,42 @@ TERMS = {
     ),
     "Softmax": (r"[Ss]oftmax", "The classifier that the network itself was trained with."),
     "Label-blind": (r"label-blind", "One model for all classes, which is not told the class."),
+    "Squares and products": (
+        r"squares and products",
+        "Ridge regression on the features, their squares and their products: what depends on two features at once.",
+    ),
+    "Kernel ridge": (
+        r"[Kk]ernel ridge|R², kernel",
+        "Reads a weighted mean of the training images, the more alike the heavier (RBF: by distance), with weights "
+        "that are fitted.",
+    ),
+    "Boosted trees": (
+        r"boosted trees|R², trees",
+        "Many small decision trees, each fitted to what those before it left.",
+    ),
+    "Stack": (
+        r"[Ss]tack(?: of all honest readers)?",
+        "A weighted mean of what all honest probes say, no weight below 0, the weights fitted out of fold.",
+    ),
+    "V-information": (
+        r"V-information",
+        "How many bits about the nuisance of an average row the reader can use: how much less surprised it is than "
+        "somebody who knows only how often each value is (Xu et al. 2020).",
+    ),
+    "Description length": (
+        r"description length",
+        "Bits a row that it takes to tell the values of the known rows to somebody who has their features and learns "
+        "as they come in (Voita and Titov 2020). Far below chance: learnt from few rows.",
+    ),
+    "Label efficiency": (
+        r"labelled rows",
+        "How much is read with so many images whose nuisance is known. Who has more reads more: what can be read with "
+        "all is no upper end.",
+    ),
+    "Heading for": (
+        r"heading for",
+        "What the R² would be with ten times as many labelled rows, by a law fitted to the last sizes: no measurement.",
+    ),
     "kNN": (r"kNN", "Reads the mean of the k most similar training images."),
     "MLP": (r"MLP", "A small neural network, trained on the features."),
     "Verification": (r"verification", "Telling whether two images show one person."),

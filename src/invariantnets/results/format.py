@@ -10,7 +10,7 @@ from invariantnets.results.result import Result
 from invariantnets.results.select import Runs, Spread, select
 from invariantnets.results.words import NONE, interval, number, places_for
 
-__all__ = ["Written", "chance", "count", "span", "summary", "written"]
+__all__ = ["Written", "and_", "bounded", "chance", "count", "fitted", "span", "summary", "written"]
 
 
 class Written(NamedTuple):
@@ -20,6 +20,7 @@ class Written(NamedTuple):
     interval: str
     chance: str
     control: str
+    selectivity: str
 
 
 def written(r: Result, unit: str = "") -> Written:
@@ -36,7 +37,19 @@ def written(r: Result, unit: str = "") -> Written:
         interval(r.low, r.high, r.metric, places),
         _guess(r.chance, r.metric, unit, places),
         number(r.control, r.metric, unit, places=places),
+        number(r.selectivity, r.metric, unit, places=places),
     )
+
+
+def bounded(r: Result, unit: str = "") -> str:
+    """A value with its interval, where it has one."""
+    text = written(r, unit)
+    return text.value if text.interval == NONE else f"{text.value} {text.interval}"
+
+
+def and_(names: Sequence[str]) -> str:
+    """Names as a list in a sentence."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _guess(value: float | None, metric: str, unit: str, places: int | None = None) -> str:
@@ -85,3 +98,9 @@ def span(counts: Sequence[int]) -> str:
     if not counts:
         return NONE
     return count(min(counts)) if min(counts) == max(counts) else f"{count(min(counts))} to {count(max(counts))}"
+
+
+def fitted(rows: Sequence[Result]) -> str:
+    """The rows that their readers were fitted to, to stand behind n: what is left depends on them. Empty if unknown."""
+    sizes = [r.n_fit for r in rows if r.n_fit is not None]
+    return f", fitted to {span(sizes)} rows" if sizes else ""

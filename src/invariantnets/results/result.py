@@ -15,6 +15,8 @@ from invariantnets.sizes import bytes_in_words
 __all__ = ["About", "Result", "read_jsonl", "to_jsonl"]
 
 MOST_BYTES = 1 << 28  # of what a run left; ours are of some kilobytes
+# Of which more is better, and of which there is a shuffled control.
+_SCORES = ("r2", "auc", "accuracy", "balanced_accuracy", "v_information", "conditional_v_information")
 About = Literal["class", "nuisance", "identity", "features", "norm", "map"]
 
 
@@ -38,14 +40,15 @@ class Result:
         control: the same probe trained and tested on a shuffled target.
         n_fit: rows the probe was fitted on.
         where: the subset it speaks of, e.g. ``{"label": 3}`` or ``{"angle": -45.0}``; empty for all.
-        status: ``failed`` if the probe was no better than the mean on validation (R² < 0): it says
+        status: ``failed`` if the probe was no better than the mean on rows held out (R² <= 0): it says
             nothing about invariance.
         uses_answer: the probe was told the true label or nuisance at test time.
         note: anything else a reader must know (projection, subset).
         about: what it speaks of: the class, a nuisance, who somebody is, the features themselves, their length, or a
             map of them. Only what is about a nuisance is ever called left or forgotten.
-        validation: R² on the validation rows (accuracy for the class), by which the probe was chosen or failed.
-        chosen: what was chosen on validation: ``{"k": 8, "space": "whitened"}``; by ``strongest`` ``{"probe": "mlp"}``.
+        validation: R² out of fold on the rows of train and val (accuracy for the class), by which the probe was chosen
+            or failed.
+        chosen: what was chosen by it: ``{"k": 8, "space": "whitened"}``; by ``strongest`` ``{"probe": "mlp"}``.
         title: what the probe calls itself in reports; empty for those that `words.probe_name` knows.
         fixed: the nuisance never varies within a class, so that classes are what its interval resamples.
         subject: empty for what is evaluated; else what is set beside it: ``random weights``, ``pixels``.
@@ -75,6 +78,14 @@ class Result:
     title: str = ""
     fixed: bool = False
     subject: str = ""
+
+    @property
+    def selectivity(self) -> float | None:
+        """The value less that of the shuffled control, in the unit of the metric (Hewitt & Liang 2019, section 2.2).
+
+        None without a control, and of errors, which are no scores. A control below chance makes it exceed what is read.
+        """
+        return self.value - self.control if self.control is not None and self.metric in _SCORES else None
 
 
 def to_jsonl(results: Iterable[Result]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,11 @@ RECOGNITION = (
 )
 # With more nuisances than this, not every one has figures, columns and sentences of its own.
 FEW_NUISANCES = 4
+
+# An R² may lie so far below chance where there is nothing to read, and its reader still be sound.
+STRAY = 0.02
+# Intervals closer than this differ by rounding: two perfect readers do.
+_ROUNDING = 1e-6
 
 Runs = Sequence[Sequence[Result]]
 # Name, metric, target and probe: how well a network knows what it should, on classes and on people never trained on.
@@ -67,6 +72,8 @@ def nuisances(results: Iterable[Result]) -> list[str]:
 def read_best(groups: Iterable[Iterable[Sequence[Result]]], count: int | None = None) -> list[str]:
     """The nuisances that can be read, best first: by R² of the strongest honest probe, in the group that keeps most.
 
+    An R² below chance counts as chance (`kept`).
+
     Args:
         groups: the runs of each, a run as results of one layer.
         count: at most so many; None for all.
@@ -77,7 +84,7 @@ def read_best(groups: Iterable[Iterable[Sequence[Result]]], count: int | None = 
     best: dict[str, float] = {}
     for runs in map(list, groups):
         for target in dict.fromkeys(t for results in runs for t in nuisances(results)):
-            found = over_runs(runs, "r2", target, "strongest").get(None)
+            found = kept(runs, target)
             if found is not None and found.runs:
                 best[target] = max(found.mean, best.get(target, found.mean))
     return sorted(best, key=lambda target: -best[target])[:count]
@@ -104,6 +111,63 @@ def above_half(results: Iterable[Result], target: str) -> Result | None:
     return max(sure, key=lambda r: (r.probe == "strongest", r.low), default=None)
 
 
+def reads_more(results: Iterable[Result], target: str, metric: str = "r2") -> list[Result]:
+    """The honest probes that read more of a nuisance on test than the one that was chosen before test was looked at.
+
+    Args:
+        results: those of one layer.
+        target: a nuisance.
+        metric: ``r2`` or ``auc``.
+
+    Returns:
+        Those above chance whose 95 % interval lies wholly above that of ``strongest``, most first; where every probe
+        had failed, those whose interval lies above chance. That a probe failed on rows held out hides nothing here.
+    """
+    found = select(results, metric, target)
+    chosen = next((r for r in found if r.probe == "strongest"), None)
+    if chosen is None:
+        return []
+    guess = chosen.chance or 0.0
+    least = guess if failed(chosen) else chosen.value if chosen.high is None else chosen.high
+    others = [r for r in found if not r.uses_answer and r is not chosen and r.value > guess]
+    more = [r for r in others if r.low is not None and r.low > least + _ROUNDING]
+    return sorted(more, key=lambda r: -r.value)
+
+
+def astray(result: Result, by: float = 0.0) -> bool:
+    """Whether an R² on test is below chance: one that does not carry over to other rows. It shows no forgetting."""
+    return result.metric == "r2" and not failed(result) and result.value < (result.chance or 0.0) - by
+
+
+def at_least_chance(result: Result) -> Result:
+    """An R² as what ranks may make of it: below chance, which is `astray`, no better than at chance."""
+    floor = result.chance or 0.0
+    low, high = (None if bound is None else max(bound, floor) for bound in (result.low, result.high))
+    return replace(result, value=max(result.value, floor), low=low, high=high)
+
+
+def kept(runs: Iterable[Sequence[Result]], target: str) -> Spread | None:
+    """What is left of a nuisance, to compare groups by: R² of the strongest honest probe, `at_least_chance`.
+
+    A run whose R² is below −`STRAY` is counted with those whose probe failed: −0.69 is no less than 0.
+
+    Args:
+        runs: of a group, each as results of one layer.
+        target: the nuisance.
+
+    Returns:
+        The mean over runs of what counts; None where nobody looked.
+    """
+    rows = [r for results in runs for r in select(results, "r2", target, "strongest")]
+    lost = [replace(r, status="failed") if astray(r, STRAY) else at_least_chance(r) for r in rows]
+    return spread(lost) if rows else None
+
+
+def strongest_of(runs: Iterable[Sequence[Result]], target: str) -> list[Result]:
+    """R² of the strongest honest probe of each run, where it did not fail."""
+    return [r for results in runs for r in select(results, "r2", target, "strongest") if not failed(r)]
+
+
 def not_probed(result: Result) -> str:
     """Why nobody could look for a nuisance at all; empty if somebody did."""
     _, prefix, why = result.note.partition("not probed: ")
@@ -111,7 +175,7 @@ def not_probed(result: Result) -> str:
 
 
 def failed(result: Result) -> bool:
-    """Whether a result says nothing: its probe failed on validation, or it is not a number."""
+    """Whether a result says nothing: its probe failed where it was chosen, or it is not a number."""
     return result.status == "failed" or not math.isfinite(result.value)
 
 

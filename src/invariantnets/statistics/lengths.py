@@ -9,7 +9,7 @@ import numpy as np
 
 from invariantnets.statistics.moments import BLOCK_ROWS
 
-__all__ = ["norms", "scaled", "unit"]
+__all__ = ["norms", "scaled", "unit", "unit_and_norms"]
 
 
 def _exponents(x: np.ndarray) -> np.ndarray:
@@ -47,3 +47,12 @@ def norms(x: np.ndarray) -> np.ndarray:
         squares = np.einsum("nd,nd->n", near_one, near_one)
         found[start : start + BLOCK_ROWS] = np.ldexp(np.sqrt(squares), _exponents(rows)[:, 0])
     return found
+
+
+def unit_and_norms(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`unit` and `norms` of ``(N, D)`` rows that are in memory, in one go."""
+    exponents = _exponents(x)
+    near_one = np.ldexp(x, -exponents)
+    length = np.sqrt(np.einsum("nd,nd->n", near_one, near_one, dtype=np.float64))
+    near_one /= np.where(length > 0, length, 1).astype(near_one.dtype)[:, None]
+    return near_one, np.ldexp(length, exponents[:, 0])

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:  # it is made with these
+    from invariantnets.statistics.views import Rows
 
 BLOCK_ROWS = 4096
 CLIP = 10.0  # standard deviations of the training rows
@@ -77,7 +81,7 @@ def reach(train: Moments) -> np.ndarray:
     return np.stack([train.x_mean - CLIP * train.x_std, train.x_mean + CLIP * train.x_std])
 
 
-def precision(features: np.ndarray) -> float:
+def precision(features: Rows) -> float:
     """The relative rounding of the numbers that features are held in."""
     return float(np.finfo(features.dtype).eps)
 
@@ -87,7 +91,7 @@ def varies(mean: np.ndarray, std: np.ndarray, precision: float) -> np.ndarray:
     return std > precision * np.abs(mean)
 
 
-def moments(features: np.ndarray, targets: np.ndarray, rows: np.ndarray | None = None) -> Moments:
+def moments(features: Rows, targets: np.ndarray, rows: np.ndarray | None = None) -> Moments:
     """Moments of some rows, read once, block by block.
 
     Args:
@@ -144,7 +148,7 @@ def class_moments(features: np.ndarray, targets: np.ndarray, label: np.ndarray, 
 
 
 def project(
-    features: np.ndarray,
+    features: Rows,
     weights: np.ndarray,
     rows: np.ndarray | None = None,
     limits: np.ndarray | None = None,
