@@ -13,6 +13,7 @@ from invariantnets.probes.probe import ClassReading, Probe, Reading
 from invariantnets.probes.ridge import Ridge
 from invariantnets.probes.suite import read_answers, run_probes
 from invariantnets.probes.task import Task
+from invariantnets.probes.trees import Trees
 
 __all__ = [
     "ClassMean",
@@ -27,6 +28,7 @@ __all__ = [
     "Reading",
     "Ridge",
     "Task",
+    "Trees",
     "named",
     "read_answers",
     "run_probes",

@@ -66,6 +66,7 @@ PROBES = {
     "ridge/per_mav_label": "linear per MAV label",
     "knn": "kNN",
     "mlp": "MLP",
+    "trees": "boosted trees",
     "stack": "stack of all honest readers",
     "strongest": "strongest honest probe",
     "verification": "verification",
