@@ -92,10 +92,9 @@ class Networks:
         """Some of them."""
         return Networks(tuple(w[which] for w in self.weights))
 
-    @classmethod
-    def join(cls, parts: Sequence[Networks]) -> Networks:
-        """Several sets as one."""
-        return cls(tuple(torch.cat(weights) for weights in zip(*(p.weights for p in parts), strict=True)))
+    def copy(self) -> Networks:
+        """As they are now."""
+        return Networks(tuple(w.clone() for w in self.weights))
 
 
 def _cycle(peak: float, steps: int) -> list[float]:
@@ -129,7 +128,7 @@ def train(
         generator: of the order of rows, and of what is left out.
 
     Yields:
-        the networks as they are, `PAUSES` times. They are trained on when the next are asked for.
+        the networks as they are, `PAUSES` times; they are trained on in place when the next are asked for.
     """
     x, y = data
     now = Networks(tuple(nn.Parameter(w.clone()) for w in networks.weights))
