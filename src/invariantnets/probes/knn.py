@@ -10,7 +10,7 @@ import numpy as np
 
 from invariantnets.probes.probe import Reading
 from invariantnets.probes.sample import Sample, draw_sample, task_spaces
-from invariantnets.probes.targets import Target, r2
+from invariantnets.probes.targets import Target
 from invariantnets.probes.task import Task
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.words import PROBES
