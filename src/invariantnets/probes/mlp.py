@@ -32,7 +32,7 @@ POWERS, DROPOUT, DROPOUTS = (0.0, 0.5), 0.2, (0.1, 0.4)
 
 
 class _Option(NamedTuple):
-    """What is chosen out of fold: a space (its place among those of a task), see `principal`, and how to train there."""
+    """What is chosen out of fold: a space (its place among those of a task), see `principal`, and how to train."""
 
     space: int
     power: float
