@@ -6,6 +6,7 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.probes.class_mean import ClassMean
 from invariantnets.probes.efficiency import label_efficiency
 from invariantnets.probes.estimator import Estimator
+from invariantnets.probes.kernel import KernelRidge
 from invariantnets.probes.knn import Knn
 from invariantnets.probes.lda import Lda
 from invariantnets.probes.mav import Mav
@@ -14,12 +15,14 @@ from invariantnets.probes.probe import ClassReading, Probe, Reading
 from invariantnets.probes.ridge import Ridge
 from invariantnets.probes.suite import read_answers, run_probes
 from invariantnets.probes.task import Task
+from invariantnets.probes.trees import Trees
 
 __all__ = [
     "ClassMean",
     "ClassReading",
     "DEFAULT",
     "Estimator",
+    "KernelRidge",
     "Knn",
     "Lda",
     "Mav",
@@ -28,6 +31,7 @@ __all__ = [
     "Reading",
     "Ridge",
     "Task",
+    "Trees",
     "label_efficiency",
     "named",
     "read_answers",
@@ -41,6 +45,9 @@ DEFAULT: tuple[Probe, ...] = (
     Ridge(),
     Ridge("label"),
     Ridge("mav"),
+    KernelRidge("quadratic"),
+    KernelRidge("rbf"),
+    Trees(),
     Knn(),
     Mlp(),
 )

@@ -133,13 +133,15 @@ class Mlp:
         scores: dict[_Group, dict[_Option, float]] = {group: {} for group in groups}
 
         def judge(wanted: Mapping[_Group, Sequence[_Option]]) -> None:
-            for option in sorted({option for options in wanted.values() for option in options}):
-                turned = _turned(task, option, fit, 0)
-                x_held = turned.transform(task.x["known"], held)
-                some = [group for group in groups if option in wanted[group]]
-                for _, group, fitted in _trained(task, turned, option, some, fit, 1):
-                    score = _score(task, group, fitted(x_held), held)
-                    scores[group][option] = max(scores[group].get(option, -np.inf), score)
+            every = sorted({option for options in wanted.values() for option in options})
+            for space, options in itertools.groupby(every, lambda option: option.space):
+                turned = principal(task_spaces(task)[0][space], task.x["known"], fit)
+                x, x_held = (turned.transform(task.x["known"], rows) for rows in (fit, held))
+                for option in options:
+                    some = [group for group in groups if option in wanted[group]]
+                    for _, group, fitted in _trained(task, x, option, some, fit, 1):
+                        score = _score(task, group, fitted(x_held), held)
+                        scores[group][option] = max(scores[group].get(option, -np.inf), score)
 
         def best(group: _Group) -> _Option:
             return max(scores[group], key=scores[group].__getitem__)
@@ -156,10 +158,10 @@ class Mlp:
         found = {group: np.empty((1 + PAUSES, len(task.choice), len(group.columns))) for group in chosen}
         for k, option in itertools.product(range(task.folds.count), sorted(set(chosen.values()))):
             fit = sample.fit(k)
-            turned = _turned(task, option, fit, k)
-            x_held = turned.transform(task.x["known"], task.folds.held(k))
+            turned = principal(task_spaces(task)[k][option.space], task.x["known"], fit)
+            x, x_held = (turned.transform(task.x["known"], rows) for rows in (fit, task.folds.held(k)))
             some = [group for group in chosen if chosen[group] == option]
-            for pause, group, fitted in _trained(task, turned, option, some, fit, self.networks):
+            for pause, group, fitted in _trained(task, x, option, some, fit, self.networks):
                 found[group][pause, task.folds.places(k)] = fitted(x_held)
         return found
 
@@ -169,18 +171,15 @@ class Mlp:
         """Predictions of networks of all known rows, true or shuffled, trained for as long as was best out of fold."""
         found: dict[tuple[Target, bool], np.ndarray] = {}
         for option in sorted(set(chosen.values())):
-            turned = _turned(task, option, sample.rows, None)
+            turned = principal(task_spaces(task)[-1][option.space], task.x["known"], sample.rows)
+            x = turned.transform(task.x["known"], sample.rows)
             both = [g._replace(control=c) for g in chosen if chosen[g] == option for c in (False, True)]
             last = max(pauses[target] for group in both for target in group.targets)
-            for pause, group, fitted in _trained(task, turned, option, both, sample.rows, self.networks, last):
+            for pause, group, fitted in _trained(task, x, option, both, sample.rows, self.networks, last):
                 if some := [target for target in group.targets if pauses[target] == pause]:
                     predicted = _in_blocks(fitted, turned, task.x["test"])
                     found |= {(target, group.control): predicted[:, group.places(target)] for target in some}
         return found
-
-
-def _turned(task: Task, option: _Option, rows: np.ndarray, k: int | None) -> Principal:
-    return principal(task_spaces(task)[-1 if k is None else k][option.space], task.x["known"], rows)
 
 
 def _score(task: Task, group: _Group, predicted: np.ndarray, rows: np.ndarray) -> float:
@@ -200,7 +199,7 @@ def _in_blocks(fitted: _Fitted, turned: Principal, features: np.ndarray) -> np.n
 
 def _trained(
     task: Task,
-    turned: Principal,
+    x: np.ndarray,
     option: _Option,
     groups: Sequence[_Group],
     rows: np.ndarray,
@@ -212,7 +211,6 @@ def _trained(
     Where the number of columns differs, there is more than one such training; a number is filled up with zeros, to go
     beside an angle or a yes and no.
     """
-    x = torch.from_numpy(turned.transform(task.x["known"], rows))
     outputs = {group: max(2, len(group.columns)) for group in groups}
     for width, alike in itertools.groupby(sorted(groups, key=outputs.__getitem__), outputs.__getitem__):
         some = list(alike)
@@ -224,7 +222,7 @@ def _trained(
         generators = [_generator(task.seed, group, option, member) for group in some for member in range(members)]
         start = Networks.draw(x.shape[1], width, option.width, generators)
         order = torch_rng(task.seed, 3, option.space)
-        paused = train(start, (x, goal), option.steps, option.dropout, order)
+        paused = train(start, (torch.from_numpy(x), goal), option.steps, option.dropout, order)
         for pause, now in itertools.islice(enumerate(itertools.chain([start], paused)), last + 1):
             for i, (group, mean, scale) in enumerate(zip(some, means, scales, strict=True)):
                 yield pause, group, _Fitted(now.of(slice(i * members, (i + 1) * members)), mean, scale)
