@@ -91,7 +91,7 @@ def _small_print(run: Run, subjects: Sequence[str]) -> list[str]:
     own = [r for r in (*run.results, *run.beside) if r.probe == "strongest" and not r.where]
     said = [f"test rows; the strongest honest probe of each, chosen out of fold{fitted(own)}; 95 % intervals"]
     said.append("an R² below 0 is that of a reader that does not carry over to the test rows, and no forgetting")
-    said.append("chance is that of the mean of the training rows, whatever the picture")
+    said.append("chance is that of the mean of the rows of train and val, whatever the picture")
     if "random weights" in subjects:
         said.append("random weights are one draw")
     return [*said, *map(str, run.provenance.get("beside") or [])]
