@@ -174,12 +174,14 @@ class Fold:
         """``(R, d)`` so that what does not matter to the targets of a view is not seen."""
         view = source.view
         fitted = self.fitted(view, sorted({penalty for _, penalty in source.penalties}), count)
-        x, scale = fitted.seen(self.x(view.space, count)[:GRADIENT_ROWS]), self.task.moments().yy
-        total: np.ndarray | float = 0.0
+        x = fitted.seen(self.x(view.space, count)[:GRADIENT_ROWS])
+        total = np.zeros((x.shape[1], x.shape[1]))
         for target, penalty in source.penalties:
-            found = fitted.path.relevance(x, fitted.penalties.index(penalty), np.r_[view.places(target)[0]])
-            total = total + found / scale[target.true].sum()
-        return _metric(np.asarray(total))
+            variance = self.task.y["known"][self.fit[:count], target.true].var(0).sum()
+            if variance > 0:
+                at, columns = fitted.penalties.index(penalty), np.r_[view.places(target)[0]]
+                total += fitted.path.relevance(x, at, columns) / variance
+        return _metric(total)
 
     def errors(self, view: View, penalties: Sequence[int], count: int | None = None) -> np.ndarray:
         """``(L, targets)`` squared error of the rows held out."""
