@@ -23,6 +23,15 @@ ROOT = Path(__file__).parents[1]
 for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, usual)
+# Readers that look at little, for a short while.
+QUICK = (
+    "probes.kernel_rows=200",
+    "probes.tree_rows=200",
+    "probes.knn_rows=500",
+    "probes.mlp_rows=500",
+    "probes.mlp_epochs=2",
+    "probes.mlp_steps=50",
+)
 # A run that is over in a second or two, once Python has started.
 SMALL = (
     "data.epoch_batches=10",
@@ -30,9 +39,7 @@ SMALL = (
     "trainer.log_every_n_steps=5",
     "trainer.enable_progress_bar=false",
     "probes.bootstrap=50",
-    "probes.knn_rows=500",
-    "probes.mlp_rows=500",
-    "probes.mlp_epochs=2",
+    *QUICK,
 )
 # Of the digits three classes: a third of the rows to validate on, to probe and to draw, and a third of the regressors.
 FEW = ("data.classes=[0,1,2]", "data.num_classes=3")

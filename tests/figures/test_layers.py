@@ -56,6 +56,15 @@ def test_the_least_of_each_family(net):
     assert layers_figure({"z": [net(0.1)]}, "angle") is None
 
 
+def test_a_reader_that_does_not_carry_over_is_not_the_least(net):
+    assert layered({"x 1": [net(0.8, 0.5)], "x 2": [net(0.8, -0.69)], "y 1": [net(0.8, 0.1)]}, "angle") == [
+        "x 1",
+        "y 1",
+    ]
+    (low, high), *_ = (axes.get_ylim() for axes in layers_figure({"x 2": [net(0.8, -60.0)]}, "angle").axes)
+    assert (low, high) == (-0.5, 1.02)
+
+
 def test_a_sweep_draws_it_where_layers_were_probed(net, tmp_path):
     runs = {"a": [net(0.8, 0.6, 0.1)], "b": [net(0.8, 0.6, 0.2)]}
     here = {name: [[r for r in run if r.layer == "ip1"] for run in of] for name, of in runs.items()}

@@ -144,6 +144,18 @@ def test_each_probe_stands_beside_its_control(make_results, run_scene, drawn):
     assert list(np.round(lost.get_ydata())) == [-1]
 
 
+def test_what_is_far_below_chance_presses_no_other_together(make_results, make_face_results, run_scene, drawn):
+    """R² −60 says no more than −0.5: a reader that does not carry over."""
+    every = [readable.draw, run_scene(make_face_results(leaks={"yaw": 0.5, "blur": -60.0}))]
+    every += [selectivity.draw, run_scene(make_results(-60.0))]
+    every += [depth.draw, run_scene([*make_results(0.5, layer="conv1"), *make_results(-60.0)])]
+    for draw, scene in zip(every[::2], every[1::2], strict=True):
+        (found,) = drawn(draw, scene)
+        (axes,) = found.figure.axes
+        lowest = min(axes.get_xlim()[0], axes.get_ylim()[0]) if draw is depth.draw else axes.get_xlim()[0]
+        assert -0.7 < lowest < 0 and "does not carry over" in found.caption
+
+
 def test_one_probe_is_no_comparison(make_face_results, run_scene, drawn):
     assert drawn(selectivity.draw, run_scene(make_face_results(leaks={"yaw": 0.5, "hat": 0.4}))) == []
 

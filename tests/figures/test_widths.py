@@ -64,6 +64,12 @@ def test_the_trade_off_of_people_never_trained_on(make_face_results, drawn):
     assert axes.get_ylabel() == "rank 1 of the closed set (%)"
 
 
+def test_a_run_far_below_chance_has_no_place_on_the_trade_off_and_one_just_below_stands_at_chance(make_results, drawn):
+    (found,) = drawn(trade_off.draw, Scene({"lenet": [make_results(-0.69), make_results(-0.01), make_results(0.3)]}))
+    (points,) = (c[0].get_xdata() for c in found.figure.axes[0].containers)
+    assert list(points) == [0.0, 0.3] and "fitted to 9,000 rows" in found.caption
+
+
 def test_a_run_whose_probes_failed_has_no_trade_off(make_results, drawn):
     assert drawn(trade_off.draw, Scene({"lenet": [make_results(failed=True)]})) == []
 

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from invariantnets import run
 from invariantnets.cli import run_main
 from invariantnets.cli.program import ONE_LINE
+from programs import QUICK
 
 CONF = Path(__file__).parents[2] / "conf"
 QUIET = ("hydra/job_logging=none", "hydra/hydra_logging=none")
@@ -29,7 +30,7 @@ BASE = {
         "logger=none",
         "callbacks.online_probes=null",
     ),
-    "evaluate": ("probes.bootstrap=5", "probes.knn_rows=50", "probes.mlp_rows=50", "probes.mlp_epochs=1"),
+    "evaluate": ("probes.bootstrap=5", *QUICK),
 }
 
 

@@ -11,7 +11,7 @@ from invariantnets.nuisance import Kind, Nuisance
 from invariantnets.probes.metrics import Judgement, judge, placements
 from invariantnets.probes.targets import Target, plan_targets
 from invariantnets.randomness import numpy_rng
-from invariantnets.statistics.resampling import Resampling
+from invariantnets.statistics.resampling import Resampling, draw
 
 REPLICATES = 80
 
@@ -33,11 +33,30 @@ def drawn(classes: int, shares: list[float], sources: int = 120, views: int = 3,
     return code, score.round(1 if ties else 6), np.repeat(np.arange(sources), views)
 
 
-def resampled_rows(resampling: Resampling, source: np.ndarray):
-    """The rows of each replicate, one by one: what the sums stand for."""
-    rows = [np.flatnonzero(source == s) for s in range(resampling.sources)]
-    for counts in resampling.counts.astype(int):
-        yield np.concatenate([np.tile(rows[s], count) for s, count in enumerate(counts) if count])
+def left_out(source: np.ndarray) -> list[np.ndarray]:
+    """The rows without each source."""
+    return [np.flatnonzero(source != s) for s in np.unique(source)]
+
+
+def sums_without(found: Judgement, source: np.ndarray) -> np.ndarray:
+    """What is left of each sum without each source, ``(S, Q)``."""
+    return np.stack([found.quantities[rows].sum(0) for rows in left_out(source)])
+
+
+def drawn_again(found: Judgement, source: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Numbers of sources that are drawn with replacement, ``(R, M)``, and the rows that these stand for."""
+    sources = source.max() + 1
+    counts = draw(sources, REPLICATES, numpy_rng(0)).astype(np.float64)
+    sums = counts @ np.stack([np.bincount(source, column) for column in found.quantities.T], 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return found.statistic(sums), [
+            np.flatnonzero(np.ones_like(source)).repeat(c[source].astype(int)) for c in counts
+        ]
+
+
+def scatter(values: np.ndarray) -> np.ndarray:
+    """Standard errors by the jackknife, of numbers without each source ``(S, M)``."""
+    return np.sqrt(((values - values.mean(0)) ** 2).sum(0) * (len(values) - 1) / len(values))
 
 
 def judged(kind: Kind, code: np.ndarray, score: np.ndarray, mean: np.ndarray) -> Judgement:
@@ -45,10 +64,9 @@ def judged(kind: Kind, code: np.ndarray, score: np.ndarray, mean: np.ndarray) ->
 
 
 @pytest.mark.parametrize(("share", "ties"), [(0.03, True), (0.03, False), (0.3, True)])
-def test_two_classes_agree_with_scikit_learn_on_rows_drawn_again(share, ties):
+def test_two_classes_agree_with_scikit_learn_on_rows_left_out_and_drawn_again(share, ties):
     code, score, source = drawn(2, [1 - share, share], ties=ties)
     mean = np.array([1 - share, share]) + [-0.011, 0.011]
-    resampling = Resampling(source, REPLICATES, numpy_rng(0))
     found = judged("binary", code, score, mean)
     yes = score[:, 1] > mean[1]
     if ties:
@@ -62,7 +80,6 @@ def test_two_classes_agree_with_scikit_learn_on_rows_drawn_again(share, ties):
         missed, alarms = (~said[y == 1]).mean(), said[y == 0].mean()
         return [roc_auc_score(y, score[rows, 1]), right, balanced_accuracy_score(y, said), missed, alarms]
 
-    value, low, high = (part[1:] for part in resampling.interval(found.quantities, found.statistic))
     assert found.metrics[1:] == (
         "auc",
         "accuracy",
@@ -70,22 +87,30 @@ def test_two_classes_agree_with_scikit_learn_on_rows_drawn_again(share, ties):
         "false_negative_rate",
         "false_positive_rate",
     )
+    value, low, high = (
+        part[1:6] for part in Resampling(source).interval(found.quantities, found.statistic, found.numbers)
+    )
     np.testing.assert_allclose(value, expected(np.arange(len(code))), atol=1e-12)
-    again = np.array([expected(rows) for rows in resampled_rows(resampling, source)])
-    bounds = np.nanpercentile(again, (2.5, 97.5), axis=0)
-    np.testing.assert_allclose([low[1:], high[1:]], bounds[:, 1:], atol=1e-5)
-    np.testing.assert_allclose([low[0], high[0]], bounds[:, 0], atol=0.015)  # a projection, see the module
-    assert high[0] - low[0] == pytest.approx(np.diff(bounds[:, 0])[0], rel=0.08)
+    again, rows_again = drawn_again(found, source)
+    theirs = np.array([expected(rows) for rows in rows_again])
+    np.testing.assert_allclose(again[:, 2:6], theirs[:, 1:], atol=1e-9)
+    assert np.nanmax(np.abs(again[:, 1] - theirs[:, 0])) < 0.05  # a projection, see the module
+    without = found.statistic(sums_without(found, source))[:, 1:6]
+    exact = np.array([expected(rows) for rows in left_out(source)])
+    np.testing.assert_allclose(without[:, 1:], exact[:, 1:], atol=1e-9)
+    np.testing.assert_allclose(without[:, 0], exact[:, 0], atol=2e-3)
+    assert scatter(without) == pytest.approx(scatter(exact), rel=0.02)
+    assert (low < value).all() and (value < high).all()
+    assert (high - low > 3.5 * scatter(exact)).all()  # more than normal errors would have
     assert {k: int(rows.sum()) for k, rows in found.rows.items()} == {
         "false_negative_rate": code.sum(),
         "false_positive_rate": len(code) - code.sum(),
     }
 
 
-def test_several_classes_agree_with_scikit_learn_on_rows_drawn_again():
+def test_several_classes_agree_with_scikit_learn_on_rows_left_out_and_drawn_again():
     shares = [0.55, 0.3, 0.1, 0.05]
     code, score, source = drawn(4, shares)
-    resampling = Resampling(source, REPLICATES, numpy_rng(0))
     found = judged("categorical", code, score, np.array(shares))
     named = (score / shares).argmax(1)
 
@@ -93,12 +118,17 @@ def test_several_classes_agree_with_scikit_learn_on_rows_drawn_again():
         areas = [roc_auc_score(code[rows] == c, score[rows, c]) for c in np.unique(code[rows])]
         return [np.mean(areas), np.mean(score[rows].argmax(1) == code[rows]), _balanced(code[rows], named[rows])]
 
-    value, low, high = (part[1:] for part in resampling.interval(found.quantities, found.statistic))
     assert found.metrics[1:] == ("auc", "accuracy", "balanced_accuracy") and found.chance["balanced_accuracy"] == 0.25
+    value, low, high = (
+        part[1:4] for part in Resampling(source).interval(found.quantities, found.statistic, found.numbers)
+    )
     np.testing.assert_allclose(value, expected(np.arange(len(code))), atol=1e-12)
-    again = np.percentile([expected(rows) for rows in resampled_rows(resampling, source)], (2.5, 97.5), axis=0)
-    np.testing.assert_allclose([low[1:], high[1:]], again[:, 1:], atol=1e-5)
-    np.testing.assert_allclose([low[0], high[0]], again[:, 0], atol=0.01)
+    without = found.statistic(sums_without(found, source))[:, 1:4]
+    exact = np.array([expected(rows) for rows in left_out(source)])
+    np.testing.assert_allclose(without[:, 1:], exact[:, 1:], atol=1e-9)
+    np.testing.assert_allclose(without[:, 0], exact[:, 0], atol=1e-3)
+    assert scatter(without) == pytest.approx(scatter(exact), rel=0.02)
+    assert (high - low > 3.5 * scatter(exact)).all() and (high - low < 8 * scatter(exact)).all()
 
 
 def _balanced(true: np.ndarray, named: np.ndarray) -> float:

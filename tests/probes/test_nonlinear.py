@@ -1,26 +1,42 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.neighbors import KNeighborsRegressor
+from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
 
 from invariantnets.statistics.moments import moments
 from invariantnets.statistics.neighbours import merge_equal, nearest, neighbour_grid, neighbour_means
 from invariantnets.statistics.spaces import CLIP, sample_sources, spaces
 
 
+def epanechnikov(distances: np.ndarray) -> np.ndarray:
+    """Weights of k neighbours of k + 1; the last has none."""
+    return 1 - (distances / distances[:, -1:]) ** 2
+
+
 def test_knn_equals_scikit_learn():
     rng = np.random.default_rng(0)
     fit, queries = rng.normal(size=(2, 1500, 6)).astype(np.float32)
     y, grid = rng.normal(size=(1500, 2)), (1, 4, 16)
-    found = neighbour_means(y, nearest(fit, queries, 16), grid)
-    for k, predicted in zip(grid, found, strict=True):
-        reference = KNeighborsRegressor(k).fit(fit, y).predict(queries)
-        np.testing.assert_allclose(predicted, reference, rtol=1e-9, atol=1e-12)
+    index, squares = nearest(fit, queries, 17)
+    distances, expected = NearestNeighbors(n_neighbors=17, algorithm="brute").fit(fit).kneighbors(queries)
+    np.testing.assert_array_equal(index, expected)
+    np.testing.assert_allclose(np.sqrt(squares), distances, atol=1e-3)
+    for k, predicted in zip(grid, neighbour_means(y, index, distances**2, grid), strict=True):
+        reference = KNeighborsRegressor(k + 1, weights=epanechnikov, algorithm="brute").fit(fit, y).predict(queries)
+        np.testing.assert_allclose(predicted, reference, rtol=1e-6, atol=1e-9)
+
+
+def test_neighbours_as_far_as_the_next_or_without_a_next_weigh_the_same():
+    y, index = np.array([[1.0], [2], [6], [9]]), np.array([[0, 1, 2, 3]])
+    for squares in (np.ones((1, 4)), np.zeros((1, 4))):
+        np.testing.assert_allclose(neighbour_means(y, index, squares, (2, 3, 4))[:, 0, 0], [1.5, 3, 4.5])
+    found = neighbour_means(y, index, np.array([[0.0, 1, 2, 4]]), (1, 2, 4))[:, 0, 0]
+    np.testing.assert_allclose(found, [1, (1 + 2 * 0.5) / 1.5, 4.5])
 
 
 def test_grid_shrinks_to_the_rows_there_are():
     assert neighbour_grid(5) == (1, 2, 4)
-    assert neighbour_grid(1) == (1,)
+    assert neighbour_grid(4) == (1, 2) and neighbour_grid(1) == (1,)
 
 
 def test_equal_rows_are_one_point():

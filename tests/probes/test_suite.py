@@ -10,18 +10,20 @@ from sklearn.linear_model import LinearRegression
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
-from invariantnets.probes import DEFAULT, Mlp, read_answers, run_probes
-from invariantnets.probes.task import Task, hold_out_people
+from invariantnets.probes import DEFAULT, KernelRidge, Mlp, Trees, read_answers, run_probes
+from invariantnets.probes.task import Task, prepare
 from invariantnets.results.result import Result
 
-HONEST = ("ridge", "ridge/per_mav_label", "knn", "mlp")
+HONEST = ("ridge", "ridge/per_mav_label", "quadratic", "rbf", "trees", "knn", "mlp")
 REGRESSORS = (*HONEST, "ridge/per_label")
 FLOORS = ("class_mean", "class_mean/mav")
+# The default readers, but that they look at fewer rows, for a shorter while.
+FEWER = {KernelRidge: {"rows": 600}, Trees: {"rows": 600}, Mlp: {"epochs": 1, "steps": 300}}
+READERS = tuple(replace(probe, **FEWER.get(type(probe), {})) for probe in DEFAULT)
 
 
-def probed(table, *, mlp_epochs: int = 5, progress=None, **seed: int) -> list[Result]:
-    probes = [*DEFAULT[:-1], Mlp(epochs=mlp_epochs)]
-    found = run_probes(table, "ip1", probes, bootstrap=100, progress=progress, **seed)
+def probed(table, *, readers=READERS, progress=None, **seed: int) -> list[Result]:
+    found = run_probes(table, "ip1", readers, bootstrap=100, progress=progress, **seed)
     return read_answers(table, "ip1", bootstrap=100, **seed) + found
 
 
@@ -60,7 +62,7 @@ def test_angle_at_a_thousandth_of_the_class_signal_is_found_out(make_table):
 
 @pytest.mark.parametrize("features", [hidden, collapsed])
 def test_an_angle_that_no_line_reads_is_found_out_too(make_table, features):
-    results = probed(make_table(features), mlp_epochs=20)
+    results = probed(make_table(features))
     assert overall(results, "accuracy", "label", "mav").value == 1
     assert overall(results, "r2", "angle", "ridge").value < 0.05
     strongest = overall(results, "r2", "angle", "strongest")
@@ -79,7 +81,7 @@ def test_least_squares_that_explode_are_not_called_forgetting(make_table):
 def test_failed_probes_are_excluded_and_none_left_is_no_evidence(make_table, monkeypatch):
     table = make_table(mixed)
     monkeypatch.setattr(Task, "validation_r2", lambda *args: -0.25)
-    found = [r for r in probed(table, mlp_epochs=1) if r.metric == "r2"]
+    found = [r for r in probed(table) if r.metric == "r2"]
     assert len(found) == len(REGRESSORS) + len(FLOORS) + 1 and {r.status for r in found} == {"failed"}
     strongest = overall(found, "r2", "angle", "strongest")
     assert np.isnan(strongest.value) and strongest.low is None and "every honest probe failed" in strongest.note
@@ -211,7 +213,7 @@ def open_set(table):
 def test_new_people_are_probed_for_nuisances_alone_and_resampled_whole(make_table):
     new = probed(open_set(make_table(mixed)))
     assert {r.target for r in new} == {"angle"}
-    assert {r.probe for r in new if r.metric == "r2"} == {"ridge", "knn", "mlp", "strongest"}
+    assert {r.probe for r in new if r.metric == "r2"} == {*HONEST, "stack", "strongest"} - {"ridge/per_mav_label"}
     assert {r.sources for r in new if not r.where} == {CLASSES}
 
 
@@ -234,11 +236,12 @@ def test_knowing_the_habits_of_people_is_not_reading_a_nuisance():
 
 
 def test_probes_are_chosen_on_people_they_were_not_fitted_to():
-    table = habits()
-    divided = hold_out_people(table, np.random.default_rng(0))
-    train, val = (set(divided.part(split).label) for split in ("train", "val"))
-    assert not train & val and len(val) == 40 and train | val == set(range(200))
-    assert ((divided.split == "test") == (table.split == "test")).all()
+    task = prepare(habits(), "ip1", 0, closed=False)
+    label = task.parts["known"].label
+    assert set(label[task.choice]) == set(range(200)) and task.folds.count == 5
+    for k in range(5):
+        fit, held = (set(label[rows]) for rows in (task.folds.fit(k), task.folds.held(k)))
+        assert not fit & held and len(held) == 40
 
 
 def test_people_in_both_splits_and_in_one_are_refused(make_table):
@@ -253,7 +256,15 @@ def test_too_many_classes_for_moments_of_each_share_a_regressor(make_table, monk
     full = probed(table)
     monkeypatch.setattr("invariantnets.probes.task.PER_CLASS", 0)
     shared = probed(table)
-    assert {r.probe for r in shared} == {"softmax", "mav", *FLOORS, "ridge", "knn", "mlp", "strongest"}
+    assert {r.probe for r in shared} == {
+        "softmax",
+        "mav",
+        *FLOORS,
+        *REGRESSORS,
+        "stack",
+        "strongest",
+        "stack/label",
+    } - {"ridge/per_label", "ridge/per_mav_label"}
     assert [r for r in shared if r.probe == "mav"] == [r for r in full if r.probe == "mav"]
     found, expected = (overall(results, "r2", "angle", "ridge").value for results in (shared, full))
     assert found == pytest.approx(expected, rel=1e-6)

@@ -22,7 +22,7 @@ from invariantnets.release import Leace, Quantise, released
 from invariantnets.results import Result
 from invariantnets.statistics.lengths import norms, unit
 from invariantnets.statistics.moments import moments
-from invariantnets.statistics.resampling import Resampling, ratio
+from invariantnets.statistics.resampling import Resampling, ratio, shares
 
 READERS: tuple[Probe, ...] = (Mav(), Ridge(), Ridge("label"), Lda(), Knn(), Mlp(epochs=2, widths=(64,)))
 PEOPLE, IMAGES, DIMS = 40, 10, 16
@@ -102,10 +102,10 @@ def test_the_unit_of_a_nuisance_does_not_count_even_where_its_square_is_beyond_f
 def test_many_sources_are_summed_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     quantities = np.stack([rng.random(500), np.ones(500)], 1)
-    bootstrap = Resampling(rng.integers(90, size=500), 40, rng)
-    whole = bootstrap.interval(quantities, ratio)
+    sources = Resampling(rng.integers(90, size=500))
+    whole = sources.interval(quantities, ratio, shares(1))
     monkeypatch.setattr("invariantnets.statistics.resampling.BLOCK_SOURCES", 7)
-    np.testing.assert_allclose(bootstrap.interval(quantities, ratio), whole, rtol=1e-12)
+    np.testing.assert_allclose(sources.interval(quantities, ratio, shares(1)), whole, rtol=1e-12)
 
 
 @pytest.mark.parametrize("factor", [1e20, 1e-24])

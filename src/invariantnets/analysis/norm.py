@@ -152,7 +152,7 @@ def describe_recognition(table: FeatureTable, layer: str, *, seed: int = 0) -> l
     make = partial(make, target="features")
     fold_loss = whole - binary
     mean, error = float(fold_loss.mean()), float(fold_loss.std(ddof=1)) / folds**0.5
-    scatter, kind = Scatter(np.float64(error**2), np.float64(folds)), Number("difference", ())
+    scatter, kind = Scatter(error**2, folds), Number("difference", ())
     ends = bounds(kind, mean, scatter, scatter, np.array([float(len(images))]))
     note = "accuracy minus that of the features binarised at 0"
     verified = {"n": len(pairs), "low": ends[0], "high": ends[1]}

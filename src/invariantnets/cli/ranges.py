@@ -275,7 +275,10 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     "bootstrap": Number(2, 1e6, whole=True),
     "label_rows": Number(10, 1e9, whole=True, null=True, many=True),
     "probes.seeds": COUNT,
-    **dict.fromkeys(("knn_rows", "mlp_rows", "rows", "mlp_epochs", "epochs"), COUNT),
+    **dict.fromkeys(
+        ("kernel_rows", "tree_rows", "knn_rows", "mlp_rows", "rows", "landmarks", "mlp_epochs", "epochs", "mlp_steps"),
+        COUNT,
+    ),
     "folds": Number(2, 1e4, whole=True),
     **dict.fromkeys(("pairs_per_fold", "template_images", "enrolled", "impostors"), COUNT),
     "shrinkage": Number(0, 1, many=True),

@@ -15,6 +15,7 @@ from invariantnets.probes.probe import ClassReading, Probe, Reading
 from invariantnets.probes.ridge import Ridge
 from invariantnets.probes.suite import read_answers, run_probes
 from invariantnets.probes.task import Task
+from invariantnets.probes.trees import Trees
 
 __all__ = [
     "ClassMean",
@@ -30,6 +31,7 @@ __all__ = [
     "Reading",
     "Ridge",
     "Task",
+    "Trees",
     "label_efficiency",
     "named",
     "read_answers",
@@ -43,6 +45,9 @@ DEFAULT: tuple[Probe, ...] = (
     Ridge(),
     Ridge("label"),
     Ridge("mav"),
+    KernelRidge("quadratic"),
+    KernelRidge("rbf"),
+    Trees(),
     Knn(),
     Mlp(),
 )

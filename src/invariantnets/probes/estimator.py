@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.probes.probe import ClassReading, Reading
+from invariantnets.probes.targets import Target
 from invariantnets.probes.task import Task
 from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.spaces import sample_sources
@@ -19,10 +21,12 @@ if TYPE_CHECKING:  # imported where it is used: other probes do without
 
 __all__ = ["Estimator"]
 
+Predict = Callable[[np.ndarray], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Estimator:
-    """A scikit-learn estimator on standardised features, its grid searched on validation rows.
+    """A scikit-learn estimator on standardised features, its grid searched out of fold.
 
     A regressor reads every kind of nuisance by its encoding, a column at a time; a classifier the class, and categories
     by their probabilities.
@@ -30,7 +34,7 @@ class Estimator:
     Args:
         estimator: anything with ``fit`` and ``predict`` that scikit-learn can clone; it should have a seed of its own.
         grid: parameter → values to choose from; empty for the estimator as it is.
-        rows: training rows, at most, drawn by source.
+        rows: known rows to fit, at most, drawn by source.
         name: in results.
         title: in reports; the estimator's class if empty.
 
@@ -58,22 +62,54 @@ class Estimator:
 
     def __call__(self, task: Task) -> Iterable[Reading | ClassReading]:
         """One target after the other, on the same rows."""
-        fit = sample_sources(task.parts["train"].source, self.rows, numpy_rng(task.seed, 20))
-        x = {"train": task.x["train"][fit], "val": task.x["val"], "test": task.x["test"]}
+        fits = self._fits(task)
         if task.label:
-            label = task.parts["train"].label[fit]
-            models = [(chosen, self._model(chosen).fit(x["train"], label)) for chosen in self._choices()]
-            scores = [float((m.predict(x["val"]) == task.parts["val"].label).mean()) for _, m in models]
-            chosen, model = models[int(np.argmax(scores))]
-            yield ClassReading(model.predict(x["test"]), len(fit), validation=max(scores), chosen=chosen)
+            yield self._classes(task, fits)
         for target in task.targets:
-            y = task.y["train"][fit]
-            predict = [self._predictor(chosen, x["train"], y[:, target.true]) for chosen in self._choices()]
-            scores = [task.validation_r2(p(x["val"]), target) for p in predict]
-            best = int(np.argmax(scores))
-            chosen = self._choices()[best]
-            control = self._predictor(chosen, x["train"], y[:, target.control])
-            yield Reading(target, scores[best], predict[best](x["test"]), control(x["test"]), len(fit), chosen)
+            every = [
+                self._held_out(task, fits, partial(self._read, task, target, target.true, chosen))
+                for chosen in self._choices()
+            ]
+            best = int(np.argmax([task.validation_r2(predicted, target) for predicted in every]))
+            chosen, rows = self._choices()[best], fits[-1]
+            test, control = (
+                self._read(task, target, columns, chosen, rows)(task.x["test"])
+                for columns in (target.true, target.control)
+            )
+            yield Reading(target, every[best], test, control, len(rows), chosen)
+
+    def _read(self, task: Task, target: Target, columns: slice, chosen: Mapping[str, Any], rows: np.ndarray) -> Predict:
+        """Fitted to some known rows, the true or the control columns of a target."""
+        x, encoded = task.x["known"][rows], task.y["known"][rows, columns]
+        if target.nuisance.kind != "binary" or self._classifies():
+            return self._predictor(chosen, x, encoded)
+        yes = self._predictor(chosen, x, encoded[:, 1:])  # the other column is 1 less this one
+        return lambda features: yes(features) @ [[-1.0, 1.0]] + [1.0, 0.0]
+
+    def _fits(self, task: Task) -> list[np.ndarray]:
+        """Known rows, at most `rows`, that each of `Task.fits` is fitted to."""
+        fits = [task.folds.fit(k) for k in task.fits]
+        return [f[sample_sources(task.source[f], self.rows, numpy_rng(task.seed, 20, i))] for i, f in enumerate(fits)]
+
+    def _classes(self, task: Task, fits: Sequence[np.ndarray]) -> ClassReading:
+        """The classes, chosen by accuracy out of fold."""
+        x, label = task.x["known"], task.parts["known"].label
+
+        def fitted(chosen: Mapping[str, Any], rows: np.ndarray) -> Predict:
+            predict: Predict = self._model(chosen).fit(x[rows], label[rows]).predict
+            return predict
+
+        every = [self._held_out(task, fits, partial(fitted, chosen)) for chosen in self._choices()]
+        scores = [float((predicted == label[task.choice]).mean()) for predicted in every]
+        best = int(np.argmax(scores))
+        chosen = self._choices()[best]
+        test = fitted(chosen, fits[-1])(task.x["test"])
+        return ClassReading(test, len(fits[-1]), validation=scores[best], chosen=chosen)
+
+    def _held_out(self, task: Task, fits: Sequence[np.ndarray], fit: Callable[[np.ndarray], Predict]) -> np.ndarray:
+        """Predictions of the rows of `Task.choice`, each by what was fitted to the rows of its fold."""
+        x = task.x["known"]
+        return np.concatenate([fit(fits[k])(x[task.folds.held(k)]) for k in range(task.folds.count)])
 
     def _classifies(self) -> bool:
         from sklearn.base import is_classifier
@@ -95,7 +131,7 @@ class Estimator:
         except ValueError as error:
             raise InvariantNetsError(f"probe.{self.name}.grid: {error}") from None
 
-    def _predictor(self, chosen: Mapping[str, Any], x: np.ndarray, encoded: np.ndarray) -> Any:
+    def _predictor(self, chosen: Mapping[str, Any], x: np.ndarray, encoded: np.ndarray) -> Predict:
         """From features to ``(N, K)`` predictions of the encoding."""
         from sklearn.multioutput import MultiOutputRegressor
 
@@ -110,4 +146,5 @@ class Estimator:
 
             return predict
         model = MultiOutputRegressor(model).fit(x, encoded)
-        return model.predict
+        predicted: Predict = model.predict
+        return predicted

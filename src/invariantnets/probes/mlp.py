@@ -28,13 +28,14 @@ TOGETHER = 8
 SHARED, SHARED_WIDTH = 20, 128
 # To choose by: rows to fit, and the part of the steps that is enough to compare spaces.
 SEARCH_ROWS, SHORT = 20_000, 0.2
-DROPOUT, DROPOUTS = 0.2, (0.1, 0.4)
+POWERS, DROPOUT, DROPOUTS = (0.0, 0.5), 0.2, (0.1, 0.4)
 
 
 class _Option(NamedTuple):
-    """What is chosen out of fold: a space (its place among those of a task), a width, dropout and steps."""
+    """What is chosen out of fold: a space (its place among those of a task), see `principal`, and how to train."""
 
     space: int
+    power: float
     width: int
     dropout: float
     steps: int
@@ -109,14 +110,16 @@ class Mlp:
         chosen = self._choose(task, sample, groups, widths)
         paths = self._held_out(task, sample, chosen)
         pauses: dict[Target, int] = {}
-        for group, target in ((group, target) for group in groups for target in group.targets):
+        every = [(group, target) for group in groups for target in group.targets]
+        for group, target in every:
             scores = [task.validation_r2(path[:, group.places(target)], target) for path in paths[group]]
             pauses[target] = int(np.argmax(scores))
         tested = self._test(task, sample, chosen, pauses)
-        for group, target in ((group, target) for group in groups for target in group.targets):
+        for group, target in every:
             option, pause = chosen[group], pauses[target]
             choices = {
                 "space": task_spaces(task)[-1][option.space].name,
+                "power": option.power,
                 "width": option.width,
                 "dropout": option.dropout,
                 "steps": option.steps * pause // PAUSES,
@@ -133,22 +136,26 @@ class Mlp:
         scores: dict[_Group, dict[_Option, float]] = {group: {} for group in groups}
 
         def judge(wanted: Mapping[_Group, Sequence[_Option]]) -> None:
-            for option in sorted({option for options in wanted.values() for option in options}):
-                turned = _turned(task, option, fit, 0)
-                x_held = turned.transform(task.x["known"], held)
-                some = [group for group in groups if option in wanted[group]]
-                for _, group, fitted in _trained(task, turned, option, some, fit, 1):
-                    score = _score(task, group, fitted(x_held), held)
-                    scores[group][option] = max(scores[group].get(option, -np.inf), score)
+            every = sorted({option for options in wanted.values() for option in options})
+            for (space, power), options in itertools.groupby(every, lambda option: option[:2]):
+                turned = principal(task_spaces(task)[0][space], power, task.x["known"], fit)
+                x, x_held = (turned.transform(task.x["known"], rows) for rows in (fit, held))
+                for option in options:
+                    some = [group for group in groups if option in wanted[group]]
+                    for _, group, fitted in _trained(task, x, option, some, fit, 1):
+                        score = _score(task, group, fitted(x_held), held)
+                        scores[group][option] = max(scores[group].get(option, -np.inf), score)
 
         def best(group: _Group) -> _Option:
             return max(scores[group], key=scores[group].__getitem__)
 
         steps = max(PAUSES, self.steps, self.epochs * len(sample.rows) // BATCH_ROWS)
         short = max(PAUSES, int(SHORT * steps))
-        judge({g: [_Option(s, widths[0], DROPOUT, short) for s in range(len(task_spaces(task)[0]))] for g in groups})
+        names = [space.name for space in task_spaces(task)[0]]
+        spaces = [(s, p) for s, p in itertools.product(range(len(names)), POWERS) if p or names[s] != "whitened"]
+        judge({group: [_Option(s, p, widths[0], DROPOUT, short) for s, p in spaces] for group in groups})
         more = list(itertools.product(widths, DROPOUTS))
-        judge({g: [_Option(best(g).space, width, dropout, steps) for width, dropout in more] for g in groups})
+        judge({g: [_Option(*best(g)[:2], width, dropout, steps) for width, dropout in more] for g in groups})
         return {group: best(group) for group in groups}
 
     def _held_out(self, task: Task, sample: Sample, chosen: Mapping[_Group, _Option]) -> dict[_Group, np.ndarray]:
@@ -156,10 +163,10 @@ class Mlp:
         found = {group: np.empty((1 + PAUSES, len(task.choice), len(group.columns))) for group in chosen}
         for k, option in itertools.product(range(task.folds.count), sorted(set(chosen.values()))):
             fit = sample.fit(k)
-            turned = _turned(task, option, fit, k)
-            x_held = turned.transform(task.x["known"], task.folds.held(k))
+            turned = principal(task_spaces(task)[k][option.space], option.power, task.x["known"], fit)
+            x, x_held = (turned.transform(task.x["known"], rows) for rows in (fit, task.folds.held(k)))
             some = [group for group in chosen if chosen[group] == option]
-            for pause, group, fitted in _trained(task, turned, option, some, fit, self.networks):
+            for pause, group, fitted in _trained(task, x, option, some, fit, self.networks):
                 found[group][pause, task.folds.places(k)] = fitted(x_held)
         return found
 
@@ -169,18 +176,15 @@ class Mlp:
         """Predictions of networks of all known rows, true or shuffled, trained for as long as was best out of fold."""
         found: dict[tuple[Target, bool], np.ndarray] = {}
         for option in sorted(set(chosen.values())):
-            turned = _turned(task, option, sample.rows, None)
+            turned = principal(task_spaces(task)[-1][option.space], option.power, task.x["known"], sample.rows)
+            x = turned.transform(task.x["known"], sample.rows)
             both = [g._replace(control=c) for g in chosen if chosen[g] == option for c in (False, True)]
             last = max(pauses[target] for group in both for target in group.targets)
-            for pause, group, fitted in _trained(task, turned, option, both, sample.rows, self.networks, last):
+            for pause, group, fitted in _trained(task, x, option, both, sample.rows, self.networks, last):
                 if some := [target for target in group.targets if pauses[target] == pause]:
                     predicted = _in_blocks(fitted, turned, task.x["test"])
                     found |= {(target, group.control): predicted[:, group.places(target)] for target in some}
         return found
-
-
-def _turned(task: Task, option: _Option, rows: np.ndarray, k: int | None) -> Principal:
-    return principal(task_spaces(task)[-1 if k is None else k][option.space], task.x["known"], rows)
 
 
 def _score(task: Task, group: _Group, predicted: np.ndarray, rows: np.ndarray) -> float:
@@ -200,7 +204,7 @@ def _in_blocks(fitted: _Fitted, turned: Principal, features: np.ndarray) -> np.n
 
 def _trained(
     task: Task,
-    turned: Principal,
+    x: np.ndarray,
     option: _Option,
     groups: Sequence[_Group],
     rows: np.ndarray,
@@ -212,7 +216,6 @@ def _trained(
     Where the number of columns differs, there is more than one such training; a number is filled up with zeros, to go
     beside an angle or a yes and no.
     """
-    x = torch.from_numpy(turned.transform(task.x["known"], rows))
     outputs = {group: max(2, len(group.columns)) for group in groups}
     for width, alike in itertools.groupby(sorted(groups, key=outputs.__getitem__), outputs.__getitem__):
         some = list(alike)
@@ -224,7 +227,7 @@ def _trained(
         generators = [_generator(task.seed, group, option, member) for group in some for member in range(members)]
         start = Networks.draw(x.shape[1], width, option.width, generators)
         order = torch_rng(task.seed, 3, option.space)
-        paused = train(start, (x, goal), option.steps, option.dropout, order)
+        paused = train(start, (torch.from_numpy(x), goal), option.steps, option.dropout, order)
         for pause, now in itertools.islice(enumerate(itertools.chain([start], paused)), last + 1):
             for i, (group, mean, scale) in enumerate(zip(some, means, scales, strict=True)):
                 yield pause, group, _Fitted(now.of(slice(i * members, (i + 1) * members)), mean, scale)
@@ -233,4 +236,4 @@ def _trained(
 def _generator(seed: int, group: _Group, option: _Option, member: int) -> torch.Generator:
     """Of the first weights of one network, whatever else is read."""
     name = zlib.crc32("\n".join(target.nuisance.name for target in group.targets).encode())
-    return torch_rng(seed, 3, name, option.space, option.width, member, int(group.control))
+    return torch_rng(seed, 3, name, option.space, round(10 * option.power), option.width, member, int(group.control))

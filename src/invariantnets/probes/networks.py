@@ -16,7 +16,7 @@ BATCH_ROWS, LEAST_ROWS = 256, 64  # of a step
 BLOCK_ROWS = 1024
 LEARNING_RATE = 0.04  # at the peak of its cycle, over the root of the width
 LOWEST = (1 / 25, 1 / 250_000)  # of the peak, at the cycle's start and end
-WEIGHT_DECAY = 1.0  # a step, times the rate: it costs few contents anything, and keeps noise from being learned by heart
+WEIGHT_DECAY = 1.0  # a step, times the rate: noise is not learned by heart, and hardly anything is lost
 PAUSES = 8  # of a training, to see how far it has come
 
 
@@ -90,10 +90,9 @@ class Networks:
         """Some of them."""
         return Networks(tuple(w[which] for w in self.weights))
 
-    @classmethod
-    def join(cls, parts: Sequence[Networks]) -> Networks:
-        """Several sets as one."""
-        return cls(tuple(torch.cat(weights) for weights in zip(*(p.weights for p in parts), strict=True)))
+    def copy(self) -> Networks:
+        """As they are now."""
+        return Networks(tuple(w.clone() for w in self.weights))
 
 
 def _cycle(peak: float, steps: int) -> list[float]:
@@ -127,7 +126,7 @@ def train(
         generator: of the order of rows, and of what is left out.
 
     Yields:
-        the networks as they are, `PAUSES` times. They are trained on when the next are asked for.
+        the networks as they are, `PAUSES` times; they are trained on in place when the next are asked for.
     """
     x, y = data
     now = Networks(tuple(nn.Parameter(w.clone()) for w in networks.weights))

@@ -85,7 +85,7 @@ class Recorder:
         fields: dict[str, Any] = {"protocol": "verification", "n": len(pairs), "identities": people.sources}
         # Of lists that are not balanced, the answer that is given more often is right by chance.
         most = float(max(np.mean(pairs.same), np.mean(~pairs.same)))
-        low, high = share_bounds(mean, Scatter(np.float64(error**2), np.float64(folds)), effective, folds - 1)
+        low, high = share_bounds(mean, Scatter(error**2, folds), effective, folds - 1)
         bounds: dict[str, Any] = {"low": low, "high": high, "chance": most}
         return [
             self.result("accuracy", mean, note=join(over_folds, note), **bounds, **fields),
@@ -155,7 +155,7 @@ class Recorder:
         counts = draw(n, self.replicates, numpy_rng(self.seed, 11)).astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             variance = np.nanvar(np.stack([numbers(count) for count in counts]), axis=0) * n / (n - 1)
-        scatters = (Scatter(v, np.float64(n)) for v in variance)
+        scatters = (Scatter(float(v), n) for v in variance)
         freedom, alone = max(effective - 1, 1.0), effective < 1.5
         ends = [share_bounds(float(v), s, effective, freedom, alone) for v, s in zip(value, scatters, strict=True)]
         low, high = np.array(ends).T

@@ -30,7 +30,7 @@ def curve_tables(results: Sequence[Result], targets: Sequence[str], *, folded: b
     """
     parts = {t: rows for t in targets if (rows := _curve(results, t))}
     title = "How many labelled rows it takes to read {}"
-    header = ("labelled rows", "R², 95 % interval", "chance")
+    header = ("labelled rows", "R², 95 % interval", "chance", "shuffled control")
     shared = "test rows; the strongest honest probe, chosen and fitted anew on so many rows of train and val"
     if folded:
         return [Table(title.format(f"the {t}"), header, {"": rows}, shared, folded=True) for t, rows in parts.items()]
@@ -56,8 +56,9 @@ def _curve(results: Sequence[Result], target: str) -> list[Row]:
     return rows
 
 
-def _cells(r: Result, lost: str) -> tuple[str, str]:
-    return (lost if failed(r) else bounded(r), written(r).chance)
+def _cells(r: Result, lost: str) -> tuple[str, str, str]:
+    text = written(r)
+    return (lost if failed(r) else bounded(r), text.chance, text.control)
 
 
 def short_curve(runs: Runs, target: str) -> str:

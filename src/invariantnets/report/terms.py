@@ -101,7 +101,7 @@ TERMS = {
     ),
     "Stack": (
         r"[Ss]tack(?: of all honest readers)?",
-        "A weighted mean of what all honest probes say, no weight below 0, the weights fitted out of fold.",
+        "A weighted sum of what all honest probes say, no weight below 0, the weights fitted out of fold.",
     ),
     "V-information": (
         r"V-information",

@@ -74,8 +74,6 @@ PROBES = {
     "trees": "boosted trees",
     "knn": "kNN",
     "mlp": "MLP",
-    "rbf": "RBF kernel ridge",
-    "quadratic": "quadratic kernel ridge",
     "stack": "stack of all honest readers",
     "strongest": "strongest honest probe",
     "verification": "verification",

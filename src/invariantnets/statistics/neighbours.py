@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-NEIGHBOURS = (1, 2, 4, 8, 16, 32, 64)
+NEIGHBOURS = (1, 2, 4, 8, 16, 32, 64, 128)
 BLOCK_QUERIES = 1024
 GROUP = 16
+SAME = 1e-6  # distances that differ by a smaller share are equal to float32
 
 
 def neighbour_grid(points: int) -> tuple[int, ...]:
-    """The numbers of neighbours to choose from that ``points`` allow."""
-    return tuple(k for k in NEIGHBOURS if k <= points)
+    """The numbers of neighbours to choose from that ``points`` allow: there is one more, to scale distances by."""
+    return tuple(k for k in NEIGHBOURS if k < points) or (1,)
 
 
 def merge_equal(features: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +35,7 @@ def merge_equal(features: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, 
     return first, np.stack(sums, 1) / count[:, None]
 
 
-def nearest(fit: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
+def nearest(fit: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The ``k`` nearest rows by Euclidean distance.
 
     The smallest ‖q - f‖² is the largest q·f - ‖f‖²/2. Coordinates should be centred, or the
@@ -46,7 +47,7 @@ def nearest(fit: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
         k: at most ``M``.
 
     Returns:
-        ``(N, k)`` int64, nearest first.
+        ``(N, k)`` int64, nearest first, and ``(N, k)`` float32 squares of their distances.
     """
     points = torch.from_numpy(fit)
     if len(fit) % GROUP:  # filled up with points that are never near
@@ -54,11 +55,13 @@ def nearest(fit: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
     offset = (points**2).sum(1).mul_(-0.5)
     offset[len(fit) :] = -torch.inf
     scores = torch.empty(BLOCK_QUERIES, len(points))
-    found = []
+    found, distances = [], []
     for block in torch.from_numpy(queries).split(BLOCK_QUERIES):
         torch.addmm(offset, block, points.T, out=scores[: len(block)])
         found.append(_largest(scores[: len(block)], k))
-    return torch.cat(found).numpy()
+        score = scores[: len(block)].gather(1, found[-1])
+        distances.append((block**2).sum(1, keepdim=True).sub(score, alpha=2).clamp_(min=0))
+    return torch.cat(found).numpy(), torch.cat(distances).numpy()
 
 
 def _largest(scores: torch.Tensor, k: int) -> torch.Tensor:
@@ -71,21 +74,33 @@ def _largest(scores: torch.Tensor, k: int) -> torch.Tensor:
     return kept.gather(1, inside // GROUP) * GROUP + inside % GROUP
 
 
-def neighbour_means(targets: np.ndarray, index: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
-    """Means over the first k neighbours, for every k of the grid at once.
+def neighbour_means(targets: np.ndarray, index: np.ndarray, squares: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
+    """Means over the first k neighbours, for every k of the grid at once, the nearer ones weighing more.
+
+    The weight is that of Epanechnikov's kernel, 1 - (d/h)², with h the distance of the next neighbour (Hechenbichler
+    and Schliep 2004, section 3). Where there is none, or all are as far, all weigh the same.
 
     Args:
         targets: ``(M, T)``.
         index: ``(N, K)`` from `nearest`, with ``K`` at least the largest k.
+        squares: ``(N, K)`` of distances, ascending, from `nearest`.
         grid: numbers of neighbours.
 
     Returns:
         ``(len(grid), N, T)``.
     """
-    total = np.zeros((len(index), targets.shape[1]))
-    means = []
+    means, d = [], squares.astype(np.float64)
+    plain, by_square = np.zeros((2, len(index), targets.shape[1]))
     for rank in range(max(grid)):
-        total += targets[index[:, rank]]
-        if rank + 1 in grid:
-            means.append(total / (rank + 1))
+        here = targets[index[:, rank]]
+        plain += here
+        by_square += d[:, rank, None] * here
+        if (k := rank + 1) in grid:
+            mean = plain / k
+            if k < index.shape[1]:
+                h = d[:, k, None]
+                weight = k * h - d[:, :k].sum(1, keepdims=True)
+                differ = weight > SAME * k * h
+                mean = np.where(differ, (h * plain - by_square) / np.where(differ, weight, 1.0), mean)
+            means.append(mean)
     return np.stack(means)

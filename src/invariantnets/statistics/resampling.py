@@ -57,8 +57,8 @@ class Resampling:
         for i, kind in enumerate(numbers):
             if kind.parts:
                 parts = [(float(value[j]), float(low[j]), float(high[j])) for j in kind.parts]
-                variances = [float(plain[j].variance) for j in kind.parts]
-                low[i], high[i] = mean_bounds(float(value[i]), float(plain[i].variance), parts, variances)
+                variances = [plain[j].variance for j in kind.parts]
+                low[i], high[i] = mean_bounds(float(value[i]), plain[i].variance, parts, variances)
         return value, low, high
 
     def _left_out(
@@ -93,10 +93,13 @@ class Resampling:
         """Of each number, from sums of powers of the influences."""
         mean = s1 / self.sources
         squares = s2 - self.sources * mean**2
+        # A source that raises the number is one without which it is lower.
+        lean = -(s3 - 3 * mean * s2 + 2 * self.sources * mean**3) / squares**1.5
         fourth = s4 - 4 * mean * s3 + 6 * mean**2 * s2 - 3 * self.sources * mean**4
         variance = np.maximum(squares, 0) / (self.sources * (self.sources - 1))
         many = np.where(fourth > 0, np.minimum(3 * squares**2 / fourth, self.sources), self.sources)
-        return [Scatter(v, s) for v, s in zip(variance, many, strict=True)]
+        lean = np.where(np.isfinite(lean), lean, 0.0)
+        return [Scatter(*map(float, one)) for one in zip(variance, many, lean, strict=True)]
 
 
 def _on_scales(values: np.ndarray, kinds: list[tuple[Number, list[int]]]) -> np.ndarray:
