@@ -70,8 +70,13 @@ def test_rounding_noise_is_not_whitened_and_outliers_are_clipped():
 
 
 def test_sample_takes_whole_sources():
-    source = np.repeat(np.arange(20), 3)
-    rows = sample_sources(source, 32, np.random.default_rng(0))
-    assert len(rows) == 30 and len(np.unique(source[rows])) == 10
-    assert len(sample_sources(source, 10_000, np.random.default_rng(0))) == 60
-    assert len(sample_sources(source, 1, np.random.default_rng(0))) == 3
+    source = np.repeat(np.arange(200), 3)
+    rows = sample_sources(source, 320, np.random.default_rng(0))
+    assert len(rows) == 318 and len(np.unique(source[rows])) == 106
+    assert len(sample_sources(source, 10_000, np.random.default_rng(0))) == 600
+
+
+def test_of_few_sources_it_takes_some_rows_of_each():
+    source = np.repeat(np.arange(20), 300)
+    rows = sample_sources(source, 900, np.random.default_rng(0))
+    assert len(rows) == len(np.unique(rows)) == 900 and len(np.unique(source[rows])) == 20
