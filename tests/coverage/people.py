@@ -18,7 +18,7 @@ from invariantnets.statistics.resampling import draw
 
 PEOPLE = (10, 25, 50)
 NOISE = {"easy": 0.5, "hard": 1.2, "hopeless": 3.0}
-IMAGES, WIDTH, REPLICATES = 5, 16, 200
+IMAGES, WIDTH, REPLICATES = 5, 16, 100
 _MANY, _SAMPLES = 20_000, 400
 
 

@@ -66,7 +66,7 @@ def _number(errors: Noise, r2: float, rng: np.random.Generator, n: int) -> Sampl
 def _trial(
     metrics: tuple[str, ...], make: Callable[[np.random.Generator, int], Sample], n: int, rng: np.random.Generator
 ) -> Found:
-    return of_sums(metrics, make(rng, n), rng)
+    return of_sums(metrics, make(rng, n))
 
 
 def _truth(make: Callable[[np.random.Generator, int], Sample], metrics: tuple[str, ...]) -> dict[str, float]:

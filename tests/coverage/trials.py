@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -61,21 +62,29 @@ class Held(NamedTuple):
     new_width: float
 
 
-def percentiles(sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+@cache
+def _counts(sources: int) -> np.ndarray:
+    """Bootstrap draws, the same for all samples of as many sources."""
+    return draw(sources, REPLICATES, numpy_rng(99, sources)).astype(np.float64)
+
+
+def percentiles(sample: Sample, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Ends as before: 2.5 % and 97.5 % of replicates that draw sources with replacement."""
     source = np.unique(sample.source, return_inverse=True)[1]
     sums = np.stack([np.bincount(source, column) for column in sample.quantities.T], 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        replicates = sample.statistic(draw(len(sums), REPLICATES, rng).astype(np.float64) @ sums)
+        replicates = sample.statistic(_counts(len(sums)) @ sums)[:, :width]
     undefined = np.isnan(replicates).all(0)
-    low, high = np.nanpercentile(np.where(undefined, 0.0, replicates), (2.5, 97.5), axis=0)
+    replicates = np.where(undefined, 0.0, replicates)
+    of = np.nanpercentile if np.isnan(replicates).any() else np.percentile
+    low, high = of(replicates, (2.5, 97.5), axis=0)
     return np.where(undefined, np.nan, low), np.where(undefined, np.nan, high)
 
 
-def of_sums(metrics: Sequence[str], sample: Sample, rng: np.random.Generator) -> Found:
+def of_sums(metrics: Sequence[str], sample: Sample) -> Found:
     """Both intervals of numbers that are made of sums over rows."""
     _, low, high = Resampling(sample.source).interval(sample.quantities, sample.statistic, sample.numbers)
-    return Found(_ends(metrics, *percentiles(sample, rng)), _ends(metrics, low, high))
+    return Found(_ends(metrics, *percentiles(sample, len(metrics))), _ends(metrics, low, high))
 
 
 def _ends(metrics: Sequence[str], low: np.ndarray, high: np.ndarray) -> dict[str, tuple[float, float]]:

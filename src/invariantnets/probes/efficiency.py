@@ -8,6 +8,7 @@ needs few labels and where it then reads well.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ from invariantnets.results.result import Result
 
 __all__ = ["label_efficiency", "nested_rows"]
 
+log = logging.getLogger(__name__)
 # Of fewer sources next to none could be held out from others.
 MIN_SOURCES = 5
 
@@ -151,7 +153,7 @@ def _read(
     everything = {n.name: n.encode(table.nuisance[n.name]) for n in table.nuisances}
     if varied:
         task = prepare(replace(part, nuisances=tuple(varied)), layer, seed, closed)
-        said = readings(task, probes, layer)
+        said = readings(task, probes, layer, lost=lambda died: log.warning("%d rows: %s", len(chosen), died))
         for target in task.every:
             best = strongest_of(task, target, said)
             if best is not None:

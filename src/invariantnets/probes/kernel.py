@@ -22,8 +22,8 @@ __all__ = ["KernelRidge"]
 # Of the median squared distance, or of the mean squared length; the first is tried in every space.
 WIDTHS: Mapping[Name, Sequence[float]] = {"rbf": (0.5, 0.2, 2.0), "quadratic": (0.3, 0.03, 3.0)}
 LEARNED_WIDTHS: Mapping[Name, Sequence[float]] = {"rbf": (0.03, 0.1, 0.3, 1.0), "quadratic": (0.1, 1.0)}
-# Of spaces and widths, so many serve all targets; of metrics, so many are learned for a target each.
-POOL, METRICS = 2, 4
+# Of spaces and widths, so many serve all targets, if the last lowers their errors by this share.
+POOL, WORTH = 2, 0.01
 
 Judged = list[tuple[View, Sequence[int], np.ndarray]]  # penalties and (L, targets) squared errors of each view
 
@@ -90,16 +90,12 @@ class KernelRidge:
         return [(view, near := _near(judged, view, folds[0]), folds[0].errors(view, near)) for view in pool]
 
     def _learned(self, folds: Sequence[Fold], targets: tuple[Target, ...], judged: Judged) -> Judged:
-        """The same in a metric learned for each target, or where they are many for all that are best in one view."""
+        """The same in a metric learned for all targets that are best in one view."""
         best = {target: _best(judged, target) for target in targets}
-        groups: list[tuple[Target, ...]] = [(target,) for target in targets]
-        if len(targets) > METRICS:
-            views = dict.fromkeys(view for view, _ in best.values())
-            groups = [tuple(t for t in targets if best[t][0] is view) for view in views]
         found: Judged = []
-        for group in groups:
-            view = best[group[0]][0]
-            source = Source(view._replace(targets=group), tuple(best[target][1] for target in group))
+        for view in dict.fromkeys(view for view, _ in best.values()):
+            group = tuple(target for target in targets if best[target][0] is view)
+            source = Source(view, tuple((target, best[target][1]) for target in group))
             wanted = [View(group, view.space, width, source) for width in LEARNED_WIDTHS[self.kernel]]
             found += self._compared(folds, wanted)
         return found
@@ -134,11 +130,10 @@ def _serving(judged: Judged, most: int) -> list[View]:
     reached = np.full(lowest.shape[1], np.inf)
     for _ in range(min(most, len(judged))):
         total = np.minimum(lowest, reached).sum(1)
-        at = int(total.argmin())
-        if at in found:
+        if total.min() > (1 - WORTH) * reached.sum():
             break
-        found.append(at)
-        reached = np.minimum(lowest[at], reached)
+        found.append(int(total.argmin()))
+        reached = np.minimum(lowest[found[-1]], reached)
     return [judged[at][0] for at in found]
 
 

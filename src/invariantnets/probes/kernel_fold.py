@@ -69,10 +69,10 @@ class View(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Regressors whose gradients say what matters: a view, and the place in `PENALTIES` of each of its targets."""
+    """Whose gradients say what matters: a view, and some of its targets, each with its place in `PENALTIES`."""
 
     view: View
-    penalties: tuple[int, ...]
+    penalties: tuple[tuple[Target, int], ...]
 
 
 class Fitted(NamedTuple):
@@ -173,10 +173,10 @@ class Fold:
     def _metric(self, source: Source, count: int) -> np.ndarray | None:
         """``(R, d)`` so that what does not matter to the targets of a view is not seen."""
         view = source.view
-        fitted = self.fitted(view, sorted(set(source.penalties)), count)
+        fitted = self.fitted(view, sorted({penalty for _, penalty in source.penalties}), count)
         x, scale = fitted.seen(self.x(view.space, count)[:GRADIENT_ROWS]), self.task.moments().yy
         total: np.ndarray | float = 0.0
-        for target, penalty in zip(view.targets, source.penalties, strict=True):
+        for target, penalty in source.penalties:
             found = fitted.path.relevance(x, fitted.penalties.index(penalty), np.r_[view.places(target)[0]])
             total = total + found / scale[target.true].sum()
         return _metric(np.asarray(total))
