@@ -123,7 +123,7 @@ def test_errors_of_one_person_are_one_draw(fixed):
     many = min(n, 3 * (influence**2).sum() ** 2 / (influence**4).sum())
     deviation = np.sqrt((influence**2).sum() / (n * (n - 1)))
     times = t.ppf(0.975, 0.75 * many - 1)
-    further = max((influence**3).sum() / (influence**2).sum() ** 1.5, 0) * (1 + 2 * times**2) / 6
+    further = max((influence**3).sum() / (influence**2).sum() ** 1.5, 0) * (1 + 2 * t.ppf(0.975, n - 1) ** 2) / 6
     assert found.value == pytest.approx(1 - error.mean())
     assert [found.low, found.high] == pytest.approx(
         1 - error.mean() * np.exp([(times + further) * deviation, -times * deviation]), abs=2e-3

@@ -24,9 +24,9 @@ from invariantnets.results.words import PROBES
 __all__ = ["Readings", "probable", "read_answers", "readings", "run_probes", "strongest_of"]
 
 
-def chance_of_class(train: FeatureTable) -> float:
-    """Accuracy without looking: that of the most frequent class of train, or of a draw among all."""
-    return max(1 / train.num_classes, float(np.bincount(train.label).max() / len(train)))
+def chance_of_class(known: FeatureTable) -> float:
+    """Accuracy without looking: that of the most frequent class of train and val, or of a draw among all."""
+    return max(1 / known.num_classes, float(np.bincount(known.label).max() / len(known)))
 
 
 def read_answers(table: FeatureTable, layer: str, *, seed: int = 0, bootstrap: int = 1000) -> list[Result]:
@@ -42,7 +42,7 @@ def read_answers(table: FeatureTable, layer: str, *, seed: int = 0, bootstrap: i
     if test.prediction is None or not (table.labelled and is_closed(table)):
         return []
     reading = ClassReading(test.prediction, n_fit=None)
-    return Scorer(test, layer, seed).classes(reading, "softmax", chance_of_class(table.part("train")))
+    return Scorer(test, layer, seed).classes(reading, "softmax", chance_of_class(table.part("train", "val")))
 
 
 def run_probes(

@@ -45,8 +45,8 @@ TERMS = {
     ),
     "Selectivity": (
         r"selectivity",
-        "The value less its shuffled control: what the probe owes to the features and not to its own size. Where the "
-        "control is below chance it is more than what is read.",
+        "The value less its shuffled control: what the probe owes to the features and not to its own size. A "
+        "control below chance counts as chance.",
     ),
     "Failed": (
         r"failed|No probe|no probe",
