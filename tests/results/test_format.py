@@ -45,7 +45,9 @@ def test_a_row_has_the_digits_that_its_interval_lets_it_carry(found: Result, uni
 @pytest.mark.parametrize(
     ("found", "text"),
     [
-        (result("r2", 0.185, 0.025, control=-0.013), "0.20"),
+        (result("r2", 0.185, 0.025, control=0.013), "0.17"),
+        (result("r2", 0.185, 0.025, chance=0.0, control=-0.9), "0.18"),
+        (result("auc", 0.9, 0.05, chance=0.5, control=0.4), "0.40"),
         (result("auc", 0.9, 0.05, control=0.52), "0.38"),
         (result("accuracy", 0.9, 0.01, control=0.1), "80.0 %"),
         (result("rmse", 27.0, 0.4, control=30.0), "–"),
