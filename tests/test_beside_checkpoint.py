@@ -34,7 +34,7 @@ CONFIG: dict[str, Any] = {
     "seed": 3,
 }
 READERS = ("mlp", "knn", "rbf", "quadratic", "trees")
-ASKED = ("probe_images=60", "probes.bootstrap=20", *(f"probe.{name}=null" for name in READERS), "hydra.run.dir=out")
+ASKED = ("probe_images=60", *(f"probe.{name}=null" for name in READERS), "hydra.run.dir=out")
 
 
 @pytest.fixture

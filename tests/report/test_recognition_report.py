@@ -27,7 +27,7 @@ def make_faces_run(make_run: Callable[..., Path]) -> Callable[..., Path]:
             {"ip1": x}, label, np.full(100, "test"), np.arange(100), {"blur": rng.random(100)}, (Nuisance("blur"),), 20
         )
         path = make_run(folder, seed=seed, extra=(f"noise={noise}",), draw=False)
-        results = run_protocols(table, "ip1", seed=seed, bootstrap=20) + describe_norm(table, "ip1")
+        results = run_protocols(table, "ip1", seed=seed) + describe_norm(table, "ip1")
         (path / "results.jsonl").write_text(to_jsonl(results), encoding="utf-8")
         (path / "figures").mkdir()
         (path / "figures" / "figures.json").write_text(json.dumps([]))

@@ -53,7 +53,7 @@ TERMS = {
         "A probe that is no better than guessing on rows that it was not fitted to, before the test. It shows nothing.",
     ),
     "95 % interval": (
-        r"95 % (?:bootstrap )?interval|\[[−\d.,]+, [−\d.,]+\]",
+        r"95 % interval|\[[−\d.,]+, [−\d.,]+\]",
         "In brackets: where the number would lie, 19 times in 20, with other test images or people.",
     ),
     "s.d.": (r"s\.d\.|\d ± \d", "Standard deviation: how far repetitions with other seeds lie apart. Written after ±."),

@@ -34,8 +34,8 @@ class Result:
         split: the rows it was measured on.
         n: number of those rows.
         sources: number of independent images among them (what the interval resamples).
-        seed: seed of the probe and of the bootstrap.
-        low, high: 95 % interval, bootstrap over sources; None where none is defined.
+        seed: seed of the probe or protocol.
+        low, high: 95 % interval over sources; None where none is defined.
         chance: what knowing nothing about the image gives.
         control: the same probe trained and tested on a shuffled target.
         n_fit: rows the probe was fitted on.
