@@ -21,7 +21,7 @@ from invariantnets.probes.task import Task, prepare, refuse_collapsed, too_few
 from invariantnets.results.result import Result
 from invariantnets.results.words import PROBES
 
-__all__ = ["Readings", "probable", "read_answers", "readings", "run_probes", "strongest_of"]
+__all__ = ["Readings", "known_together", "probable", "read_answers", "readings", "run_probes", "strongest_of"]
 
 
 def chance_of_class(known: FeatureTable) -> float:
@@ -78,15 +78,11 @@ def run_probes(
     closed = probable(table, layer)
     cannot = unprobable(table)
     results: list[Result] = []
-    for rows, names in _together(table, cannot):
-        part = replace(
-            table if rows is None else table.rows(rows),
-            nuisances=tuple(n for n in table.nuisances if n.name in names),
-        )
-        of_class = rows is None and closed and table.labelled
+    for part, whole in known_together(table, tuple(cannot)):
+        of_class = whole and closed and table.labelled
         if why := too_few(part, closed):
-            cannot |= dict.fromkeys(names, f"where it is known, {why}")
-        elif names or of_class:
+            cannot |= {n.name: f"where it is known, {why}" for n in part.nuisances}
+        elif part.nuisances or of_class:
             step("sufficient statistics")
             task = replace(prepare(part, layer, seed, closed), label=of_class)
             refuse_collapsed(task, layer)
@@ -109,10 +105,17 @@ def probable(table: FeatureTable, layer: str) -> bool:
     return closed
 
 
-def _together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[np.ndarray | None, list[str]]]:
-    """Nuisances that are known in the same rows, and those rows; first those known in all (None), whichever they are.
+def known_together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[FeatureTable, bool]]:
+    """Tables of nuisances that are known in the same rows, of those rows; first those known in all, be there any.
 
-    Each set of rows has moments of its own: to read what is unknown in a hundred ways takes a hundred passes.
+    Each has moments of its own: to read what is unknown in a hundred ways takes a hundred passes.
+
+    Args:
+        table: of all.
+        cannot: nuisances that are left out.
+
+    Returns:
+        each table, and whether it is of all rows.
     """
     everywhere: list[str] = []
     parts: dict[bytes, tuple[np.ndarray, list[str]]] = {}
@@ -123,8 +126,9 @@ def _together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[np
                 everywhere.append(nuisance.name)
             else:
                 parts.setdefault(known.tobytes(), (known, []))[1].append(nuisance.name)
-    yield None, everywhere
-    yield from parts.values()
+    yield replace(table, nuisances=tuple(n for n in table.nuisances if n.name in everywhere)), True
+    for rows, names in parts.values():
+        yield replace(table.rows(rows), nuisances=tuple(n for n in table.nuisances if n.name in names)), False
 
 
 def _not_probed(layer: str, name: str, why: str, n: int, sources: int, seed: int) -> Result:
