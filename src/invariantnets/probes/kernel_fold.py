@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from invariantnets.probes.sample import task_spaces
 from invariantnets.probes.targets import Target
 from invariantnets.probes.task import Task
 from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.kernel_ridge import Kernel, KernelPath, Name, fit_kernel_ridge
-from invariantnets.statistics.spaces import Space, sample_sources, spaces, unit_moments
+from invariantnets.statistics.spaces import Space, sample_sources
 
 __all__ = ["HELD_ROWS", "PENALTIES", "SEARCH_ROWS", "Fitted", "Fold", "Limits", "Source", "View", "width_of"]
 
@@ -20,7 +21,7 @@ PENALTIES = tuple(np.logspace(-8, 0, 9).tolist())
 # Up to so many rows the solution is exact; beyond, landmarks of more rows read more at the same cost.
 EXACT_ROWS = 3_000
 # Rows that spaces and widths are compared on, before the best are fitted to all; and rows that gradients are taken at.
-SEARCH_ROWS, HELD_ROWS, GRADIENT_ROWS, SCALE_ROWS = 600, 1_000, 2_000, 5_000
+SEARCH_ROWS, HELD_ROWS, GRADIENT_ROWS = 600, 1_000, 2_000
 # Of many targets, each takes one in so many of these rows, others than its neighbours.
 FEWEST = 10
 # What is left of a metric: its share of the trace.
@@ -147,9 +148,7 @@ class Fold:
         rng = numpy_rng(task.seed, 30, task.folds.count if k is None else k)
         fit = rows[sample_sources(task.source[rows], limits.rows, rng)]
         held = fit[:0] if k is None else task.folds.held(k)
-        return cls(
-            task, kernel, limits, fit, held, spaces(task.moments(k), unit_moments(task.x["known"], fit[:SCALE_ROWS]))
-        )
+        return cls(task, kernel, limits, fit, held, task_spaces(task)[-1 if k is None else k])
 
     def x(self, space: int, count: int) -> np.ndarray:
         """Coordinates of the first rows."""
