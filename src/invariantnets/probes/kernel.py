@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from invariantnets.probes.kernel_fold import HELD_ROWS, PENALTIES, SEARCH_ROWS, Fold, Limits, Source, View, width_of
+from invariantnets.probes.kernel_fold import HELD_ROWS, PENALTIES, Fold, Limits, Source, View, width_of
 from invariantnets.probes.probe import Reading
 from invariantnets.probes.targets import Target
 from invariantnets.probes.task import Task
@@ -42,7 +42,7 @@ class KernelRidge:
     """
 
     kernel: Name
-    rows: int = 20_000
+    rows: int = 40_000
     landmarks: int = 1_000
     reads: ClassVar = frozenset({"continuous", "circular", "categorical", "binary"})
     told: ClassVar = False
@@ -85,7 +85,7 @@ class KernelRidge:
             judged += [(view, every, _errors(some, view, every)) for view in wanted]
             wanted = [view._replace(width=width) for view in _serving(judged, POOL) for width in others]
         pool = _serving(judged, POOL)
-        if len(folds[0].fit) <= SEARCH_ROWS:
+        if folds[0].exact and folds[0].few == len(folds[0].fit):
             return [each for each in judged if each[0] in pool]
         return [(view, near := _near(judged, view, folds[0]), folds[0].errors(view, near)) for view in pool]
 
@@ -105,7 +105,7 @@ class KernelRidge:
         every = _coarse(folds[0])
         judged: Judged = [(view, every, _errors(_some(folds), view, every)) for view in wanted]
         (view,) = _serving(judged, 1)
-        if len(folds[0].fit) <= SEARCH_ROWS:
+        if folds[0].exact and folds[0].few == len(folds[0].fit):
             return [each for each in judged if each[0] is view]
         near = _near(judged, view, folds[0])
         return [(view, near, folds[0].errors(view, near))]
@@ -113,7 +113,7 @@ class KernelRidge:
 
 def _errors(folds: Sequence[Fold], view: View, penalties: Sequence[int]) -> np.ndarray:
     """``(L, targets)`` of few rows of some folds."""
-    return np.sum([fold.errors(view, penalties, SEARCH_ROWS) for fold in folds], 0)
+    return np.sum([fold.errors(view, penalties, fold.few) for fold in folds], 0)
 
 
 def _some(folds: Sequence[Fold]) -> Sequence[Fold]:
@@ -138,13 +138,13 @@ def _serving(judged: Judged, most: int) -> list[View]:
 
 
 def _coarse(fold: Fold) -> Sequence[int]:
-    """Penalties that few rows are tried at: all of them where there are no others, else every second."""
-    return range(0, len(PENALTIES), 1 if len(fold.fit) <= SEARCH_ROWS else 2)
+    """Penalties that few rows are tried at: without landmarks every second, if more rows follow."""
+    return range(0, len(PENALTIES), 2 if fold.exact and fold.few < len(fold.fit) else 1)
 
 
 def _near(judged: Judged, view: View, fold: Fold) -> Sequence[int]:
-    """Penalties to try with all rows: each costs as much as all do on landmarks, so next to the best of few rows."""
-    if not fold.limits.exact(fold.task):
+    """Penalties to try with all rows: without landmarks those next to the best of few rows."""
+    if not fold.exact:
         return range(len(PENALTIES))
     ((tried, error),) = ((tried, error) for other, tried, error in judged if other is view)
     best = np.asarray(tried)[error.argmin(0)]

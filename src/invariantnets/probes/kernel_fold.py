@@ -8,19 +8,22 @@ from typing import NamedTuple
 
 import numpy as np
 
+from invariantnets.probes.sample import task_spaces
 from invariantnets.probes.targets import Target
 from invariantnets.probes.task import Task
 from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.kernel_ridge import Kernel, KernelPath, Name, fit_kernel_ridge
-from invariantnets.statistics.spaces import Space, sample_sources, spaces, unit_moments
+from invariantnets.statistics.spaces import Space, sample_sources
 
-__all__ = ["HELD_ROWS", "PENALTIES", "SEARCH_ROWS", "Fitted", "Fold", "Limits", "Source", "View", "width_of"]
+__all__ = ["HELD_ROWS", "PENALTIES", "Fitted", "Fold", "Limits", "Source", "View", "width_of"]
 
 PENALTIES = tuple(np.logspace(-8, 0, 9).tolist())
 # Up to so many rows the solution is exact; beyond, landmarks of more rows read more at the same cost.
 EXACT_ROWS = 3_000
-# Rows that spaces and widths are compared on, before the best are fitted to all; and rows that gradients are taken at.
-SEARCH_ROWS, HELD_ROWS, GRADIENT_ROWS, SCALE_ROWS = 600, 1_000, 2_000, 5_000
+# Rows that spaces and widths are compared on, before the best are fitted to all: exactly, or on landmarks.
+FEW_EXACT, FEW_ROWS, FEW_LANDMARKS = 600, 3_000, 400
+# Rows held out that they are compared by, and rows that gradients are taken at.
+HELD_ROWS, GRADIENT_ROWS = 1_000, 2_000
 # Of many targets, each takes one in so many of these rows, others than its neighbours.
 FEWEST = 10
 # What is left of a metric: its share of the trace.
@@ -147,9 +150,17 @@ class Fold:
         rng = numpy_rng(task.seed, 30, task.folds.count if k is None else k)
         fit = rows[sample_sources(task.source[rows], limits.rows, rng)]
         held = fit[:0] if k is None else task.folds.held(k)
-        return cls(
-            task, kernel, limits, fit, held, spaces(task.moments(k), unit_moments(task.x["known"], fit[:SCALE_ROWS]))
-        )
+        return cls(task, kernel, limits, fit, held, task_spaces(task)[-1 if k is None else k])
+
+    @property
+    def exact(self) -> bool:
+        """Whether no landmarks are needed."""
+        return self.limits.exact(self.task)
+
+    @property
+    def few(self) -> int:
+        """Rows that views are compared on."""
+        return min(len(self.fit), FEW_EXACT if self.exact else FEW_ROWS)
 
     def x(self, space: int, count: int) -> np.ndarray:
         """Coordinates of the first rows."""
@@ -167,7 +178,7 @@ class Fold:
             x = x if metric is None else x @ metric
             y = self.task.y["known"][self.fit[:count, None], view.columns]
             kernel = Kernel(self.kernel, view.width * _typical(self.kernel, x))
-            landmarks = None if self.limits.exact(self.task) or count <= SEARCH_ROWS else self.limits.landmarks
+            landmarks = None if self.exact else self.limits.landmarks if count == len(self.fit) else FEW_LANDMARKS
             path = fit_kernel_ridge(kernel, x, y, [PENALTIES[p] for p in penalties], landmarks)
             self._fitted[view, count] = Fitted(self.spaces[view.space], metric, penalties, path)
         return self._fitted[view, count]
