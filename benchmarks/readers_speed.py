@@ -1,4 +1,4 @@
-"""python -m benchmarks.readers_speed: what all the default readers cost, each by itself, and what ten times the rows do.
+"""python -m benchmarks.readers_speed: what the default readers cost, each by itself, and what ten times the rows do.
 
 Each table in a process of its own, whose peak of memory is its own, on one thread. Some ten minutes.
 """
