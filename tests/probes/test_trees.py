@@ -15,6 +15,7 @@ from invariantnets.probes.probe import Reading
 from invariantnets.probes.screening import Screening
 from invariantnets.probes.targets import r2
 from invariantnets.probes.task import Task, prepare
+from invariantnets.probes.trees import Contest, Judged
 from invariantnets.statistics.moments import moments
 
 YES_NO = ("no", "yes")
@@ -82,7 +83,7 @@ def test_reads_what_is_hidden_in_one_feature_or_two(name: str) -> None:
 
 
 def test_reads_every_kind_on_one_set_of_rows() -> None:
-    x = normal(2000)
+    x = normal(1200, 6)
     angle = np.rad2deg(np.arctan2(x[:, 0], x[:, 1]))
     task = task_of(
         x,
@@ -91,12 +92,12 @@ def test_reads_every_kind_on_one_set_of_rows() -> None:
         yes=(Nuisance("", "binary", categories=YES_NO), x[:, 3] > 0),
         number=number(x[:, 4]),
     )
-    readings = list(Trees(rows=1000)(task))
+    readings = list(Trees(rows=900)(task))
     assert [reading.target for reading in readings] == task.targets
     for reading in readings:
-        assert reading.held_out.shape == (len(task.choice), reading.test.shape[1]) and reading.n_fit <= 1000
+        assert reading.held_out.shape == (len(task.choice), reading.test.shape[1]) and reading.n_fit <= 900
         out_of_fold, test, control = scores(task, reading)
-        assert out_of_fold > 0.8 and test > 0.8 and control < 0.03
+        assert out_of_fold > 0.75 and test > 0.75 and control < 0.03
     yes = readings[2]
     for predicted in (yes.held_out, yes.test, yes.control):
         np.testing.assert_allclose(predicted.sum(1), 1)
@@ -125,9 +126,10 @@ def test_predictions_are_out_of_fold() -> None:
     assert np.corrcoef(model.predict(task.x["known"][held]), truth[held])[0, 1] > 0.95
 
 
-def test_what_a_fold_holds_out_changes_nothing_of_its_models() -> None:
-    """Other values in the rows that a fold holds out, and its predictions of them are the same, but for the choice."""
-    x = normal(900)
+def test_what_a_fold_holds_out_changes_nothing_of_its_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other values in the rows that a fold holds out, and the same option: its predictions of them are the same."""
+    monkeypatch.setattr(Contest, "choose", lambda _: Judged(Option(4, True, 8, 5, 0.3, 10), 0.5, {}))
+    x = normal(600)
     task = task_of(x, n=number(np.sin(3 * x[:, 0])))
     last = task.folds.count - 1
     held, places = task.folds.held(last), task.folds.places(last)
@@ -135,7 +137,6 @@ def test_what_a_fold_holds_out_changes_nothing_of_its_models() -> None:
     y[held] = np.random.default_rng(0).normal(size=y[held].shape)
     changed = replace(task, y={**task.y, "known": y}, _known={})
     (before,), (after,) = Trees()(task), Trees()(changed)
-    assert before.chosen == after.chosen
     np.testing.assert_array_equal(before.held_out[places], after.held_out[places])
     assert not np.array_equal(before.held_out, after.held_out)
 
@@ -160,8 +161,8 @@ def test_agrees_with_scikit_learn(close: bool) -> None:
 
 
 def test_a_close_look_resolves_what_255_bins_do_not() -> None:
-    x = np.random.default_rng(0).uniform(size=(4000, 1)).astype(np.float32)
-    y = (x[:, 0] * 40 % 1).astype(np.float64)
+    x = normal(4000, 1)
+    y = (x[:, 0] * 3 % 1).astype(np.float64)
     rows = Rows.of(np.arange(3000), x[:3000])
     far, near = (rows.fit(Option(1, close, 31, 5), y, np.array([0])).predict(x[3000:]) for close in (False, True))
     assert ((near - y[3000:]) ** 2).sum() < 0.5 * ((far - y[3000:]) ** 2).sum()
@@ -230,3 +231,11 @@ def test_of_many_categories_the_frequent_are_read_and_the_rest_is_its_mean() -> 
     assert constant.sum() >= 4
     np.testing.assert_allclose(reading.test[0, constant], task.mean(reading.target.true)[constant])
     assert scores(task, reading)[0] > 0.3
+
+
+@pytest.mark.parametrize("rows", [10, 40])
+def test_tables_of_a_handful_of_rows(rows: int) -> None:
+    x = normal(rows, 3)
+    task = task_of(x, n=number(x[:, 0]), yes=(Nuisance("", "binary", categories=YES_NO), np.arange(rows) % 2))
+    for reading in Trees()(task):
+        assert np.isfinite(np.concatenate([reading.held_out, reading.test, reading.control])).all()
