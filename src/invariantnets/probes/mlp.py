@@ -25,9 +25,9 @@ __all__ = ["Mlp"]
 # Nuisances that are read side by side: more of them no longer fit into a processor's cache.
 TOGETHER = 8
 # Where there are more, so many share a network of this width: one each would take ten times as long.
-SHARED, SHARED_WIDTH = 20, 128
-# To choose by: rows to fit, and the part of the steps that is enough to compare spaces.
-SEARCH_ROWS, SHORT = 20_000, 0.2
+SHARED, SHARED_WIDTH = 20, 64
+# To choose by: rows to fit, and the part of the steps that is enough to compare spaces, and to compare dropout.
+SEARCH_ROWS, SHORT, HALF = 20_000, 0.2, 0.5
 POWERS, DROPOUT, DROPOUTS = (0.0, 0.5), 0.2, (0.1, 0.4)
 
 
@@ -89,7 +89,7 @@ class Mlp:
 
     rows: int = 50_000
     epochs: int = 8
-    steps: int = 2_000
+    steps: int = 1_500
     widths: Sequence[int] = (48,)
     networks: int = 3
     name: ClassVar = "mlp"
@@ -149,14 +149,18 @@ class Mlp:
         def best(group: _Group) -> _Option:
             return max(scores[group], key=scores[group].__getitem__)
 
-        steps = max(PAUSES, self.steps, self.epochs * len(sample.rows) // BATCH_ROWS)
-        short = max(PAUSES, int(SHORT * steps))
+        whole, short, half = (
+            max(PAUSES, round(part * max(self.steps, self.epochs * len(sample.rows) // BATCH_ROWS)))
+            for part in (1, SHORT, HALF)
+        )
         names = [space.name for space in task_spaces(task)[0]]
         spaces = [(s, p) for s, p in itertools.product(range(len(names)), POWERS) if p or names[s] != "whitened"]
         judge({group: [_Option(s, p, widths[0], DROPOUT, short) for s, p in spaces] for group in groups})
         more = list(itertools.product(widths, DROPOUTS))
-        judge({g: [_Option(*best(g)[:2], width, dropout, steps) for width, dropout in more] for g in groups})
-        return {group: best(group) for group in groups}
+        judge({g: [_Option(*best(g)[:2], width, dropout, half) for width, dropout in more] for g in groups})
+        # Where half the steps helped, all may; how many of them is seen when all folds are fitted.
+        found = {group: best(group) for group in groups}
+        return {g: option._replace(steps=whole) if option.steps == half else option for g, option in found.items()}
 
     def _held_out(self, task: Task, sample: Sample, chosen: Mapping[_Group, _Option]) -> dict[_Group, np.ndarray]:
         """Out-of-fold predictions, ``(1 + PAUSES, C, K)``, of the first one the mean."""

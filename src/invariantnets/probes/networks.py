@@ -36,7 +36,7 @@ class Networks:
         """One from each generator (He et al. 2015). The last layer starts at zero: untrained, it predicts the mean."""
         k = len(generators)
         first, second = torch.empty(k, width, inputs), torch.empty(k, width, width)
-        for layer, fan in ((first, inputs), (second, width)):
+        for layer, fan in ((first, max(1, inputs)), (second, width)):
             for weight, generator in zip(layer, generators, strict=True):
                 weight.uniform_(-math.sqrt(6 / fan), math.sqrt(6 / fan), generator=generator)
         bias, last = torch.zeros(2, k, 1, width), torch.zeros(k, width + 1, outputs)
@@ -106,9 +106,9 @@ def _cycle(peak: float, steps: int) -> list[float]:
     return rates
 
 
-def batch_rows(rows: int, steps: int) -> int:
+def batch_rows(rows: int) -> int:
     """Of a step: many cost less each, but of few rows a batch is not a large part."""
-    return int(min(rows, max(LEAST_ROWS, min(BATCH_ROWS, rows * 60 // max(steps, 1)))))
+    return min(rows, max(LEAST_ROWS, min(BATCH_ROWS, rows // 50)))
 
 
 @torch.no_grad()
@@ -130,7 +130,7 @@ def train(
     """
     x, y = data
     now = Networks(tuple(nn.Parameter(w.clone()) for w in networks.weights))
-    width, batch = networks.weights[1].shape[2], batch_rows(len(x), steps)
+    width, batch = networks.weights[1].shape[2], batch_rows(len(x))
     peak = LEARNING_RATE / width**0.5
     optimizer = torch.optim.AdamW(now.weights, peak, weight_decay=WEIGHT_DECAY, fused=True)
     pauses = {round(steps * (i + 1) / PAUSES) for i in range(PAUSES)}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from invariantnets.probes.task import Task
+from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.moments import moments
 from invariantnets.statistics.spaces import FLOOR, Space, sample_sources, spaces, unit_moments
 from invariantnets.statistics.views import Rows
@@ -28,8 +29,8 @@ def task_spaces(task: Task) -> list[list[Space]]:
 def _spaces(task: Task) -> list[list[Space]]:
     x, found = task.x["known"], []
     for k in task.fits:
-        rows = sample_sources(np.arange(len(x))[task.folds.fit(k)], SCALE_ROWS, np.random.default_rng([task.seed, 9]))
-        found.append(spaces(task.moments(k), unit_moments(x, np.sort(task.folds.fit(k)[rows]))))
+        some = np.sort(numpy_rng(task.seed, 9).permutation(task.folds.fit(k))[:SCALE_ROWS])
+        found.append(spaces(task.moments(k), unit_moments(x, some)))
     return found
 
 
@@ -70,8 +71,9 @@ def principal(space: Space, power: float, features: Rows, rows: np.ndarray) -> P
     else:
         seen = moments(x, np.zeros((len(x), 0)))
         variances, axes = np.linalg.eigh(seen.xx / seen.n)
-    variances = np.maximum(variances, FLOOR * variances.max())
-    factors = variances ** (-power / 2) / np.sqrt((variances ** (1 - power)).mean())
+    # Of a collapsed layer a fold may see nothing that varies.
+    variances = np.maximum(variances, FLOOR * variances.max(initial=0) or 1.0)
+    factors = variances ** (-power / 2) / np.sqrt((variances ** (1 - power)).sum() / max(len(variances), 1))
     return Principal(space, (factors if axes is None else axes * factors).astype(np.float32))
 
 
