@@ -204,10 +204,10 @@ class Reader:
 
 
 def _svr_then(best: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for cost in (0.5, 3, 30, 100):
-        yield {**best, "cost": cost}
-    for width in (best["width"] / 2, best["width"] * 2):
+    for width in (0.1, 0.25, 1, 2):
         yield {**best, "width": width}
+    for cost in (1, 3, 30):
+        yield {**best, "cost": cost}
     yield {**best, "cost": 30, "epsilon": 0.01}
     yield {**best, "epsilon": 0.3}
 
@@ -219,9 +219,7 @@ def _trees_then(best: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 REFERENCES = {
-    "svr": Reader(
-        svr, tuple(SPACES), [{"width": w, "cost": 10, "epsilon": 0.1} for w in (0.1, 0.5, 2)], _svr_then
-    ),
+    "svr": Reader(svr, tuple(SPACES), [{"width": 0.5, "cost": 10, "epsilon": 0.1}], _svr_then),
     "trees": Reader(
         trees, ("raw", "unit", "whitened"), [{"leaves": 12, "rate": 0.1, "most": 200}], _trees_then
     ),
