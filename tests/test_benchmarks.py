@@ -17,7 +17,7 @@ MODULES = (
     "training", "constraints", "solvers", "locally_connected", "faces", "cache", "probes", "networks", "bootstrapping",
 )  # fmt: skip
 # Reached by others, or not a table of `make bench`.
-OTHERS = {"__init__", "__main__", "evaluation", "features", "readers", "scale", "timing"}
+OTHERS = {"__init__", "__main__", "evaluation", "features", "readers", "readers_speed", "scale", "timing"}
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +73,14 @@ def test_the_references_of_strongest() -> None:
     assert set(row) == {"strongest", *module.TOY["references"], "strongest / best"}
     assert row["lasso"] > 0.99
     assert row["strongest / best"] == row["strongest"] / max(row["lasso"], row["quadratic"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_cost_of_all_readers() -> None:
+    """Two of them; the command asks all, on tables a hundred times as large. Every second is somebody's."""
+    module = importlib.import_module("benchmarks.readers_speed")
+    found = module.measure(**module.TOY)
+    assert set(found) == {*module.SIZES, "times, of ten times the rows"}
+    for row in (found[name] for name in module.SIZES):
+        assert row["ridge"] > 0 and row["trees"] > 0
+        assert row["total"] == pytest.approx(row["ridge"] + row["trees"] + row["all else"])

@@ -38,7 +38,7 @@ def faces(seed: int = 7, **columns: np.ndarray) -> FeatureTable:
 
 @pytest.fixture(scope="module")
 def results() -> list[Result]:
-    return run_probes(faces(), "features", [ClassMean(), ClassMean("mav"), Ridge()], bootstrap=300)
+    return run_probes(faces(), "features", [ClassMean(), ClassMean("mav"), Ridge()])
 
 
 def one(results: list[Result], metric: str, target: str, probe: str) -> Result:
@@ -113,7 +113,7 @@ class Mistaken:
 @pytest.mark.parametrize("fixed", [True, False])
 def test_errors_of_one_person_are_one_draw(fixed):
     table = replace(faces(), nuisances=tuple(replace(n, fixed=fixed) for n in faces().nuisances[:1]))
-    found = one(run_probes(table, "features", [Mistaken()], bootstrap=2000), "r2", "gender", "mistaken")
+    found = one(run_probes(table, "features", [Mistaken()]), "r2", "gender", "mistaken")
     # Half are women, so the variance of the two columns is 1/2 of every row; errors are known.
     error = 2 * np.linspace(0, 0.6, PEOPLE) ** 2 / 0.5
     units = np.tile(error, 1 if fixed else 6)

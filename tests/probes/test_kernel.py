@@ -103,7 +103,7 @@ def test_many_nuisances_share_a_metric_and_every_one_is_read():
 def test_no_fold_knows_what_it_holds_out(learned: bool):
     task = task_of(in_signs)
     view = View(tuple(task.targets), space=0, width=0.5)
-    view = View(view.targets, 0, 0.5, Source(view, (3,))) if learned else view
+    view = View(view.targets, 0, 0.5, Source(view, ((task.targets[0], 3),))) if learned else view
 
     def predicted(of: Task) -> np.ndarray:
         fold = Fold.draw(of, "rbf", Limits(20_000, 1000), 1)

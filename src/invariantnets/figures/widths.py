@@ -10,17 +10,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from invariantnets.figures.drawing import Drawn, Scene, slug
-from invariantnets.figures.style import GREY, WIDTH, colour, curves
+from invariantnets.figures.style import GREY, LEAST_R2, WIDTH, colour, curves
 from invariantnets.results.select import IDENTITY, RECOGNITION, Runs, Spread, nuisances, over_runs, read_best, select
 
 __all__ = ["draw", "shown_nuisances", "width_figure"]
 
 _CAPTION = (
-    "How well the people of the test rows are recognised, by cosine (DIR at 1 % FAR: the share that is found first and "
-    "above a threshold that one stranger in a hundred passes), and, where nuisances were probed, how much of "
-    "them the strongest honest probe still reads. A width is good where the first curves are high and the second low. "
-    "Dotted: chance of the curve of that colour; dashed: R² of guessing. A probe that failed has no point. "
-    "Whiskers: {whiskers}."
+    "How well the people of the test rows are recognised, by cosine (DIR at 1 % FAR: the share that is found first "
+    "and above a threshold that one stranger in a hundred passes), and, where nuisances were probed, how much of them "
+    "the strongest honest probe still reads. A width is good where the first curves are high and the second low. "
+    "Dotted: chance of the curve of that colour; dashed: R² of guessing. A probe that failed has no point, and a "
+    "reader below 0 does not carry over to the test rows, which is no lower than 0 (the axis ends at −0.5). Whiskers: "
+    "{whiskers}."
 )
 # Those asked for first; then those that are read best at any width, as many as can be told apart.
 _NUISANCES = ("yaw", "light_azimuth", "smile")
@@ -77,7 +78,7 @@ def width_figure(widths: Mapping[int, Runs]) -> Figure | None:
             axes.set_ylabel("people recognised (%)")
         else:
             axes.axhline(0, color=GREY, linestyle="--", linewidth=1)
-            axes.set_ylim(top=1.02)
+            axes.set_ylim(max(axes.get_ylim()[0], LEAST_R2), 1.02)
             axes.set_ylabel("R² (strongest honest probe)")
     panels[-1].set_xscale("log", base=2)
     panels[-1].xaxis.set_major_locator(FixedLocator(sorted(widths)))

@@ -1,9 +1,9 @@
-"""Boosted trees of one column of a target, on the features that tell something of it."""
+"""Boosted trees of one column of a target, on what tells something of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,16 +11,20 @@ import numpy as np
 
 from invariantnets.probes.screening import Screening
 from invariantnets.statistics.lengths import norms
+from invariantnets.statistics.moments import moments, project
+from invariantnets.statistics.spaces import eigenbasis
 
 if TYPE_CHECKING:  # imported where it is used: other probes do without
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-__all__ = ["Boosted", "Option", "Rows", "View", "with_length"]
+__all__ = ["Boosted", "Columns", "Option", "Rows", "View"]
 
 # Rows that are enough to find the features of a target.
 SCREENED = 5_000
 # Parts of a feature's range, for those that are looked at closely.
 PARTS = 4
+# Features at most, whose principal axes are worth their cost.
+TURNED = 1024
 
 
 class Option(NamedTuple):
@@ -44,11 +48,46 @@ class Option(NamedTuple):
 
 
 @dataclass(frozen=True)
-class View:
-    """The columns that trees are grown on: some features, and the same in parts of their range.
+class Columns:
+    """What may be seen of a row: its features as they are, its length, its place along the principal axes.
 
     Attributes:
-        index: ``(M,)`` of the features.
+        mean: ``(D,)`` of the rows that the axes are of.
+        axes: ``(D, R)`` of the standardised features, in the units of the features.
+    """
+
+    mean: np.ndarray
+    axes: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray) -> Columns:
+        """With the axes of some rows ``(N, D)``."""
+        if x.shape[1] > TURNED:
+            return cls(np.zeros(x.shape[1]), np.empty((x.shape[1], 0)))
+        found = moments(x, np.empty((len(x), 0)))
+        return cls(found.x_mean, eigenbasis(found, rows=x)[1])
+
+    def some(self, x: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """``(N, D)`` → ``(N, M)`` of the columns ``(M,)``, in the precision of the features."""
+        dims, found = len(self.mean), np.empty((len(x), len(index)), x.dtype)
+        found[:, index < dims] = x[:, index[index < dims]]
+        if (index == dims).any():
+            found[:, index == dims] = norms(x).clip(max=float(np.finfo(x.dtype).max))[:, None]
+        axes = self.axes[:, index[index > dims] - dims - 1]
+        found[:, index > dims] = project(x, axes, origin=self.mean)
+        return found
+
+    def every(self, x: np.ndarray) -> np.ndarray:
+        """``(N, D)`` → ``(N, D + 1 + R)``."""
+        return self.some(x, np.arange(len(self.mean) + 1 + self.axes.shape[1]))
+
+
+@dataclass(frozen=True)
+class View:
+    """The columns that trees are grown on: some, and the same in parts of their range.
+
+    Attributes:
+        index: ``(M,)`` of the columns.
         parts: place in ``index``, least value, and the least value of the next part.
     """
 
@@ -57,7 +96,7 @@ class View:
 
     @classmethod
     def of(cls, x: np.ndarray, index: np.ndarray, close: bool) -> View:
-        """With parts of equal size, as far as there are so many values, of some rows ``(N, D)``."""
+        """With parts of equal size, as far as there are so many values, of some rows' columns ``(N, C)``."""
         parts: list[tuple[int, float, float]] = []
         for place, values in enumerate(x[:, index].T if close else ()):
             inner = np.unique(np.quantile(values, np.arange(1, PARTS) / PARTS, method="lower"))
@@ -66,68 +105,73 @@ class View:
                 parts += [(place, *edges) for edges in pairwise([-np.inf, *inner.tolist(), np.inf])]
         return cls(index, parts)
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """``(N, D)`` → ``(N, M + P)``: what lies outside of a part is missing there, and so takes none of its bins."""
-        kept = x[:, self.index]
+    def __call__(self, kept: np.ndarray) -> np.ndarray:
+        """``(N, M)`` → ``(N, M + P)``: what lies outside of a part is missing there, and so takes none of its bins."""
         columns = ((kept[:, i], low, high) for i, low, high in self.parts)
         parts = [np.where((v >= low) & (v < high), v, np.nan) for v, low, high in columns]
         return np.column_stack([kept, *parts])
 
 
 class Boosted(NamedTuple):
-    """The trees of one column.
+    """The trees of one column of a target.
 
     Attributes:
-        view: what they see.
+        columns: that may be seen.
+        view: those that are.
         trees: those that were grown.
         used: how many of them, the first.
         bounds: ``(2,)`` least and greatest that they were fitted to.
     """
 
+    columns: Columns
     view: View
     trees: HistGradientBoostingRegressor
     used: int
     bounds: np.ndarray
 
-    def stages(self, x: np.ndarray) -> Iterable[np.ndarray]:
-        """``(N, D)`` → ``(N,)`` after each tree."""
-        return (np.clip(p, *self.bounds) for p in self.trees.staged_predict(self.view(x)))
+    def stages(self, kept: np.ndarray) -> Iterator[np.ndarray]:
+        """``(N, M)`` columns → ``(N,)`` after each tree."""
+        return (np.clip(p, *self.bounds) for p in self.trees.staged_predict(self.view(kept)))
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """``(N, D)`` → ``(N,)``."""
-        return next(islice(iter(self.stages(x)), self.used - 1, None))
+        """``(N, D)`` features → ``(N,)``."""
+        return next(islice(self.stages(self.columns.some(x, self.view.index)), self.used - 1, None))
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows that are fitted, with their features.
+    """Rows that are fitted.
 
     Attributes:
         rows: ``(n,)`` of those known, in random order.
-        x: ``(n, D + 1)``, see `with_length`.
-        screening: of the first of them.
+        columns: that may be seen of them.
+        x: ``(n, C)`` these columns.
+        screening: of the first of the rows.
     """
 
     rows: np.ndarray
+    columns: Columns
     x: np.ndarray
     screening: Screening
 
     @classmethod
     def of(cls, rows: np.ndarray, x: np.ndarray) -> Rows:
-        """With the screening."""
-        return cls(rows, x, Screening.of(x[:SCREENED]))
+        """With their features ``(n, D)``; nothing else is known of any other row."""
+        columns = Columns.of(x)
+        every = columns.every(x)
+        return cls(rows, columns, every, Screening.of(every[:SCREENED]))
 
     def first(self, count: int) -> Rows:
-        """Some of them, and the same screening."""
-        return self if len(self.rows) <= count else Rows(self.rows[:count], self.x[:count], self.screening)
+        """Some of them, with what all know."""
+        return self if len(self.rows) <= count else replace(self, rows=self.rows[:count], x=self.x[:count])
 
     def best(self, y: np.ndarray) -> np.ndarray:
-        """``(D + 1,)`` features, from the one that explains the most of a column of known rows ``(M,)``."""
+        """``(C,)`` columns, first the one that explains the most of a column of known rows ``(M,)``."""
         explained = self.screening.explained(y[self.rows[: len(self.screening.order)]])
         return np.argsort(-explained, kind="stable")
 
     def fit(self, option: Option, y: np.ndarray, best: np.ndarray) -> Boosted:
-        """Trees of one column of known rows ``(M,)``, on the best of its features."""
+        """Trees of one column of known rows ``(M,)``, on the best of what may be seen."""
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         y, view = y[self.rows], View.of(self.x, best[: option.features], option.close)
@@ -139,10 +183,5 @@ class Rows:
             early_stopping=False,
             random_state=0,
         )
-        return Boosted(view, trees.fit(view(self.x), y), option.trees, np.array([y.min(), y.max()]))
-
-
-def with_length(x: np.ndarray) -> np.ndarray:
-    """``(N, D)`` → ``(N, D + 1)``: the length of each row beside its features."""
-    length = norms(x).clip(max=float(np.finfo(x.dtype).max))
-    return np.concatenate([x, length[:, None].astype(x.dtype)], 1)
+        trees.fit(view(self.x[:, view.index]), y)
+        return Boosted(self.columns, view, trees, option.trees, np.array([y.min(), y.max()]))

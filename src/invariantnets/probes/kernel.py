@@ -22,8 +22,8 @@ __all__ = ["KernelRidge"]
 # Of the median squared distance, or of the mean squared length; the first is tried in every space.
 WIDTHS: Mapping[Name, Sequence[float]] = {"rbf": (0.5, 0.2, 2.0), "quadratic": (0.3, 0.03, 3.0)}
 LEARNED_WIDTHS: Mapping[Name, Sequence[float]] = {"rbf": (0.03, 0.1, 0.3, 1.0), "quadratic": (0.1, 1.0)}
-# Of spaces and widths, so many serve all targets; of metrics, so many are learned for a target each.
-POOL, METRICS = 2, 4
+# Of spaces and widths, so many serve all targets, if the last lowers their errors by this share.
+POOL, WORTH = 2, 0.01
 
 Judged = list[tuple[View, Sequence[int], np.ndarray]]  # penalties and (L, targets) squared errors of each view
 
@@ -38,7 +38,7 @@ class KernelRidge:
     Args:
         kernel: ``rbf`` for smooth functions of distance, ``quadratic`` for products of two coordinates.
         rows: known rows, at most, drawn by source.
-        landmarks: rows at which the regressor is a sum of kernels, where it is fitted to more than 2,500.
+        landmarks: rows at which the regressor is a sum of kernels, where it is fitted to more than 3,000.
     """
 
     kernel: Name
@@ -78,7 +78,7 @@ class KernelRidge:
     def _as_they_are(self, folds: Sequence[Fold], targets: tuple[Target, ...]) -> Judged:
         """A few views that serve all targets: every space at one width, then the best spaces at the others."""
         first, *others = WIDTHS[self.kernel]
-        every, some = range(0, len(PENALTIES), 2), _some(folds)
+        every, some = _coarse(folds[0]), _some(folds)
         judged: Judged = []
         wanted = [View(targets, space, first) for space in range(len(folds[0].spaces))]
         for _ in range(2):
@@ -90,23 +90,19 @@ class KernelRidge:
         return [(view, near := _near(judged, view, folds[0]), folds[0].errors(view, near)) for view in pool]
 
     def _learned(self, folds: Sequence[Fold], targets: tuple[Target, ...], judged: Judged) -> Judged:
-        """The same in a metric learned for each target, or where they are many for all that are best in one view."""
+        """The same in a metric learned for all targets that are best in one view."""
         best = {target: _best(judged, target) for target in targets}
-        groups: list[tuple[Target, ...]] = [(target,) for target in targets]
-        if len(targets) > METRICS:
-            views = dict.fromkeys(view for view, _ in best.values())
-            groups = [tuple(t for t in targets if best[t][0] is view) for view in views]
         found: Judged = []
-        for group in groups:
-            view = best[group[0]][0]
-            source = Source(view._replace(targets=group), tuple(best[target][1] for target in group))
+        for view in dict.fromkeys(view for view, _ in best.values()):
+            group = tuple(target for target in targets if best[target][0] is view)
+            source = Source(view, tuple((target, best[target][1]) for target in group))
             wanted = [View(group, view.space, width, source) for width in LEARNED_WIDTHS[self.kernel]]
             found += self._compared(folds, wanted)
         return found
 
     def _compared(self, folds: Sequence[Fold], wanted: Sequence[View]) -> Judged:
         """The best of a few widths."""
-        every = range(0, len(PENALTIES), 2)
+        every = _coarse(folds[0])
         judged: Judged = [(view, every, _errors(_some(folds), view, every)) for view in wanted]
         (view,) = _serving(judged, 1)
         if len(folds[0].fit) <= SEARCH_ROWS:
@@ -134,20 +130,24 @@ def _serving(judged: Judged, most: int) -> list[View]:
     reached = np.full(lowest.shape[1], np.inf)
     for _ in range(min(most, len(judged))):
         total = np.minimum(lowest, reached).sum(1)
-        at = int(total.argmin())
-        if at in found:
+        if total.min() > (1 - WORTH) * reached.sum():
             break
-        found.append(at)
-        reached = np.minimum(lowest[at], reached)
+        found.append(int(total.argmin()))
+        reached = np.minimum(lowest[found[-1]], reached)
     return [judged[at][0] for at in found]
+
+
+def _coarse(fold: Fold) -> Sequence[int]:
+    """Penalties that few rows are tried at: all of them where there are no others, else every second."""
+    return range(0, len(PENALTIES), 1 if len(fold.fit) <= SEARCH_ROWS else 2)
 
 
 def _near(judged: Judged, view: View, fold: Fold) -> Sequence[int]:
     """Penalties to try with all rows: each costs as much as all do on landmarks, so next to the best of few rows."""
     if not fold.limits.exact(fold.task):
         return range(len(PENALTIES))
-    (error,) = (error for other, _, error in judged if other is view)
-    best = 2 * error.argmin(0)
+    ((tried, error),) = ((tried, error) for other, tried, error in judged if other is view)
+    best = np.asarray(tried)[error.argmin(0)]
     return [p for p in range(len(PENALTIES)) if np.abs(best - p).min() <= 1]
 
 

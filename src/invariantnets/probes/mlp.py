@@ -28,13 +28,14 @@ TOGETHER = 8
 SHARED, SHARED_WIDTH = 20, 128
 # To choose by: rows to fit, and the part of the steps that is enough to compare spaces.
 SEARCH_ROWS, SHORT = 20_000, 0.2
-DROPOUT, DROPOUTS = 0.2, (0.1, 0.4)
+POWERS, DROPOUT, DROPOUTS = (0.0, 0.5), 0.2, (0.1, 0.4)
 
 
 class _Option(NamedTuple):
-    """What is chosen out of fold: a space (its place among those of a task), a width, dropout and steps."""
+    """What is chosen out of fold: a space (its place among those of a task), see `principal`, and how to train."""
 
     space: int
+    power: float
     width: int
     dropout: float
     steps: int
@@ -109,14 +110,16 @@ class Mlp:
         chosen = self._choose(task, sample, groups, widths)
         paths = self._held_out(task, sample, chosen)
         pauses: dict[Target, int] = {}
-        for group, target in ((group, target) for group in groups for target in group.targets):
+        every = [(group, target) for group in groups for target in group.targets]
+        for group, target in every:
             scores = [task.validation_r2(path[:, group.places(target)], target) for path in paths[group]]
             pauses[target] = int(np.argmax(scores))
         tested = self._test(task, sample, chosen, pauses)
-        for group, target in ((group, target) for group in groups for target in group.targets):
+        for group, target in every:
             option, pause = chosen[group], pauses[target]
             choices = {
                 "space": task_spaces(task)[-1][option.space].name,
+                "power": option.power,
                 "width": option.width,
                 "dropout": option.dropout,
                 "steps": option.steps * pause // PAUSES,
@@ -134,8 +137,8 @@ class Mlp:
 
         def judge(wanted: Mapping[_Group, Sequence[_Option]]) -> None:
             every = sorted({option for options in wanted.values() for option in options})
-            for space, options in itertools.groupby(every, lambda option: option.space):
-                turned = principal(task_spaces(task)[0][space], task.x["known"], fit)
+            for (space, power), options in itertools.groupby(every, lambda option: option[:2]):
+                turned = principal(task_spaces(task)[0][space], power, task.x["known"], fit)
                 x, x_held = (turned.transform(task.x["known"], rows) for rows in (fit, held))
                 for option in options:
                     some = [group for group in groups if option in wanted[group]]
@@ -148,9 +151,11 @@ class Mlp:
 
         steps = max(PAUSES, self.steps, self.epochs * len(sample.rows) // BATCH_ROWS)
         short = max(PAUSES, int(SHORT * steps))
-        judge({g: [_Option(s, widths[0], DROPOUT, short) for s in range(len(task_spaces(task)[0]))] for g in groups})
+        names = [space.name for space in task_spaces(task)[0]]
+        spaces = [(s, p) for s, p in itertools.product(range(len(names)), POWERS) if p or names[s] != "whitened"]
+        judge({group: [_Option(s, p, widths[0], DROPOUT, short) for s, p in spaces] for group in groups})
         more = list(itertools.product(widths, DROPOUTS))
-        judge({g: [_Option(best(g).space, width, dropout, steps) for width, dropout in more] for g in groups})
+        judge({g: [_Option(*best(g)[:2], width, dropout, steps) for width, dropout in more] for g in groups})
         return {group: best(group) for group in groups}
 
     def _held_out(self, task: Task, sample: Sample, chosen: Mapping[_Group, _Option]) -> dict[_Group, np.ndarray]:
@@ -158,7 +163,7 @@ class Mlp:
         found = {group: np.empty((1 + PAUSES, len(task.choice), len(group.columns))) for group in chosen}
         for k, option in itertools.product(range(task.folds.count), sorted(set(chosen.values()))):
             fit = sample.fit(k)
-            turned = principal(task_spaces(task)[k][option.space], task.x["known"], fit)
+            turned = principal(task_spaces(task)[k][option.space], option.power, task.x["known"], fit)
             x, x_held = (turned.transform(task.x["known"], rows) for rows in (fit, task.folds.held(k)))
             some = [group for group in chosen if chosen[group] == option]
             for pause, group, fitted in _trained(task, x, option, some, fit, self.networks):
@@ -171,7 +176,7 @@ class Mlp:
         """Predictions of networks of all known rows, true or shuffled, trained for as long as was best out of fold."""
         found: dict[tuple[Target, bool], np.ndarray] = {}
         for option in sorted(set(chosen.values())):
-            turned = principal(task_spaces(task)[-1][option.space], task.x["known"], sample.rows)
+            turned = principal(task_spaces(task)[-1][option.space], option.power, task.x["known"], sample.rows)
             x = turned.transform(task.x["known"], sample.rows)
             both = [g._replace(control=c) for g in chosen if chosen[g] == option for c in (False, True)]
             last = max(pauses[target] for group in both for target in group.targets)
@@ -231,4 +236,4 @@ def _trained(
 def _generator(seed: int, group: _Group, option: _Option, member: int) -> torch.Generator:
     """Of the first weights of one network, whatever else is read."""
     name = zlib.crc32("\n".join(target.nuisance.name for target in group.targets).encode())
-    return torch_rng(seed, 3, name, option.space, option.width, member, int(group.control))
+    return torch_rng(seed, 3, name, option.space, round(10 * option.power), option.width, member, int(group.control))

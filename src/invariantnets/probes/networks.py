@@ -16,9 +16,7 @@ BATCH_ROWS, LEAST_ROWS = 256, 64  # of a step
 BLOCK_ROWS = 1024
 LEARNING_RATE = 0.04  # at the peak of its cycle, over the root of the width
 LOWEST = (1 / 25, 1 / 250_000)  # of the peak, at the cycle's start and end
-WEIGHT_DECAY = (
-    1.0  # a step, times the rate: it costs few contents anything, and keeps noise from being learned by heart
-)
+WEIGHT_DECAY = 1.0  # a step, times the rate: noise is not learned by heart, and hardly anything is lost
 PAUSES = 8  # of a training, to see how far it has come
 
 

@@ -35,10 +35,10 @@ def _spaces(task: Task) -> list[list[Space]]:
 
 @dataclass(frozen=True)
 class Principal:
-    """A space along its principal axes, each coordinate divided by the root of its standard deviation.
+    """A space along its principal axes, where each coordinate may be divided by a power of its standard deviation.
 
-    Distances are of no matter to a network, but Adam takes steps of one size in each coordinate: along principal axes,
-    and half whitened, those in which features hardly vary are learned, too, and noise is not blown up.
+    Adam takes steps of one size in each coordinate. Along principal axes it learns those too in which features hardly
+    vary, and sooner if they are half whitened; along the features themselves it does not.
 
     Attributes:
         space: that is turned.
@@ -55,11 +55,12 @@ class Principal:
         return turned
 
 
-def principal(space: Space, features: Rows, rows: np.ndarray) -> Principal:
+def principal(space: Space, power: float, features: Rows, rows: np.ndarray) -> Principal:
     """Turn a space; the mean variance of a coordinate is 1.
 
     Args:
         space: any.
+        power: of the standard deviation that a coordinate is divided by: 0 keeps distances, 1 whitens.
         features: ``(N, D)``.
         rows: to know the axes by, in random order; the first ten thousand will do.
     """
@@ -69,8 +70,8 @@ def principal(space: Space, features: Rows, rows: np.ndarray) -> Principal:
     else:
         seen = moments(x, np.zeros((len(x), 0)))
         variances, axes = np.linalg.eigh(seen.xx / seen.n)
-    deviation = np.sqrt(np.maximum(variances, FLOOR * variances.max()))
-    factors = 1 / np.sqrt(deviation * deviation.mean())
+    variances = np.maximum(variances, FLOOR * variances.max())
+    factors = variances ** (-power / 2) / np.sqrt((variances ** (1 - power)).mean())
     return Principal(space, (factors if axes is None else axes * factors).astype(np.float32))
 
 

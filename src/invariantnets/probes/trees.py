@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from invariantnets.probes.boosting import Boosted, Option, Rows, with_length
+from invariantnets.probes.boosting import Boosted, Option, Rows
 from invariantnets.probes.linear_readings import read_blind
 from invariantnets.probes.probe import Reading
 from invariantnets.probes.targets import Target, r2
@@ -24,8 +24,8 @@ __all__ = ["Trees"]
 COMPARED, JUDGED = 4_000, 4_000
 # Columns of a target that are read, the others by their mean; and by which options are compared: those that vary most.
 READ, COMPARED_BY = 16, 3
-# Rows times columns, rows at least, and numbers in the rows, 128 MB.
-COLUMN_ROWS, FEW_ROWS, NUMBERS = 160_000, 2_500, 2**25
+# Rows times columns, rows at least, and numbers in the rows, 64 MB.
+COLUMN_ROWS, FEW_ROWS, NUMBERS = 160_000, 2_500, 2**24
 # Targets whose rows held out, and of test, are read in one pass.
 TOGETHER = 8
 # A difference of R² that is not worth more trees; and behind the ridge regressor, that options seldom make good.
@@ -57,7 +57,7 @@ class Contest:
         fit: rows that the fold is fitted to.
         y: ``(M, K)`` some columns of all known rows.
         best: of each its features.
-        x_judged: ``(J, D + 1)`` of the rows held out.
+        x_judged: ``(J, C)`` columns of the rows held out.
         y_judged: ``(J, K)``.
         linear: R² of the ridge regressor there.
     """
@@ -75,7 +75,7 @@ class Contest:
         total = ((self.y_judged - self.y.mean(0)) ** 2).sum() or 1.0
         error = np.zeros(option.trees)
         for model, y in zip(models, self.y_judged.T, strict=True):
-            error += [((stage - y) ** 2).sum() for stage in model.stages(self.x_judged)]
+            error += [((stage - y) ** 2).sum() for stage in model.stages(self.x_judged[:, model.view.index])]
         count = 1 + int(np.argmax(error <= error.min() + SLACK * total))
         done = {i: model._replace(used=count) for i, model in enumerate(models) if fit is self.fit}
         return Judged(option._replace(trees=count), float(1 - error[count - 1] / total), done)
@@ -117,7 +117,7 @@ class Fitted(NamedTuple):
     control: list[Boosted]
 
     def encoded(self, models: Sequence[Boosted], x: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """``(N, D + 1)`` → ``(N, K)``: of yes and no the one is 1 less the other; what is not read is its mean."""
+        """``(N, D)`` → ``(N, K)``: of yes and no the one is 1 less the other; what is not read is its mean."""
         found = np.tile(mean, (len(x), 1))
         found[:, self.columns] = np.stack([model.predict(x) for model in models], 1)
         if self.target.nuisance.kind == "binary":
@@ -127,11 +127,12 @@ class Fitted(NamedTuple):
 
 @dataclass(frozen=True)
 class Trees:
-    """Gradient boosting on histograms (scikit-learn) of the features as they are, and of the length of each row.
+    """Gradient boosting on histograms (scikit-learn).
 
-    For each column of a target the features are found, on the rows fitted alone, that tell something of it by
-    themselves or in a product of two. How many are kept, the leaves, the rate and the number of trees are chosen on
-    rows that the first fold holds out.
+    What they may see is each feature as it is, the length of the row, and where it lies along each principal axis. Of
+    these those are found, on the rows fitted alone, that tell something of a target by themselves or in a product of
+    two. How many are kept, the leaves, the rate and the number of trees are chosen on rows that the first fold holds
+    out.
 
     Args:
         rows: known rows to fit, at most, drawn by source; fewer where there are many targets.
@@ -148,7 +149,7 @@ class Trees:
         columns = [_columns(task, target) for target in task.targets]
         fits = _rows(task, self.rows, sum(map(len, columns)))
         place = numpy_rng(task.seed, 30, 1).permutation(task.folds.places(0).stop)[:JUDGED]
-        x_judged = with_length(task.x["known"][task.choice[place]])
+        x_judged = fits[0].columns.every(task.x["known"][task.choice[place]])
         for start in range(0, len(columns), TOGETHER):
             few = zip(task.targets[start : start + TOGETHER], columns[start : start + TOGETHER], strict=True)
             yield from _read(task, [_fit(task, fits, place, x_judged, *each) for each in few], len(fits[-1].rows))
@@ -163,12 +164,12 @@ def _columns(task: Task, target: Target) -> np.ndarray:
 
 def _rows(task: Task, most: int, columns: int) -> list[Rows]:
     """Those of each of `Task.fits`: where so many are never held out, they serve every fold and the test alike."""
-    most = min(most, max(FEW_ROWS, COLUMN_ROWS // columns), NUMBERS // (task.x["known"].shape[1] + 1))
+    most = min(most, max(FEW_ROWS, COLUMN_ROWS // columns), NUMBERS // (2 * task.x["known"].shape[1] + 1))
     group, count = task.folds.group, task.folds.count
     rows = np.flatnonzero(group == count)
     rows = rows if len(rows) >= most else np.arange(len(group))
     rows = rows[sample_sources(task.source[rows], most, numpy_rng(task.seed, 30, 0))]
-    x = with_length(task.x["known"][rows])
+    x = task.x["known"][rows]
     every = Rows.of(rows, x)
     kept = [group[rows] != k for k in range(count)]
     return [*(every if k.all() else Rows.of(rows[k], x[k]) for k in kept), every]
@@ -196,12 +197,12 @@ def _read(task: Task, fitted: Sequence[Fitted], rows: int) -> Iterable[Reading]:
     for k in range(task.folds.count):
         held = task.folds.held(k)
         for start in range(0, len(held), BLOCK_ROWS):
-            x = with_length(task.x["known"][held[start : start + BLOCK_ROWS]])
+            x = task.x["known"][held[start : start + BLOCK_ROWS]]
             for found, each in zip(held_out, fitted, strict=True):
                 found.append(each.encoded(each.models[k], x, task.mean(each.target.true, k)))
     tested: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in fitted]
     for start in range(0, len(task.x["test"]), BLOCK_ROWS):
-        x = with_length(task.x["test"][start : start + BLOCK_ROWS])
+        x = task.x["test"][start : start + BLOCK_ROWS]
         for both, each in zip(tested, fitted, strict=True):
             true = each.encoded(each.models[-1], x, task.mean(each.target.true))
             both.append((true, each.encoded(each.control, x, task.mean(each.target.control))))

@@ -77,8 +77,8 @@ def _largest(scores: torch.Tensor, k: int) -> torch.Tensor:
 def neighbour_means(targets: np.ndarray, index: np.ndarray, squares: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:
     """Means over the first k neighbours, for every k of the grid at once, the nearer ones weighing more.
 
-    The weight is that of Epanechnikov's kernel, 1 - (d/h)², with h the distance of the next neighbour (Hechenbichler and
-    Schliep 2004, section 3). Where there is none, or all are as far, all weigh the same.
+    The weight is that of Epanechnikov's kernel, 1 - (d/h)², with h the distance of the next neighbour (Hechenbichler
+    and Schliep 2004, section 3). Where there is none, or all are as far, all weigh the same.
 
     Args:
         targets: ``(M, T)``.

@@ -12,6 +12,8 @@ from invariantnets.statistics.views import Rows, UnitRows
 
 # Directions below this share of the largest variance are float32 rounding: whitening shrinks instead of inflating them.
 FLOOR = 1e-10
+# Of fewer, as of people with hundreds of images, whole ones would say little of others.
+FEW_SOURCES = 50
 
 
 def eigenbasis(
@@ -153,12 +155,14 @@ def unit_moments(features: np.ndarray, rows: np.ndarray | None = None) -> Moment
 
 
 def sample_sources(source: np.ndarray, max_rows: int, rng: np.random.Generator) -> np.ndarray:
-    """Rows of randomly drawn sources, whole sources only, at most ``max_rows`` (but one source at least).
+    """At most ``max_rows`` rows: all of randomly drawn sources, or, where those would be few, some of every source.
 
     Returns:
         indices of rows in random order, so that ties between equal rows are broken at random.
     """
     unique, group, size = np.unique(source, return_inverse=True, return_counts=True)
     order = rng.permutation(len(unique))
-    taken = order[: max(1, int(np.searchsorted(np.cumsum(size[order]), max_rows, side="right")))]
+    taken = order[: int(np.searchsorted(np.cumsum(size[order]), max_rows, side="right"))]
+    if len(taken) < min(len(unique), FEW_SOURCES):
+        return rng.permutation(len(source))[:max_rows]
     return rng.permutation(np.flatnonzero(np.isin(group, taken)))
