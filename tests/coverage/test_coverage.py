@@ -10,6 +10,11 @@ from people import recognition
 from populations import accuracies, areas, classes, numbers
 from trials import Case, Held, count
 
+from invariantnets.features.table import FeatureTable
+from invariantnets.probes.scorer import Scorer
+from invariantnets.results import to_jsonl
+from invariantnets.statistics.intervals import NOT_KNOWN
+
 # Of 200 trials of an interval that holds the truth in 95 of 100, fewer than 180 hold it once in 500 cases.
 TRIALS, LEAST = 200, 0.9
 
@@ -22,7 +27,7 @@ def test_few_images_of_a_number() -> None:
     found = held(numbers((10, 25), (0.3,), ("normal errors", "errors all a source's own")))
     assert min(h.new for h in found) >= LEAST
     assert min(h.old for h in found) < LEAST, "the old ones did not, so that this can fail"
-    assert all(h.new_width < 3 * h.old_width for h in found), "nor do they hold it by being endless"
+    assert all(h.new_width < 2 * h.old_width for h in found if h.case.sources == 25), "nor do they by being endless"
 
 
 @pytest.mark.parametrize("p", [0.9, 0.99])
@@ -67,3 +72,12 @@ def test_all_populations(cases) -> None:
     found = held(cases(), 400)
     assert min(h.new for h in found) >= 0.9, [(h.case, h.metric, h.new) for h in found if h.new < 0.93]
     assert np.mean([h.new for h in found]) >= 0.94
+
+
+def test_of_one_source_there_is_no_interval_and_the_result_says_so() -> None:
+    features = np.random.default_rng(0).normal(size=(6, 2))
+    columns = {"split": np.full(6, "test"), "label": np.zeros(6, int), "source": np.full(6, 3)}
+    table = FeatureTable.from_columns({"x": features}, columns)
+    made = Scorer(table, "x", 0).result(metric="r2", value=0.5, low=np.nan, high=np.nan, target="it", probe="ridge")
+    assert made.note == NOT_KNOWN and made.sources == 1
+    assert '"low": null' in to_jsonl([made])
