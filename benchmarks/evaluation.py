@@ -61,7 +61,7 @@ def evaluate(sizes: Mapping[str, int] = SIZES, steps: int = 300) -> dict[str, di
         stage("features")
         table = extract(model.backbone, data, [LAYER], classifies=True)
         readers = [instantiate(reader) for reader in cfg.probe.values() if reader]
-        results = run_probes(table, LAYER, readers, bootstrap=cfg.probes.bootstrap, progress=stage)
+        results = run_probes(table, LAYER, readers, progress=stage)
         stage("description")
         results += describe(table, LAYER)
         stage("figures")

@@ -10,7 +10,7 @@ import torch
 from sklearn.neural_network import MLPRegressor
 
 from benchmarks.timing import alternate, cpu_seconds, ratio
-from invariantnets.probes.networks import BATCH_ROWS, LEARNING_RATE, Networks, fit_networks
+from invariantnets.probes.networks import BATCH_ROWS, LEARNING_RATE, Networks, train
 from invariantnets.randomness import torch_rng
 
 WIDTH, EPOCHS = 48, 10
@@ -45,8 +45,9 @@ def measure(rows: int = 12_000, dims: int = 512, networks: int = 24, rounds: int
 
     def ours(which: slice) -> np.ndarray:
         start = Networks.draw(dims, 1, WIDTH, [torch_rng(3, k) for k in range(*which.indices(networks))])
-        parts = ((x[part], y[which, part]) for part in (slice(rows), slice(rows, None)))
-        return fit_networks(start, *parts, torch_rng(4), EPOCHS)[0](x[rows:]).numpy()
+        steps = EPOCHS * rows // BATCH_ROWS or EPOCHS
+        *_, last = train(start, (x[:rows], y[which, :rows]), steps, 0.1, torch_rng(4))
+        return last(x[rows:]).numpy()
 
     def theirs() -> np.ndarray:
         found, options = [], {"batch_size": min(BATCH_ROWS, rows), "learning_rate_init": LEARNING_RATE / WIDTH**0.5}

@@ -158,8 +158,9 @@ def neighbours(data: Rows, ours: bool) -> Answer:
     centre = x.mean(0)
     fit, queries = x - centre, data.x["val"][:QUERIES] - centre
     if ours:
-        return {"prediction": neighbour_means(y, nearest(fit, queries, NEIGHBOURS), (NEIGHBOURS,))[0]}
-    return {"prediction": KNeighborsRegressor(NEIGHBOURS, algorithm="brute").fit(fit, y).predict(queries)}
+        return {"prediction": neighbour_means(y, *nearest(fit, queries, NEIGHBOURS + 1), (NEIGHBOURS,))[0]}
+    theirs = KNeighborsRegressor(NEIGHBOURS + 1, algorithm="brute", weights=lambda d: 1 - (d / d[:, -1:]) ** 2)
+    return {"prediction": theirs.fit(fit, y).predict(queries)}
 
 
 def hits(data: Rows) -> np.ndarray:

@@ -359,8 +359,6 @@ def measure(
 
 def main() -> None:
     """Print the table."""
-    from benchmarks.__main__ import table
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=list(TABLES))
     parser.add_argument("--references", nargs="*", default=list(REFERENCES))
@@ -371,6 +369,8 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         rows = measure(given.names, None, given.references, given.readers, given.keep)
+    from benchmarks.__main__ import table
+
     print(table("readers", rows))
 
 

@@ -1,4 +1,4 @@
-"""python -m benchmarks.readers_speed: what the default readers cost, each by itself, and what ten times the rows do.
+"""python -m benchmarks.readers_speed: what all default readers cost, each by itself, and what ten times the rows do.
 
 Each table in a process of its own, whose peak of memory is its own, on one thread. Some ten minutes.
 """
@@ -31,7 +31,7 @@ SIZES = {
     "ten times the rows, mapped": (1_000_000, 3, False, True),
 }
 GROWTH = "three nuisances, mapped", "ten times the rows, mapped"
-TOY = {"share": 0.006, "dims": 8, "readers": (Ridge(), Trees(rows=200)), "bootstrap": 20}
+TOY = {"share": 0.006, "dims": 8, "readers": (Ridge(), Trees(rows=200))}
 
 
 def make(path: Path, rows: int, nuisances: int, binary: bool, mapped: bool, dims: int) -> FeatureTable:
@@ -70,14 +70,14 @@ def make(path: Path, rows: int, nuisances: int, binary: bool, mapped: bool, dims
     )
 
 
-def cost(table: FeatureTable, readers: Sequence[Probe], bootstrap: int) -> dict[str, float]:
+def cost(table: FeatureTable, readers: Sequence[Probe]) -> dict[str, float]:
     """CPU seconds of `run_probes`, of each reader, and of all else: moments, intervals and the stack."""
     titles, marks = {reader.title: reader.name for reader in readers}, [("all else", time.process_time())]
 
     def stage(text: str) -> None:
         marks.append((titles.get(text.split(",")[0], "all else"), time.process_time()))
 
-    run_probes(table, "x", readers, bootstrap=bootstrap, progress=stage)
+    run_probes(table, "x", readers, progress=stage)
     marks.append(("", time.process_time()))
     found = {"total": marks[-1][1] - marks[0][1], **dict.fromkeys(titles.values(), 0.0), "all else": 0.0}
     for (name, start), (_, end) in zip(marks[:-1], marks[1:], strict=True):
@@ -85,15 +85,13 @@ def cost(table: FeatureTable, readers: Sequence[Probe], bootstrap: int) -> dict[
     return found
 
 
-def measure_one(
-    name: str, share: float = 1.0, dims: int = 512, readers: Sequence[Probe] = DEFAULT, bootstrap: int = 1000
-) -> dict[str, float]:
+def measure_one(name: str, share: float = 1.0, dims: int = 512, readers: Sequence[Probe] = DEFAULT) -> dict[str, float]:
     """CPU seconds of one table, on one thread, and the peak of this process; of a share of its rows."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     rows, *rest = SIZES[name]
     with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
-        found = cost(make(Path(folder) / "x.npy", int(rows * share), *rest, dims), readers, bootstrap)
+        found = cost(make(Path(folder) / "x.npy", int(rows * share), *rest, dims), readers)
     return {**found, "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
@@ -104,11 +102,9 @@ def with_growth(found: dict[str, dict[str, float]]) -> dict[str, dict[str, float
     return {**found, "times, of ten times the rows": times}
 
 
-def measure(
-    share: float = 1.0, dims: int = 512, readers: Sequence[Probe] = DEFAULT, bootstrap: int = 1000
-) -> dict[str, dict[str, float]]:
+def measure(share: float = 1.0, dims: int = 512, readers: Sequence[Probe] = DEFAULT) -> dict[str, dict[str, float]]:
     """Every table in this process."""
-    return with_growth({name: measure_one(name, share, dims, readers, bootstrap) for name in SIZES})
+    return with_growth({name: measure_one(name, share, dims, readers) for name in SIZES})
 
 
 def main() -> None:

@@ -38,7 +38,6 @@ SMALL = (
     "trainer.max_epochs=2",
     "trainer.log_every_n_steps=5",
     "trainer.enable_progress_bar=false",
-    "probes.bootstrap=50",
     *QUICK,
 )
 # Of the digits three classes: a third of the rows to validate on, to probe and to draw, and a third of the regressors.

@@ -33,7 +33,8 @@ CONFIG: dict[str, Any] = {
     "choices": {"model": "lenet", "data": "rotated_digits"},
     "seed": 3,
 }
-ASKED = ("probe_images=60", "probes.bootstrap=20", "probe.mlp=null", "probe.knn=null", "hydra.run.dir=out")
+READERS = ("mlp", "knn", "rbf", "quadratic", "trees")
+ASKED = ("probe_images=60", *(f"probe.{name}=null" for name in READERS), "hydra.run.dir=out")
 
 
 @pytest.fixture

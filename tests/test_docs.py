@@ -45,9 +45,7 @@ def test_the_real_networks(tmp_path: Path) -> None:
     """What the page says first, by its own lines, with the linear probe alone."""
     text = (ROOT / "docs" / "real_networks.md").read_text(encoding="utf-8")
     first, second = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    first = first.replace(
-        "for name, file in files.items()})", 'for name, file in files.items()}, ["ridge"], bootstrap=50)'
-    )
+    first = first.replace("for name, file in files.items()})", 'for name, file in files.items()}, ["ridge"])')
     second = second.replace("known.index.to_numpy()", "known.index.to_numpy()[:640]").split("levels = ")[0]
     shown = """
 frame = found.to_frame()

@@ -63,7 +63,7 @@ def test_nobody_is_tested_on_whom_the_network_was_trained_on(tmp_path: Path, tab
     _, err = run("evaluate.py", checkpoint, cwd=tmp_path, code=2, **cached)
     again = shlex.split(err.splitlines()[-1].partition("if you want that, add ")[2])
     assert again == [f"paths.allow=['{table / 'faces.csv'}','{table}']"]
-    out, _ = run("evaluate.py", checkpoint, *again, "protocols.folds=3", "probes.bootstrap=5", "probe.mlp=null",
+    out, _ = run("evaluate.py", checkpoint, *again, "protocols.folds=3", "probe.mlp=null",
                  cwd=tmp_path, **cached)  # fmt: skip
     assert out.splitlines()[-1].endswith("report.html")
 

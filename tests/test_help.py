@@ -62,7 +62,7 @@ def test_every_line_of_the_help_says_something(program: str) -> None:
         for entry in (*section.choices, *section.keys):
             assert entry.about, f"{entry.text} needs a comment"
     shown_keys = {entry.text.partition("=")[0] for section in found for entry in section.keys}
-    assert {"seed", "layers", "device", "probes.bootstrap", "paths.data_dir"} <= shown_keys
+    assert {"seed", "layers", "device", "probes.label_rows", "paths.data_dir"} <= shown_keys
     groups = {section.typed for section in found}
     assert {"data", "logger", "protocols", "release", "+probe"} <= groups
     assert {"model", "+constraint", "optimizer@model.optimizer"} <= groups or program == "evaluate"

@@ -16,7 +16,7 @@ from invariantnets.results import Result, read_jsonl
 from programs import run, start
 
 LAYERS = ("early", "middle", "late")
-COMMAND = ("features=table.npz", "layers=[early,middle,late]", "probes.bootstrap=20", "hydra.run.dir=run")
+COMMAND = ("features=table.npz", "layers=[early,middle,late]", "hydra.run.dir=run")
 
 
 def table(path: Path, seed: int = 0) -> None:

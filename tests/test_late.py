@@ -34,7 +34,7 @@ from invariantnets.rehearsal import rehearse
 from invariantnets.results import read_jsonl
 from programs import FACES, run
 
-PROTOCOLS = partial(run_protocols, folds=4, bootstrap=10)
+PROTOCOLS = partial(run_protocols, folds=4)
 NAMES = {
     "mathematics": "$x$",
     "odd": "cost $\\frac{",
@@ -69,7 +69,7 @@ def faces(name: str = "yaw", layers: tuple[str, ...] = ("early", "late"), divisi
 
 def died(table: FeatureTable, folder: Path, probes: Any = ("ridge",), **options: Any) -> tuple[Any, str]:
     """An evaluation in which something dies, and its report in plain text."""
-    found = run_suite(table, probes, bootstrap=10, **{"protocols": PROTOCOLS, "layers": "all", **options})
+    found = run_suite(table, probes, **{"protocols": PROTOCOLS, "layers": "all", **options})
     return found, unescape(found.save(folder).read_text(encoding="utf-8"))
 
 
@@ -87,7 +87,7 @@ def test_a_probe_that_dies_takes_no_other_with_it(tmp_path):
 
 def test_a_probe_that_dies_alone_is_an_error():
     with pytest.raises(ZeroDivisionError):
-        run_suite(faces(), [Broken()], protocols=None, bootstrap=10)
+        run_suite(faces(), [Broken()], protocols=None)
 
 
 STEPS = [what for what, _ in measure(faces(), "late", [], PROTOCOLS, 0, 10, print)][1:]
@@ -298,7 +298,7 @@ def test_a_run_of_which_something_died_ends_with_one_line_and_its_report(tmp_pat
     (tmp_path / "broken.py").write_text("class Nothing:\n    def get_params(self, deep=True):\n        return {}\n")
     out, err = run(
         "evaluate.py", "features=table.npz", "label=person", "probe.mlp=null", "probe.knn=null", "+probe=estimator",
-        "probe.estimator.estimator._target_=broken.Nothing", "protocols=none", "probes.bootstrap=10",
+        "probe.estimator.estimator._target_=broken.Nothing", "protocols=none", 
         "hydra.run.dir=run", cwd=tmp_path, code=2, PYTHONPATH=f"{Path(__file__).parents[1] / 'src'}:{tmp_path}",
     )  # fmt: skip
     last = err.rstrip().splitlines()[-1]

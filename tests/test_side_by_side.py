@@ -53,7 +53,7 @@ def test_one_is_not_enough_and_a_bad_one_is_named() -> None:
 def test_networks_stand_beside_each_other_too() -> None:
     images = RotatedImages(digits, num_classes=3, image_shape=[1, 28, 28], angles=[-40, 0, 40], classes=[0, 1, 2])
     subjects = {name: from_backbone(Rows(name), images, probe_images=60) for name in ("mean", "amax")}
-    found = compare(subjects, probes=["ridge"], bootstrap=20, data="digits")
+    found = compare(subjects, probes=["ridge"], data="digits")
     frame = found.to_frame()
     assert dict(zip(frame.name, frame.layer, strict=True)) == {"mean": "mean", "amax": "amax"}
     assert {e.record["name"] for e in found.evaluations.values()} == {"mean on digits", "amax on digits"}

@@ -185,7 +185,7 @@ def test_a_signal_before_anything_has_begun(tmp_path: Path) -> None:
 def test_an_evaluation_says_how_it_goes_on(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "t.npz", x=rng.normal(size=(3000, 64)), label=np.arange(3000) % 30, yaw=rng.normal(size=3000))
-    words = ("features=t.npz", "hydra.run.dir=run", "probes.bootstrap=50", "probes.mlp_epochs=100000")
+    words = ("features=t.npz", "hydra.run.dir=run", "probes.mlp_epochs=100000")
     process = start("evaluate.py", *words, cwd=tmp_path, MARK="evaluation")
     wait_for((tmp_path / "run" / "finished.json").exists, process)
     process.send_signal(TERM)

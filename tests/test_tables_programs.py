@@ -14,7 +14,7 @@ import pytest
 
 from programs import ROOT, environment, run
 
-QUICK = ("probes.bootstrap=20", "probe.mlp=null", "probe.knn=null")
+QUICK = ("probe.mlp=null", "probe.knn=null")
 
 
 def test_columns_are_told_on_the_command_line(tmp_path: Path) -> None:

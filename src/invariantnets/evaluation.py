@@ -179,7 +179,6 @@ def evaluate(
     protocols: Protocols | None = run_protocols,
     curves: Curves | None = None,
     seed: int = 0,
-    bootstrap: int = 1000,
     prepare: Callable[[FeatureTable, str], FeatureTable] = lambda table, layer: table,
     keep: Callable[[list[Result]], object] = lambda results: None,
     lost: Callable[[Failure], object] = lambda failure: None,
@@ -196,7 +195,6 @@ def evaluate(
         curves: what says how the strongest reader goes on with more labelled rows, as a partial of
             `invariantnets.probes.label_efficiency`.
         seed: of probes, protocols and intervals.
-        bootstrap: replicates of the 95 % intervals of probes.
         prepare: what is done to the features of a layer before anybody reads them.
         keep: is given all results so far after each step, so that none is lost.
         lost: is told at once of a step that died.
@@ -237,7 +235,7 @@ def evaluate(
         # The network's own answers are the same at every layer: they are written once, at their own.
         answers = (subject.classifier or layer) if shown is None else None
         told = partial(_tell, progress, layer)
-        for what, step in measure(table, layer, probes, recognition, seed, bootstrap, told, answers, lose, curves):
+        for what, step in measure(table, layer, probes, recognition, seed, told, answers, lose, curves):
             with _outlived(f"{layer}: {what}", results, lose):
                 results += step()
             keep(results)
@@ -284,7 +282,7 @@ def run_suite(
         table: e.g. of `FeatureTable.from_arrays`.
         probes: the readers, or names of some of `invariantnets.probes`: ``["ridge", "lda"]``.
         name: what to call the data.
-        **options: ``layers``, ``protocols``, ``seed``, ``bootstrap``, ``progress`` and others of `evaluate`.
+        **options: ``layers``, ``protocols``, ``seed``, ``progress`` and others of `evaluate`.
 
     Raises:
         InvariantNetsError: an unknown probe, or a table that cannot be used; the message says why.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.norm import describe_norm, describe_recognition
@@ -31,7 +30,6 @@ def measure(
     probes: Sequence[Probe],
     protocols: Protocols | None,
     seed: int,
-    bootstrap: int,
     progress: Progress,
     answers: str | None = None,
     lost: Callable[[Failure], object] | None = None,
@@ -44,11 +42,10 @@ def measure(
     is probed. ``answers``: at which layer to write what the network itself says of the class; ``lost``: is told of a
     single probe that died; ``curves``: what says how it goes on with more labelled rows.
     """
-    intervals: dict[str, Any] = {"seed": seed, "bootstrap": bootstrap}
     if set(SPLITS) <= set(table.split):
-        yield "probes", partial(run_probes, table, layer, probes, progress=progress, lost=lost, **intervals)
+        yield "probes", partial(run_probes, table, layer, probes, progress=progress, lost=lost, seed=seed)
         if answers is not None:
-            yield "answers of the network", partial(read_answers, table, answers, **intervals)
+            yield "answers of the network", partial(read_answers, table, answers, seed=seed)
         if curves is not None:
             yield "label efficiency", partial(curves, table, layer, probes, seed=seed, progress=progress)
     else:

@@ -241,7 +241,7 @@ def probe(
         return table
 
     readers = readers_of(cfg)
-    options = {"seed": cfg.seed, "bootstrap": cfg.probes.bootstrap}
+    options = {"seed": cfg.seed}
     with Console(stderr=True).status("") as status:
         found = evaluation.evaluate(
             subject,

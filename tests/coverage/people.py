@@ -17,7 +17,7 @@ from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.resampling import draw
 
 PEOPLE = (10, 25, 50)
-NOISE = {"easy": 0.5, "hard": 1.2, "hopeless": 3.0}
+NOISE = {"easy": 0.5, "hard": 1.2}
 IMAGES, WIDTH, REPLICATES = 5, 16, 100
 _MANY, _SAMPLES = 20_000, 400
 

@@ -167,8 +167,8 @@ def test_classes_keep_their_names() -> None:
     every = RotatedImages(digits, 3, [1, 28, 28], [0.0, 20.0], classes=[7, 8, 9])
     table = features_of(make_model(), every, ["ip1"], train_images=30)
     assert table.classes == (7, 8, 9) and table.num_classes == 3
-    found = run_probes(table, "ip1", [Mav()], bootstrap=20)
+    found = run_probes(table, "ip1", [Mav()])
     assert [r.where.get("label") for r in found if r.probe == "mav"] == [None, 7, 8, 9]
     named = replace(table, classes=("seven", "eight", "nine"))
-    found = run_probes(named, "ip1", [Mav()], bootstrap=20)
+    found = run_probes(named, "ip1", [Mav()])
     assert [r.where.get("label") for r in found if r.probe == "mav"] == [None, "seven", "eight", "nine"]

@@ -33,7 +33,7 @@ def remarks(made: FeatureTable) -> str:
 def test_without_labels_nuisances_are_probed_and_nothing_is_said_of_classes():
     made = table(label=None)
     assert not made.labelled
-    results = run_suite(made, ["mav", "ridge", "ridge/per_label", "knn"], bootstrap=20).results
+    results = run_suite(made, ["mav", "ridge", "ridge/per_label", "knn"]).results
     (best,) = [r for r in results if r.probe == "strongest"]
     assert best.value > 0.5
     assert not [r for r in results if r.about in ("class", "identity") or "per_label" in r.probe]

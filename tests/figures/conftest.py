@@ -93,7 +93,7 @@ def measured() -> Callable[..., list[Result]]:
         table = FeatureTable(
             {"F7": x}, label, np.full(120, "test"), np.arange(120), columns, nuisances, 24, entropy=entropy
         )
-        found = run_protocols(table, "F7", seed=seed, similarities=similarities, bootstrap=20)
+        found = run_protocols(table, "F7", seed=seed, similarities=similarities)
         return found + describe_norm(table, "F7") + describe_recognition(table, "F7")
 
     return of

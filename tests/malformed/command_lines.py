@@ -30,7 +30,7 @@ BASE = {
         "logger=none",
         "callbacks.online_probes=null",
     ),
-    "evaluate": ("probes.bootstrap=5", *QUICK),
+    "evaluate": (*QUICK),
 }
 
 

@@ -97,7 +97,7 @@ VALUES = {
     "probes.mlp_rows=-5": COUNT,
     "probes.mlp_epochs=0": COUNT,
     "probes.mlp_widths=[]": "give a list of whole numbers from 1 to 100,000",
-    "probes.bootstrap=1": "give a whole number from 2 to 1,000,000",
+    : "give a whole number from 2 to 1,000,000",
     "protocols.folds=1": "give a whole number from 2 to 10,000",
     "protocols.pairs_per_fold=0": COUNT,
     "protocols.similarities=cosine": "give a list of some of cosine, inner_product, chi2",

@@ -123,5 +123,5 @@ def test_tables_are_refused_by_their_own_names(said: Callable[..., str], tmp_pat
     own = word.partition("=")[0]
     named = [other for other in NAMED if other.partition("=")[0] != own]
     words = [*named, *([word] if word else [])]
-    found = said("evaluate", "features={tmp}/t.npz", "probe.mlp=null", "probe.knn=null", "probes.bootstrap=10", *words)
+    found = said("evaluate", "features={tmp}/t.npz", "probe.mlp=null", "probe.knn=null", *words)
     assert found.startswith(line), found

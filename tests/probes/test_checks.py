@@ -91,7 +91,7 @@ def test_a_nuisance_that_cannot_be_probed_is_named_and_the_rest_goes_on(make_tab
     spoilt = spoil(two, how)
     nuisance = {"light": light, **{k: v for k, v in spoilt.nuisance.items() if k == "angle"}}
     spoilt = replace(spoilt, nuisance=nuisance)
-    results = run_probes(spoilt, "ip1", DEFAULT, bootstrap=10)
+    results = run_probes(spoilt, "ip1", DEFAULT)
     (lost,) = [r for r in results if r.target == "angle"]
     assert (lost.metric, lost.probe, lost.status) == ("r2", "strongest", "failed") and np.isnan(lost.value)
     assert lost.note == f"not probed: {why}"
@@ -112,20 +112,20 @@ def test_rows_in_which_a_nuisance_is_unknown_count_for_the_others(make_table):
     found, expected = (
         {
             (r.probe, r.metric, str(r.where)): (r.value, r.low, r.n, r.n_fit)
-            for r in run_probes(t, "ip1", [named("ridge"), named("knn")], bootstrap=20)
+            for r in run_probes(t, "ip1", [named("ridge"), named("knn")])
             if r.target == "some"
         }
         for t in (both, alone)
     )
     assert found == expected
-    every = [r for r in run_probes(both, "ip1", [named("ridge")], bootstrap=20) if r.target == "all" and not r.where]
+    every = [r for r in run_probes(both, "ip1", [named("ridge")]) if r.target == "all" and not r.where]
     assert {r.n for r in every} == {np.count_nonzero(table.split == "test")}
 
 
 @pytest.mark.parametrize("how", ["few sources", "class not in val"])
 def test_a_class_with_few_images_is_said_and_still_counts(make_table, how):
     table = spoil(make_table(ideal), how)
-    results = run_probes(table, "ip1", DEFAULT, bootstrap=10)
+    results = run_probes(table, "ip1", DEFAULT)
     assert next(r for r in results if r.probe == "mav" and not r.where).value == 1
     expected = ["1 of 4 classes, as 2, have fewer than 2 images"] if how == "few sources" else []
     assert [remark[:46] for remark in remarks_on(table)] == [text[:46] for text in expected]

@@ -38,7 +38,7 @@ def faces(seed: int = 7, **columns: np.ndarray) -> FeatureTable:
 
 @pytest.fixture(scope="module")
 def results() -> list[Result]:
-    return run_probes(faces(), "features", [ClassMean(), ClassMean("mav"), Ridge()], bootstrap=300)
+    return run_probes(faces(), "features", [ClassMean(), ClassMean("mav"), Ridge()])
 
 
 def one(results: list[Result], metric: str, target: str, probe: str) -> Result:
@@ -113,7 +113,7 @@ class Mistaken:
 @pytest.mark.parametrize("fixed", [True, False])
 def test_errors_of_one_person_are_one_draw(fixed):
     table = replace(faces(), nuisances=tuple(replace(n, fixed=fixed) for n in faces().nuisances[:1]))
-    found = one(run_probes(table, "features", [Mistaken()], bootstrap=2000), "r2", "gender", "mistaken")
+    found = one(run_probes(table, "features", [Mistaken()]), "r2", "gender", "mistaken")
     # Half are women, so the variance of the two columns is 1/2 of every row; errors are known.
     error = 2 * np.linspace(0, 0.6, PEOPLE) ** 2 / 0.5
     units = np.tile(error, 1 if fixed else 6)
@@ -123,7 +123,7 @@ def test_errors_of_one_person_are_one_draw(fixed):
     many = min(n, 3 * (influence**2).sum() ** 2 / (influence**4).sum())
     deviation = np.sqrt((influence**2).sum() / (n * (n - 1)))
     times = t.ppf(0.975, 0.75 * many - 1)
-    further = max((influence**3).sum() / (influence**2).sum() ** 1.5, 0) * (1 + 2 * times**2) / 6
+    further = max((influence**3).sum() / (influence**2).sum() ** 1.5, 0) * (1 + 2 * t.ppf(0.975, n - 1) ** 2) / 6
     assert found.value == pytest.approx(1 - error.mean())
     assert [found.low, found.high] == pytest.approx(
         1 - error.mean() * np.exp([(times + further) * deviation, -times * deviation]), abs=2e-3

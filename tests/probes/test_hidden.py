@@ -43,7 +43,7 @@ EVERY = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) fo
 @cache
 def readings(name: str) -> tuple[Result, list[Result]]:
     """R² of `strongest`, and of every probe that is told nothing of the answer and did not fail."""
-    found = run_probes(TABLES[name](), "features", DEFAULT, bootstrap=200)
+    found = run_probes(TABLES[name](), "features", DEFAULT)
     r2 = [r for r in found if (r.metric, r.target) == ("r2", "nuisance") and not r.where]
     (strongest,) = (r for r in r2 if r.probe == "strongest")
     return strongest, [r for r in r2 if r is not strongest and not r.uses_answer and r.status == "ok"]

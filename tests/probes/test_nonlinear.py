@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
 
+from invariantnets.features.table import FeatureTable
+from invariantnets.nuisance import Nuisance
+from invariantnets.probes import Knn, Mlp
+from invariantnets.probes.mlp import _Group, _Option
+from invariantnets.probes.sample import draw_sample, task_spaces
+from invariantnets.probes.targets import r2
+from invariantnets.probes.task import Task, prepare
 from invariantnets.statistics.moments import moments
 from invariantnets.statistics.neighbours import merge_equal, nearest, neighbour_grid, neighbour_means
 from invariantnets.statistics.spaces import CLIP, sample_sources, spaces
@@ -80,3 +90,90 @@ def test_of_few_sources_it_takes_some_rows_of_each():
     source = np.repeat(np.arange(20), 300)
     rows = sample_sources(source, 900, np.random.default_rng(0))
     assert len(rows) == len(np.unique(rows)) == 900 and len(np.unique(source[rows])) == 20
+
+
+def task_of(x: np.ndarray, y: np.ndarray, source: np.ndarray) -> Task:
+    """The last quarter of the sources is test, the quarter before it validation."""
+    part = np.searchsorted([0.5, 0.75], source / (source.max() + 1), side="right")
+    split = np.array(["train", "val", "test"])[part]
+    table = FeatureTable(
+        {"e": x.astype(np.float32)}, np.arange(len(x)) % 2, split, source, {"y": y}, (Nuisance("y"),), 2
+    )
+    return prepare(table, "e", 0, closed=True).asked_for(Knn.reads)
+
+
+READERS = (Knn(), Mlp(steps=600, epochs=1, networks=1))
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+def test_sources_known_by_heart_read_nothing_of_others(reader):
+    """All pictures of one source are alike, and so is its nuisance: among themselves, R² is 1."""
+    rng = np.random.default_rng(0)
+    source = np.repeat(np.arange(500), 4)
+    x = rng.normal(size=(500, 24))[source] + 0.05 * rng.normal(size=(2000, 24))
+    y = rng.normal(size=500)[source]
+    assert KNeighborsRegressor(3).fit(x, y).score(x, y) > 0.99
+    task = task_of(x, y, source)
+    (reading,) = reader(task)
+    assert task.validation_r2(reading.held_out, reading.target) < 0.05
+    assert r2(reading.test, task.y["test"][:, reading.target.true], task.mean(reading.target.true)) < 0.05
+
+
+def test_neighbours_out_of_fold_are_scikit_learns():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(900, 5)) * (1, 2, 3, 0.5, 0.1)
+    y = np.sin(x[:, 0]) + x[:, 1] ** 2 + 0.3 * rng.normal(size=900)
+    task = task_of(x, y, np.arange(900) // 3)
+    (reading,) = Knn()(task)
+    k, name = reading.chosen["k"], reading.chosen["space"]
+    x_known, y_known = task.x["known"], task.y["known"][:, reading.target.true]
+    for fold, options in zip(task.fits, task_spaces(task), strict=True):
+        (space,) = (space for space in options if space.name == name)
+        fit = task.folds.fit(fold)
+        slow = KNeighborsRegressor(k + 1, weights=epanechnikov, algorithm="brute")
+        slow.fit(space.transform(x_known[fit]).astype(float), y_known[fit])
+        rows = task.x["test"] if fold is None else x_known[task.folds.held(fold)]
+        read = reading.test if fold is None else reading.held_out[task.folds.places(fold)]
+        np.testing.assert_allclose(read, slow.predict(space.transform(rows).astype(float)), rtol=1e-3, atol=1e-3)
+
+
+def test_networks_out_of_fold_know_nothing_of_the_rows_held_out():
+    """Whatever is written beside the rows of a fold, its networks come out the same."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(400, 4))
+    task = task_of(x, x[:, 0] * x[:, 1], np.arange(400))
+    mlp, sample = Mlp(steps=100, epochs=1, networks=1), draw_sample(task, 400, np.random.default_rng(0))
+    group = _Group((task.targets[0],))
+    chosen = {group: _Option(0, 0.0, 16, 0.1, 100)}
+    before = mlp._held_out(task, sample, chosen)[group]
+    for fold in range(task.folds.count):
+        y = task.y["known"].copy()
+        y[task.folds.held(fold)] = 1e3
+        after = mlp._held_out(replace(task, y={**task.y, "known": y}), sample, chosen)[group]
+        places = task.folds.places(fold)
+        np.testing.assert_array_equal(after[:, places], before[:, places])
+        assert not np.array_equal(after, before)
+
+
+def test_many_nuisances_share_networks_and_each_is_read():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(900, 12))
+    names = [f"n{i}" for i in range(12)]
+    columns = {name: x[:, i] * (1 + x[:, (i + 1) % 12]) for i, name in enumerate(names)}
+    table = FeatureTable(
+        {"e": x.astype(np.float32)},
+        np.arange(900) % 3,
+        np.repeat(["train", "val", "test"], 300),
+        np.arange(900),
+        columns,
+        tuple(Nuisance(name) for name in names),
+        3,
+    )
+    task = prepare(table, "e", 0, closed=True).asked_for(Mlp.reads)
+    readings = list(Mlp(steps=300, epochs=1, networks=2)(task))
+    assert [reading.target.nuisance.name for reading in readings] == names
+    true, control = (
+        [r2(read, task.y["test"][:, target.true], task.mean(target.true)) for target, read in of]
+        for of in ([(r.target, r.test) for r in readings], [(r.target, r.control) for r in readings])
+    )
+    assert min(true) > 0.2 and np.mean(control) < 0

@@ -70,7 +70,7 @@ def test_equal_to_the_probes_of_the_evaluation_on_the_same_rows(make_table):
     table = replace(table, nuisance={n: v.astype(float) for n, v in values.items()}, nuisances=KINDS)
     quick = probed(table)
     table = replace(table, split=divide(table.source, np.random.default_rng(0)))
-    found = run_probes(table, "ip1", [Ridge(), Mav()], bootstrap=10)
+    found = run_probes(table, "ip1", [Ridge(), Mav()])
     assert quick == pytest.approx(of_evaluation(found), abs=1e-7)
     assert quick["angle_r2"] > 0.5 > quick["hat_r2"]
 
@@ -95,6 +95,6 @@ def test_what_a_run_logs_is_what_evaluate_py_says_of_the_same_rows(tmp_path):
     table = replace(table, split=divide(table.source, numpy_rng(0, 1)))  # 1: the second and last epoch
     save_table(table, tmp_path / "table")
     probes = [f"probe.{name}=null" for name in ("knn", "mlp")]
-    run("evaluate.py", "features=table", *probes, "probes.bootstrap=10", "hydra.run.dir=again", cwd=tmp_path)
+    run("evaluate.py", "features=table", *probes, "hydra.run.dir=again", cwd=tmp_path)
     again = of_evaluation(read_jsonl(tmp_path / "again" / "results.jsonl"))
     assert {f"online/{name}": value for name, value in again.items()} == pytest.approx(logged.to_dict(), abs=1e-6)

@@ -34,7 +34,7 @@ READERS: dict[str, tuple[Probe, float, bool]] = {
 
 
 def read(table, probe: Probe, metric: str = "r2", target: str = "angle") -> Result:
-    results = run_probes(table, "ip1", [probe], bootstrap=50)
+    results = run_probes(table, "ip1", [probe])
     found = [r for r in results if (r.metric, r.target, r.probe) == (metric, target, probe.name) and not r.where]
     return found[0]
 
@@ -80,7 +80,7 @@ def test_names_classes(make_table, probe):
 
 
 def test_what_is_chosen_is_a_field(make_table):
-    (best,) = [r for r in run_probes(make_table(mixed), "ip1", [Lda(), Knn()], bootstrap=50) if r.probe == "strongest"]
+    (best,) = [r for r in run_probes(make_table(mixed), "ip1", [Lda(), Knn()]) if r.probe == "strongest"]
     assert best.chosen["probe"] == "knn" and best.chosen["k"] in (4, 8, 16, 32) and best.chosen["space"]
     found = read(make_table(mixed), READERS["estimator"][0])
     assert found.chosen == {"n_neighbors": 4} or found.chosen == {"n_neighbors": 16}

@@ -98,7 +98,7 @@ def test_of_nothing_nothing_is_read_and_it_is_called_failed_or_said_with_chance(
     label = np.where(table.split == "test", people + table.source % people, table.source % people)
     table = replace(table, label=label, num_classes=2 * people, prediction=None)
     for seed in range(5):
-        results = run_probes(table, "ip1", [ClassMean(), Ridge()], seed=seed, bootstrap=50)
+        results = run_probes(table, "ip1", [ClassMean(), Ridge()], seed=seed)
         (found,) = (r for r in results if (r.probe, r.metric) == ("strongest", "r2"))
         assert (found.status == "failed" and np.isnan(found.value)) or (
             found.chance == 0 and -0.05 < found.value < 0.05

@@ -23,8 +23,8 @@ READERS = tuple(replace(probe, **FEWER.get(type(probe), {})) for probe in DEFAUL
 
 
 def probed(table, *, readers=READERS, progress=None, **seed: int) -> list[Result]:
-    found = run_probes(table, "ip1", readers, bootstrap=100, progress=progress, **seed)
-    return read_answers(table, "ip1", bootstrap=100, **seed) + found
+    found = run_probes(table, "ip1", readers, progress=progress, **seed)
+    return read_answers(table, "ip1", **seed) + found
 
 
 _KEPT: dict[str, list[Result]] = {}

@@ -22,7 +22,10 @@ from programs import ROOT, run
 
 RELEASES = {"leace": Leace(("yaw",)), "quantise": Quantise(3)}
 RIDGES = ("ridge", "ridge/per_label", "ridge/per_mav_label")
-PROBES = ("probe.knn=null", "probe.mlp=null", "probes.bootstrap=20")
+PROBES = (
+    "probe.knn=null",
+    "probe.mlp=null",
+)
 
 
 def features(seed: int, sources: int = 60) -> dict[str, np.ndarray]:
@@ -167,9 +170,7 @@ def test_the_examples_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert release.how == "leace of yaw" and release.data["data"] == "features on today.npz"
     assert (tmp_path / "file" / "release" / "ip1.safetensors").read_bytes() == saved.read_bytes()
 
-    by_hand = run_suite(
-        released(load_table("tomorrow.npz"), release), ["mav", "class_mean", "class_mean/mav", *RIDGES], bootstrap=20
-    )
+    by_hand = run_suite(released(load_table("tomorrow.npz"), release), ["mav", "class_mean", "class_mean/mav", *RIDGES])
     found, first = (read_jsonl(tmp_path / folder / "results.jsonl") for folder in ("file", "outputs/today"))
     assert found == by_hand.results and found != first
 

@@ -22,7 +22,7 @@ def result(metric: str, value: float, half: float | None = None, **fields) -> Re
         # A small error beside a chance of its size: neither is nothing.
         (result("rmse", 0.03, chance=0.2, control=0.2003), "", ("0.030", "–", "0.200", "0.200")),
         (result("rmse", 0.0312, 0.0004, chance=0.2), "", ("0.0312", "[0.0308, 0.0316]", "0.2000", "–")),
-        (result("rmse", 0.0, chance=0.2), "", ("0.0", "–", "0.20", "–")),
+        (result("rmse", 0.0, chance=0.2), "", ("0.0", "–", "0.18", "–")),
         (result("rmse", 27.076, 0.42, chance=30.0, control=30.2), "°", ("27.1°", "[26.7, 27.5]", "30.0°", "30.2°")),
         (result("r2", 0.003, 0.001, chance=0.0, control=-0.0004), "", ("0.003", "[0.002, 0.004]", "0.000", "0.000")),
         (result("r2", 0.185, 0.025, chance=0.0, control=-0.013), "", ("0.18", "[0.16, 0.21]", "0.00", "−0.01")),
@@ -35,7 +35,7 @@ def result(metric: str, value: float, half: float | None = None, **fields) -> Re
         (result("mean_norm", 5748.2, 12.0), "", ("5,748", "[5,736, 5,760]", "–", "–")),
         (result("auc", 0.98765, 0.001, chance=0.5), "", ("0.988", "[0.987, 0.989]", "0.500", "–")),
         (result("r2", math.nan, chance=0.0), "", ("–", "–", "0.00", "–")),
-        (result("rmse", math.nan, math.nan, chance=0.2), "", ("–", "–", "0.20", "–")),
+        (result("rmse", math.nan, math.nan, chance=0.2), "", ("–", "–", "0.18", "–")),
     ],
 )
 def test_a_row_has_the_digits_that_its_interval_lets_it_carry(found: Result, unit: str, texts: tuple[str, ...]) -> None:
@@ -45,7 +45,7 @@ def test_a_row_has_the_digits_that_its_interval_lets_it_carry(found: Result, uni
 @pytest.mark.parametrize(
     ("found", "text"),
     [
-        (result("r2", 0.185, 0.025, control=-0.013), "0.20"),
+        (result("r2", 0.185, 0.025, control=-0.013), "0.18"),
         (result("auc", 0.9, 0.05, control=0.52), "0.38"),
         (result("accuracy", 0.9, 0.01, control=0.1), "80.0 %"),
         (result("rmse", 27.0, 0.4, control=30.0), "–"),

@@ -64,24 +64,24 @@ def same(a: list[Result], b: list[Result]) -> None:
 
 @pytest.fixture(scope="module")
 def read() -> list[Result]:
-    return run_probes(table(), "e", READERS, bootstrap=100)
+    return run_probes(table(), "e", READERS)
 
 
 @pytest.mark.parametrize(("factor", "dtype"), [(1e20, np.float64), (1e-24, np.float64), (1e20, np.float32)])
 def test_no_probe_minds_the_unit(read: list[Result], factor: float, dtype: type) -> None:
-    same(read, run_probes(changed(table(), factor, dtype=dtype), "e", READERS, bootstrap=100))
+    same(read, run_probes(changed(table(), factor, dtype=dtype), "e", READERS))
 
 
 def test_no_centred_probe_minds_the_origin(read: list[Result]) -> None:
     centred = READERS[1:]
-    found = run_probes(changed(table(), offset=1e6), "e", centred, bootstrap=100)
+    found = run_probes(changed(table(), offset=1e6), "e", centred)
     same([r for r in read if not r.probe.startswith("mav")], found)
 
 
 def test_a_time_stamp_in_float64_is_alive_and_read() -> None:
     of = table()
     stamped = np.concatenate([of.features["e"], 1.7e9 + of.nuisance["yaw"][:, None]], 1)
-    found = run_probes(replace(of, features={"e": stamped}), "e", [Ridge(), Ridge("label")], bootstrap=20)
+    found = run_probes(replace(of, features={"e": stamped}), "e", [Ridge(), Ridge("label")])
     assert all(r.value > 0.999999 for r in found if r.metric == "r2")
     dead = next(r for r in describe(replace(of, features={"e": stamped}), "e") if r.metric == "dead_fraction")
     assert dead.value == 0
@@ -91,8 +91,7 @@ def test_a_time_stamp_in_float64_is_alive_and_read() -> None:
 
 def test_the_unit_of_a_nuisance_does_not_count_even_where_its_square_is_beyond_float32() -> None:
     small, large = (
-        {(r.metric, r.probe): r for r in run_probes(table(unit_of_yaw=unit), "e", [Ridge()], bootstrap=50)}
-        for unit in (1.0, 1e25)
+        {(r.metric, r.probe): r for r in run_probes(table(unit_of_yaw=unit), "e", [Ridge()])} for unit in (1.0, 1e25)
     )
     for key in (("r2", "ridge"), ("r2", "strongest")):
         assert (large[key].value, large[key].low) == pytest.approx((small[key].value, small[key].low), abs=1e-9)
@@ -111,7 +110,7 @@ def test_many_sources_are_summed_in_blocks(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("factor", [1e20, 1e-24])
 def test_no_protocol_minds_the_unit(factor: float) -> None:
     of = table(closed=False)
-    plain, other = (run_protocols(t, "e", bootstrap=50) for t in (of, changed(of, factor)))
+    plain, other = (run_protocols(t, "e") for t in (of, changed(of, factor)))
     same(plain, other)
     correlated = [[r for r in describe_norm(t, "e") if r.metric == "correlation"] for t in (of, changed(of, factor))]
     for a, b in zip(*correlated, strict=True):
@@ -121,7 +120,7 @@ def test_no_protocol_minds_the_unit(factor: float) -> None:
 @pytest.mark.parametrize(("offset", "dtype"), [(1e3, np.float64), (1e6, np.float64), (1e3, np.float32)])
 def test_cosines_far_from_the_origin_are_those_of_long_double(offset: float, dtype: type) -> None:
     of = changed(table(closed=False), offset=offset, dtype=dtype)
-    found = {r.metric: r.value for r in run_protocols(of, "e", bootstrap=20)}
+    found = {r.metric: r.value for r in run_protocols(of, "e")}
     test = one_of_each_source(of, numpy_rng(0, 10, 0))
     x, label = test.features["e"].astype(np.longdouble), np.unique(test.label, return_inverse=True)[1]
     x /= np.sqrt((x**2).sum(1, keepdims=True))

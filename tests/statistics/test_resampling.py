@@ -32,7 +32,7 @@ def test_equals_leaving_out_the_rows_of_each_source_in_a_loop():
     many = min(30, 3 * (influence**2).sum() ** 2 / (influence**4).sum())
     whole = quantities.sum(0)
     middle, reach = np.log(whole[0] / whole[1]), t.ppf(0.975, 0.75 * many - 1)
-    further = (influence**3).sum() / (influence**2).sum() ** 1.5 * (1 + 2 * reach**2) / 6
+    further = (influence**3).sum() / (influence**2).sum() ** 1.5 * (1 + 2 * t.ppf(0.975, 29) ** 2) / 6
     assert further > 0, "errors lean towards large ones"
     ends = [middle + (reach + further) * error, middle - reach * error]
     np.testing.assert_allclose(value, 1 - whole[0] / whole[1])

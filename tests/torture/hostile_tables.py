@@ -296,7 +296,7 @@ def named(name: str, folder: Path, rng: random.Random) -> None:
         )
         np.savez(place.work / "x.npz", **{f"{name}x": x})
         frame.to_parquet(place.work / "x.parquet")
-        small = ["probes.bootstrap=5", *QUICK, "probe.mlp=null", "probe.trees=null", "probe.rbf=null"]
+        small = [*QUICK, "probe.mlp=null", "probe.trees=null", "probe.rbf=null"]
         words = ["save_features=true", "release=quantise", "layers=all", *small]
         place.program("evaluate", "features=x.npz", *words, ok=True)
         report = (place.work / "run" / "report.html").read_text()

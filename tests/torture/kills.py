@@ -56,7 +56,11 @@ def many_layers(session: Path) -> Path:
 MEASURING = Work(
     "measuring",
     "evaluate.py",
-    ("features={given}", f"layers=[{','.join(LAYERS)}]", *QUICK, "probes.bootstrap=50"),
+    (
+        "features={given}",
+        f"layers=[{','.join(LAYERS)}]",
+        *QUICK,
+    ),
     many_layers,
 )
 

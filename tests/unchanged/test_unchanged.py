@@ -76,14 +76,14 @@ def compare(now: list[Result], then: list[Result], tolerance: float) -> None:
 
 @pytest.mark.parametrize("name", ["closed", "open"])
 def test_every_number_is_what_it_was(name: str, tmp_path: Path) -> None:
-    measured = run_suite(table(name == "closed"), DEFAULT, seed=3, bootstrap=200, protocols=protocols)
+    measured = run_suite(table(name == "closed"), DEFAULT, seed=3, protocols=protocols)
     now = read_jsonl(write_atomically(tmp_path / "results.jsonl", to_jsonl(measured.results)))
     compare(now, read_jsonl(HERE / f"{name}.jsonl"), 1e-6)  # kernels with and without AVX differ by 1e-7
 
 
 def test_an_old_checkpoint_gives_its_numbers(tmp_path: Path) -> None:
     """Of 8d8781d: its configuration, its weights and the numbers that its own evaluation gave."""
-    run("evaluate.py", f"ckpt_path={HERE / 'lenet.ckpt'}", "probes.bootstrap=200", "hydra.run.dir=run", cwd=tmp_path)
+    run("evaluate.py", f"ckpt_path={HERE / 'lenet.ckpt'}", "hydra.run.dir=run", cwd=tmp_path)
     now = [r for r in read_jsonl(tmp_path / "run" / "results.jsonl") if not r.where]
     # The softmax was written with whichever layer was probed; now it is at its own.
     now = [replace(r, layer="ip1") if r.probe == "softmax" else r for r in now]

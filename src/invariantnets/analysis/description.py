@@ -55,11 +55,11 @@ def describe(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Result]:
     means = mean_activation_vectors(x, compact, len(present))
     within, between = scatter_traces(float(np.trace(total.xx)), count, means)
     zeros = np.stack([(x == 0).mean(1), np.ones(len(test))], 1)
-    bootstrap = Resampling(test.source)
-    sparsity, low, high = (float(v[0]) for v in bootstrap.interval(zeros, ratio, shares(1)))
+    images = Resampling(test.source)
+    sparsity, low, high = (float(v[0]) for v in images.interval(zeros, ratio, shares(1)))
 
     def result(metric: str, value: float, **fields: Any) -> Result:
-        base = {"split": "test", "n": len(test), "sources": bootstrap.sources}
+        base = {"split": "test", "n": len(test), "sources": images.sources}
         return Result(
             metric, float(value), layer, "features", "description", seed=seed, about="features", **{**base, **fields}
         )

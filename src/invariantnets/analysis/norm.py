@@ -27,11 +27,11 @@ RANK_BINS = ((1, 1), (2, 5), (6, 10), (11, 50), (51, None))
 FOLDS, PAIRS_PER_FOLD = 10, 300
 
 
-def correlation(bootstrap: Resampling, a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
+def correlation(draws: Resampling, a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
     """Pearson's correlation and its 95 % interval; NaN if one of the two does not vary.
 
     Args:
-        bootstrap: of the rows.
+        draws: of the rows.
         a: ``(N,)``.
         b: ``(N,)``.
     """
@@ -45,7 +45,7 @@ def correlation(bootstrap: Resampling, a: np.ndarray, b: np.ndarray) -> tuple[fl
         return ((n * ab - sa * sb) / np.sqrt((n * aa - sa**2) * (n * bb - sb**2)))[:, None]
 
     sums = np.stack([np.ones_like(a), a, b, a**2, b**2, a * b], 1)
-    value, low, high = (float(v[0]) for v in bootstrap.interval(sums, statistic, [Number("correlation", (0,))]))
+    value, low, high = (float(v[0]) for v in draws.interval(sums, statistic, [Number("correlation", (0,))]))
     return value, low, high
 
 
@@ -86,19 +86,19 @@ def describe_norm(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Res
     check_layer(table, layer)
     test = table.part("test")
     norm = norms(test.features[layer])
-    bootstrap = Resampling(test.source)
-    make = partial(_result, layer=layer, seed=seed, sources=bootstrap.sources, n=len(norm))
-    value, low, high = _mean(bootstrap, norm, np.ones_like(norm), "positive")
+    draws = Resampling(test.source)
+    make = partial(_result, layer=layer, seed=seed, sources=draws.sources, n=len(norm))
+    value, low, high = _mean(draws, norm, np.ones_like(norm), "positive")
     results = [make("mean_norm", value, probe="norm", low=low, high=high)]
     if test.entropy is not None:
-        results.append(_correlated(make, bootstrap, norm, test.entropy.astype(np.float64), "entropy", {}))
-        results += _entropy_by_norm(make, bootstrap, norm, test.entropy)
+        results.append(_correlated(make, draws, norm, test.entropy.astype(np.float64), "entropy", {}))
+        results += _entropy_by_norm(make, draws, norm, test.entropy)
     for nuisance in test.nuisances:
         values = np.asarray(test.nuisance[nuisance.name], np.float64)
         known = np.isfinite(values)
         if known.sum() < 2:
             continue
-        rows = bootstrap if known.all() else Resampling(test.source[known])
+        rows = draws if known.all() else Resampling(test.source[known])
         told = partial(make, sources=rows.sources, n=int(known.sum()))
         for name, where, column in columns(nuisance, values[known]):
             results.append(_correlated(told, rows, norm[known], column, name, where))
@@ -136,19 +136,19 @@ def describe_recognition(table: FeatureTable, layer: str, *, seed: int = 0) -> l
     whole, binary = (cross_validate(kind, pairs, lambda train: Similarity())[1] for kind in kinds)
     rank, binary_rank = (task.run(kind, label, Similarity()).rank for kind in kinds)
     people = label[task.probe]
-    bootstrap = Resampling(people)
-    make = partial(_result, layer=layer, seed=seed, sources=bootstrap.sources, n=len(rank))
+    draws = Resampling(people)
+    make = partial(_result, layer=layer, seed=seed, sources=draws.sources, n=len(rank))
     norm = norms(x[task.probe])
-    results = [_correlated(make, bootstrap, norm, rank.astype(np.float64), "retrieval_rank", {})]
+    results = [_correlated(make, draws, norm, rank.astype(np.float64), "retrieval_rank", {})]
     for first, last in RANK_BINS:
         inside = ((rank >= first) & (rank <= (last or len(label)))).astype(np.float64)
         if inside.any():
-            value, low, high = _mean(bootstrap, norm, inside, "positive")
+            value, low, high = _mean(draws, norm, inside, "positive")
             name = f"{first}" if first == last else f"{first}–{last}" if last else f"over {first - 1}"
             fields: dict[str, Any] = {"low": low, "high": high, "n": int(inside.sum()), "where": {"rank": name}}
             results.append(make("mean_norm", value, probe="retrieval_rank", **fields))
     lost = (rank == 1).astype(np.float64) - (binary_rank == 1)
-    value, low, high = _mean(bootstrap, lost, np.ones_like(lost), "difference")
+    value, low, high = _mean(draws, lost, np.ones_like(lost), "difference")
     make = partial(make, target="features")
     fold_loss = whole - binary
     mean, error = float(fold_loss.mean()), float(fold_loss.std(ddof=1)) / folds**0.5
@@ -170,10 +170,10 @@ def describe_recognition(table: FeatureTable, layer: str, *, seed: int = 0) -> l
 
 
 def _mean(
-    bootstrap: Resampling, values: np.ndarray, rows: np.ndarray, scale: Literal["positive", "difference"]
+    draws: Resampling, values: np.ndarray, rows: np.ndarray, scale: Literal["positive", "difference"]
 ) -> tuple[float, float, float]:
     """Mean of values ``(N,)`` over rows ``(N,)`` (1: counts), and its interval."""
-    value, low, high = bootstrap.interval(np.stack([values * rows, rows], 1), ratio, [Number(scale, (1,))])
+    value, low, high = draws.interval(np.stack([values * rows, rows], 1), ratio, [Number(scale, (1,))])
     return float(value[0]), float(low[0]), float(high[0])
 
 
@@ -184,18 +184,18 @@ def _result(metric: str, value: float, *, target: str = "norm", **fields: Any) -
 
 def _correlated(
     make: partial[Result],
-    bootstrap: Resampling,
+    draws: Resampling,
     norm: np.ndarray,
     other: np.ndarray,
     name: str,
     where: Mapping[str, Any],
 ) -> Result:
-    value, low, high = correlation(bootstrap, norm, other)
+    value, low, high = correlation(draws, norm, other)
     return make("correlation", value, probe=name, low=low, high=high, chance=0.0, where=where, note="Pearson's")
 
 
 def _entropy_by_norm(
-    make: partial[Result], bootstrap: Resampling, norm: np.ndarray, entropy: np.ndarray
+    make: partial[Result], draws: Resampling, norm: np.ndarray, entropy: np.ndarray
 ) -> Iterator[Result]:
     """Mean entropy in bins of equally many rows, each placed at its mean norm."""
     edges = np.unique(np.quantile(norm, np.linspace(0, 1, BINS + 1)))
@@ -203,7 +203,7 @@ def _entropy_by_norm(
     inside = (bins[:, None] == np.unique(bins)).astype(np.float64)
     sizes = inside.sum(0)
     kinds = [Number("positive", (len(sizes) + i,)) for i in range(len(sizes))]
-    numbers = bootstrap.interval(np.concatenate([inside * entropy[:, None], inside], 1), ratio, kinds)
+    numbers = draws.interval(np.concatenate([inside * entropy[:, None], inside], 1), ratio, kinds)
     for value, low, high, place, n in zip(*numbers, norm @ inside / sizes, sizes, strict=True):
         fields: dict[str, Any] = {"low": float(low), "high": float(high), "n": int(n)}
         yield make("mean_entropy", float(value), probe="norm", where={"norm": float(place)}, **fields)

@@ -98,7 +98,7 @@ class Scene:
     def whiskers(self) -> str:
         """What whiskers and bands show."""
         many = any(len(runs) > 1 for runs in self.groups.values())
-        return "± s.d. over seeds" if many else "95 % intervals, bootstrap over source images"
+        return "± s.d. over seeds" if many else "95 % intervals over source images"
 
     def axis(self, what: str, nuisance: str) -> str:
         """The label of an axis in the unit of a nuisance."""

@@ -19,7 +19,7 @@ __all__ = ["draw"]
 _CAPTION = (
     "One point a run, one colour a group: {accuracy} against how much of the {target} is left. {what} R² of the "
     "strongest honest probe{fitted}: of those that are not told the answer, the best out of fold on the rows of train "
-    "and val; a better reader, or one of more rows, may find more. Better is up and left. Bars: 95 % bootstrap "
+    "and val; a better reader, or one of more rows, may find more. Better is up and left. Bars: 95 % "
     "intervals of the run; the scatter within a colour is the seed. Runs whose probes all failed, or whose strongest "
     "does not carry over to the test rows (R² below −0.02), are not shown; an R² just below 0 stands at 0."
 )

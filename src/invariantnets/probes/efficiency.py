@@ -9,19 +9,18 @@ needs few labels and where it then reads well.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from invariantnets.features.checks import unprobable
 from invariantnets.features.table import FeatureTable
-from invariantnets.nuisance import Nuisance
 from invariantnets.probes.label_curves import Curves, Read
 from invariantnets.probes.likelihood import Scale, fit_likelihood, scale_of
 from invariantnets.probes.probe import Probe, Reading
 from invariantnets.probes.scorer import Scorer
-from invariantnets.probes.suite import probable, readings, strongest_of
+from invariantnets.probes.suite import known_together, probable, readings, strongest_of
 from invariantnets.probes.targets import r2
 from invariantnets.probes.task import Task, prepare
 from invariantnets.randomness import numpy_rng
@@ -99,7 +98,9 @@ def label_efficiency(
     step = progress or (lambda _: None)
     honest = [probe for probe in probes if not probe.told]
     results: list[Result] = []
-    for part in _together(table):
+    for part, _ in known_together(table, unprobable(table)):
+        if not part.nuisances:
+            continue
         known = part.split != "test"
         source, stratum = (part.source, part.label) if closed else (part.label, np.zeros_like(part.label))
         orders = [nested_rows(source[known], stratum[known], rows, at) for at in range(seed, seed + max(seeds, 1))]
@@ -117,18 +118,6 @@ def label_efficiency(
             of = [[sets[n] for n in sizes] for sets in orders]
             results += Curves(nuisance, part, reads[nuisance.name], of, source[known]).results(scorer, sizes)
     return results
-
-
-def _together(table: FeatureTable) -> Iterator[FeatureTable]:
-    """Tables of the rows in which some nuisances are known, of these nuisances: those known in the same rows."""
-    cannot = unprobable(table)
-    parts: dict[bytes, tuple[np.ndarray, list[Nuisance]]] = {}
-    for nuisance in table.nuisances:
-        if nuisance.name not in cannot:
-            known = ~np.isnan(table.nuisance[nuisance.name])
-            parts.setdefault(known.tobytes(), (known, []))[1].append(nuisance)
-    for known, nuisances in parts.values():
-        yield replace(table if known.all() else table.rows(known), nuisances=tuple(nuisances))
 
 
 def _read(

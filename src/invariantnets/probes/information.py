@@ -124,7 +124,7 @@ def conditional_v_information(scorer: Scorer, task: Task, target: Target, found:
 def _saved(scorer: Scorer, task: Task, scale: Scale, reading: Reading) -> Saved:
     target, chosen = reading.target, task.choice
     known, test = task.y["known"][chosen], task.y["test"]
-    draws = scorer.people if target.nuisance.fixed else scorer.bootstrap
+    draws = scorer.people if target.nuisance.fixed else scorer.images
     held_out = (known[:, target.true], task.source[chosen])
     return saved_bits(scale, reading, held_out, (test[:, target.true], draws.group), test[:, target.control], task.seed)
 
@@ -141,7 +141,7 @@ def _result(
     title: str = "",
 ) -> Result:
     nuisance = target.nuisance
-    draws = scorer.people if nuisance.fixed else scorer.bootstrap
+    draws = scorer.people if nuisance.fixed else scorer.images
     some = bool(saved.held_out.mean() > NOTHING)
     test = saved.test if some else np.zeros_like(saved.test)
     quantities = np.stack([test, np.ones(len(test))], 1)

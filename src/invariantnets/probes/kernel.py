@@ -38,7 +38,7 @@ class KernelRidge:
     Args:
         kernel: ``rbf`` for smooth functions of distance, ``quadratic`` for products of two coordinates.
         rows: known rows, at most, drawn by source.
-        landmarks: rows at which the regressor is a sum of kernels, where it is fitted to more than 2,500.
+        landmarks: rows at which the regressor is a sum of kernels, where it is fitted to more than 3,000.
     """
 
     kernel: Name
@@ -78,7 +78,7 @@ class KernelRidge:
     def _as_they_are(self, folds: Sequence[Fold], targets: tuple[Target, ...]) -> Judged:
         """A few views that serve all targets: every space at one width, then the best spaces at the others."""
         first, *others = WIDTHS[self.kernel]
-        every, some = range(0, len(PENALTIES), 2), _some(folds)
+        every, some = _coarse(folds[0]), _some(folds)
         judged: Judged = []
         wanted = [View(targets, space, first) for space in range(len(folds[0].spaces))]
         for _ in range(2):
@@ -102,7 +102,7 @@ class KernelRidge:
 
     def _compared(self, folds: Sequence[Fold], wanted: Sequence[View]) -> Judged:
         """The best of a few widths."""
-        every = range(0, len(PENALTIES), 2)
+        every = _coarse(folds[0])
         judged: Judged = [(view, every, _errors(_some(folds), view, every)) for view in wanted]
         (view,) = _serving(judged, 1)
         if len(folds[0].fit) <= SEARCH_ROWS:
@@ -137,12 +137,17 @@ def _serving(judged: Judged, most: int) -> list[View]:
     return [judged[at][0] for at in found]
 
 
+def _coarse(fold: Fold) -> Sequence[int]:
+    """Penalties that few rows are tried at: all of them where there are no others, else every second."""
+    return range(0, len(PENALTIES), 1 if len(fold.fit) <= SEARCH_ROWS else 2)
+
+
 def _near(judged: Judged, view: View, fold: Fold) -> Sequence[int]:
     """Penalties to try with all rows: each costs as much as all do on landmarks, so next to the best of few rows."""
     if not fold.limits.exact(fold.task):
         return range(len(PENALTIES))
-    (error,) = (error for other, _, error in judged if other is view)
-    best = 2 * error.argmin(0)
+    ((tried, error),) = ((tried, error) for other, tried, error in judged if other is view)
+    best = np.asarray(tried)[error.argmin(0)]
     return [p for p in range(len(PENALTIES)) if np.abs(best - p).min() <= 1]
 
 

@@ -21,6 +21,8 @@ PENALTIES = tuple(np.logspace(-8, 0, 9).tolist())
 EXACT_ROWS = 3_000
 # Rows that spaces and widths are compared on, before the best are fitted to all; and rows that gradients are taken at.
 SEARCH_ROWS, HELD_ROWS, GRADIENT_ROWS, SCALE_ROWS = 600, 1_000, 2_000, 5_000
+# Of many targets, each takes one in so many of these rows, others than its neighbours.
+FEWEST = 10
 # What is left of a metric: its share of the trace.
 KEPT = 1 - 1e-4
 
@@ -174,12 +176,15 @@ class Fold:
         """``(R, d)`` so that what does not matter to the targets of a view is not seen."""
         view = source.view
         fitted = self.fitted(view, sorted({penalty for _, penalty in source.penalties}), count)
-        x, scale = fitted.seen(self.x(view.space, count)[:GRADIENT_ROWS]), self.task.moments().yy
-        total: np.ndarray | float = 0.0
-        for target, penalty in source.penalties:
-            found = fitted.path.relevance(x, fitted.penalties.index(penalty), np.r_[view.places(target)[0]])
-            total = total + found / scale[target.true].sum()
-        return _metric(np.asarray(total))
+        x = fitted.seen(self.x(view.space, count)[:GRADIENT_ROWS])
+        total = np.zeros((x.shape[1], x.shape[1]))
+        step = min(len(source.penalties), FEWEST)
+        for i, (target, penalty) in enumerate(source.penalties):
+            variance = self.task.y["known"][self.fit[:count], target.true].var(0).sum()
+            if variance > 0:
+                at, columns = fitted.penalties.index(penalty), np.r_[view.places(target)[0]]
+                total += fitted.path.relevance(x[i % step :: step], at, columns) / variance
+        return _metric(total)
 
     def errors(self, view: View, penalties: Sequence[int], count: int | None = None) -> np.ndarray:
         """``(L, targets)`` squared error of the rows held out."""

@@ -92,7 +92,7 @@ class Curves:
         where: Mapping[str, int],
         each: np.ndarray,
     ) -> Result:
-        draws = scorer.people if self.nuisance.fixed else scorer.bootstrap
+        draws = scorer.people if self.nuisance.fixed else scorer.images
         quantities = np.stack([error, deviation, np.ones(len(error))], 1)
         value, low, high = (float(v[0]) for v in draws.interval(quantities, _r2, [Number("below_one", (2,))]))
         by = {read.by: None for read in reads if read.by}

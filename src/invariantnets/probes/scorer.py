@@ -37,7 +37,7 @@ class Scorer:
             seed: goes into every result.
         """
         self.test, self.layer, self.seed = test, layer, seed
-        self.bootstrap = Resampling(test.source)
+        self.images = Resampling(test.source)
 
     @cached_property
     def people(self) -> Resampling:
@@ -46,7 +46,7 @@ class Scorer:
 
     def result(self, rows: np.ndarray | None = None, *, fixed: bool = False, **fields: Any) -> Result:
         """A result on some (boolean mask) or all test rows; ``fixed``: of what classes, not sources, are draws."""
-        draws = self.people if fixed else self.bootstrap
+        draws = self.people if fixed else self.images
         n = len(self.test) if rows is None else int(np.count_nonzero(rows))
         sources = draws.sources if rows is None else int(np.count_nonzero(np.bincount(draws.group[rows])))
         fields |= {"n": n, "sources": sources, "seed": self.seed, "fixed": fixed}
@@ -71,7 +71,7 @@ class Scorer:
         subsets = np.concatenate([np.ones((len(label), 1)), label[:, None] == classes], 1)
         hits = subsets * (reading.test == label)[:, None]
         quantities = np.concatenate([hits, subsets], 1)
-        value, low, high = self.bootstrap.interval(quantities, ratio, shares(hits.shape[1]))
+        value, low, high = self.images.interval(quantities, ratio, shares(hits.shape[1]))
         wheres: list[Mapping[str, Any]] = [{}, *({"label": names[c] if names else int(c)} for c in classes)]
         return [
             self.result(
@@ -112,7 +112,7 @@ class Scorer:
         judged = judge(target, reading.test, true, mean)
         control = judge(target, reading.control, shuffled, task.mean(target.control)).plain()
         chance = judge(target, np.broadcast_to(mean, true.shape), true, mean).plain() | judged.chance
-        resampling = self.people if target.nuisance.fixed else self.bootstrap
+        resampling = self.people if target.nuisance.fixed else self.images
         value, low, high = resampling.interval(judged.quantities, judged.statistic, judged.numbers)
         fields: dict[str, Any] = {
             "target": target.nuisance.name,
@@ -184,7 +184,7 @@ class Scorer:
             quantities = np.concatenate([cell, cell * predicted, cell * predicted**2], 1)
             of_labels = tuple(np.flatnonzero(cell.any(0)).tolist())
             kinds = [Number("any", of_labels), Number("positive", of_labels)]
-            numbers = self.bootstrap.interval(quantities, _mean_and_std, kinds)
+            numbers = self.images.interval(quantities, _mean_and_std, kinds)
             for i, metric in enumerate(("predicted_mean", "predicted_std")):
                 value, low, high = (float(part[i]) for part in numbers)
                 where, note = {target.nuisance.name: float(at)}, "within each label, averaged over labels"

@@ -21,7 +21,7 @@ from invariantnets.probes.task import Task, prepare, refuse_collapsed, too_few
 from invariantnets.results.result import Result
 from invariantnets.results.words import PROBES
 
-__all__ = ["Readings", "probable", "read_answers", "readings", "run_probes", "strongest_of"]
+__all__ = ["Readings", "known_together", "probable", "read_answers", "readings", "run_probes", "strongest_of"]
 
 
 def chance_of_class(known: FeatureTable) -> float:
@@ -29,14 +29,13 @@ def chance_of_class(known: FeatureTable) -> float:
     return max(1 / known.num_classes, float(np.bincount(known.label).max() / len(known)))
 
 
-def read_answers(table: FeatureTable, layer: str, *, seed: int = 0, bootstrap: int = 1000) -> list[Result]:
+def read_answers(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Result]:
     """What the network itself says of the class of the test rows: nothing to fit, and the same at every layer.
 
     Args:
         table: with ``prediction``, and a closed set; else there is nothing to say.
         layer: that the answer comes from.
-        seed: of the intervals.
-        bootstrap: replicates of the 95 % intervals, which resample sources.
+        seed: goes into every result.
     """
     test = table.part("test")
     if test.prediction is None or not (table.labelled and is_closed(table)):
@@ -51,7 +50,6 @@ def run_probes(
     probes: Sequence[Probe],
     *,
     seed: int = 0,
-    bootstrap: int = 1000,
     progress: Callable[[str], None] | None = None,
     lost: Callable[[Failure], object] | None = None,
 ) -> list[Result]:
@@ -65,8 +63,7 @@ def run_probes(
         table: features with splits train, val and test.
         layer: the layer to probe.
         probes: the readers.
-        seed: of the shuffled controls, subsets, networks and bootstrap.
-        bootstrap: replicates of the 95 % intervals, which resample sources.
+        seed: of the shuffled controls, folds, subsets and networks.
         progress: is told the name of each step before it starts.
         lost: is told of a probe that died, and the others go on; None: its error is raised.
 
@@ -81,19 +78,15 @@ def run_probes(
     closed = probable(table, layer)
     cannot = unprobable(table)
     results: list[Result] = []
-    for rows, names in _together(table, cannot):
-        part = replace(
-            table if rows is None else table.rows(rows),
-            nuisances=tuple(n for n in table.nuisances if n.name in names),
-        )
-        of_class = rows is None and closed and table.labelled
+    for part, whole in known_together(table, tuple(cannot)):
+        of_class = whole and closed and table.labelled
         if why := too_few(part, closed):
-            cannot |= dict.fromkeys(names, f"where it is known, {why}")
-        elif names or of_class:
+            cannot |= {n.name: f"where it is known, {why}" for n in part.nuisances}
+        elif part.nuisances or of_class:
             step("sufficient statistics")
             task = replace(prepare(part, layer, seed, closed), label=of_class)
             refuse_collapsed(task, layer)
-            results += _read(task, layer, probes, bootstrap, step, lost)
+            results += _read(task, layer, probes, step, lost)
     test = table.part("test")
     sources = len(np.unique(test.source if closed else test.label))
     return results + [_not_probed(layer, name, why, len(test), sources, seed) for name, why in cannot.items()]
@@ -112,10 +105,17 @@ def probable(table: FeatureTable, layer: str) -> bool:
     return closed
 
 
-def _together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[np.ndarray | None, list[str]]]:
-    """Nuisances that are known in the same rows, and those rows; first those known in all (None), whichever they are.
+def known_together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[FeatureTable, bool]]:
+    """Tables of nuisances that are known in the same rows, of those rows; first those known in all, be there any.
 
-    Each set of rows has moments of its own: to read what is unknown in a hundred ways takes a hundred passes.
+    Each has moments of its own: to read what is unknown in a hundred ways takes a hundred passes.
+
+    Args:
+        table: of all.
+        cannot: nuisances that are left out.
+
+    Returns:
+        each table, and whether it is of all rows.
     """
     everywhere: list[str] = []
     parts: dict[bytes, tuple[np.ndarray, list[str]]] = {}
@@ -126,8 +126,9 @@ def _together(table: FeatureTable, cannot: Collection[str]) -> Iterator[tuple[np
                 everywhere.append(nuisance.name)
             else:
                 parts.setdefault(known.tobytes(), (known, []))[1].append(nuisance.name)
-    yield None, everywhere
-    yield from parts.values()
+    yield replace(table, nuisances=tuple(n for n in table.nuisances if n.name in everywhere)), True
+    for rows, names in parts.values():
+        yield replace(table.rows(rows), nuisances=tuple(n for n in table.nuisances if n.name in names)), False
 
 
 def _not_probed(layer: str, name: str, why: str, n: int, sources: int, seed: int) -> Result:
@@ -143,7 +144,6 @@ def _read(
     task: Task,
     layer: str,
     probes: Sequence[Probe],
-    bootstrap: int,
     step: Callable[[str], None],
     lost: Callable[[Failure], object] | None,
 ) -> list[Result]:

@@ -45,15 +45,15 @@ TERMS = {
     ),
     "Selectivity": (
         r"selectivity",
-        "The value less its shuffled control: what the probe owes to the features and not to its own size. Where the "
-        "control is below chance it is more than what is read.",
+        "The value less its shuffled control: what the probe owes to the features and not to its own size. A "
+        "control below chance counts as chance.",
     ),
     "Failed": (
         r"failed|No probe|no probe",
         "A probe that is no better than guessing on rows that it was not fitted to, before the test. It shows nothing.",
     ),
     "95 % interval": (
-        r"95 % (?:bootstrap )?interval|\[[−\d.,]+, [−\d.,]+\]",
+        r"95 % interval|\[[−\d.,]+, [−\d.,]+\]",
         "In brackets: where the number would lie, 19 times in 20, with other test images or people.",
     ),
     "s.d.": (r"s\.d\.|\d ± \d", "Standard deviation: how far repetitions with other seeds lie apart. Written after ±."),

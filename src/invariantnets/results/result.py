@@ -34,8 +34,8 @@ class Result:
         split: the rows it was measured on.
         n: number of those rows.
         sources: number of independent images among them (what the interval resamples).
-        seed: seed of the probe and of the bootstrap.
-        low, high: 95 % interval, bootstrap over sources; None where none is defined.
+        seed: seed of the probe or protocol.
+        low, high: 95 % interval over sources; None where none is defined.
         chance: what knowing nothing about the image gives.
         control: the same probe trained and tested on a shuffled target.
         n_fit: rows the probe was fitted on.
@@ -83,9 +83,12 @@ class Result:
     def selectivity(self) -> float | None:
         """The value less that of the shuffled control, in the unit of the metric (Hewitt & Liang 2019, section 2.2).
 
-        None without a control, and of errors, which are no scores. A control below chance makes it exceed what is read.
+        None without a control, and of errors, which are no scores. A control below chance counts as chance: that a
+        reader does worse than the mean where there is nothing adds nothing to what it reads.
         """
-        return self.value - self.control if self.control is not None and self.metric in _SCORES else None
+        if self.control is None or self.metric not in _SCORES:
+            return None
+        return self.value - max(self.control, self.chance or 0.0)
 
 
 def to_jsonl(results: Iterable[Result]) -> str:

@@ -185,7 +185,7 @@ class Spread:
 
     Attributes:
         mean: mean over the runs whose probe did not fail; NaN if none.
-        low, high: mean ∓ s.d. over seeds; for a single run its bootstrap interval, which may be None.
+        low, high: mean ∓ s.d. over seeds; for a single run its 95 % interval, which may be None.
         runs: runs averaged.
         failed: runs left out because their probe failed.
     """

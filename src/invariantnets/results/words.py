@@ -133,7 +133,8 @@ def places_for(metric: str, half: float | None, size: float = 1.0) -> int | None
         None for three significant digits: a ``plain`` number of unknown interval.
     """
     _, form, least = _metric(metric)
-    known = half is not None and math.isfinite(half) and half > 0
+    # An interval of no width, but for rounding, tells nothing of the decimals.
+    known = half is not None and math.isfinite(half) and half > 1e-9 * abs(size)
     if form == "plain" and not known:
         return None
     reach = half if known else size / 10 if form == "unit" else 0.0

@@ -136,10 +136,9 @@ def bounds(kind: Number, value: float, plain: Scatter, even: Scatter, effective:
     if not np.isfinite(even.variance):
         use = Scatter(plain.variance * slope**2, plain.sources, plain.lean * float(np.sign(slope)))
     # Of few sources the fourth power is too small, so that fewer matter than it says: three quarters hold the truth.
-    t = _t(max(min(freedom, 0.75 * use.sources - 1), 1.0))
-    reach = t * use.variance**0.5
+    reach = _t(min(freedom, max(0.75 * use.sources - 1, 3.0))) * use.variance**0.5
     # Sources that move it far are rare, so that they may be missing here: it reaches further there (Johnson 1978).
-    further = use.lean * (1 + 2 * t**2) / 6 * use.variance**0.5
+    further = use.lean * (1 + 2 * _t(max(freedom, 3.0)) ** 2) / 6 * use.variance**0.5
     if kind.scale == "difference":  # of few sources, the same in all: one that differs need not have been seen
         reach = max(reach, 1 - TAIL ** (1 / float(effective.min())))
     with np.errstate(over="ignore"):

@@ -13,7 +13,7 @@ from invariantnets.results.words import NONE, number
 MODELS = {"lenet": "LeNet", "mu_lenet": "μ-LeNet", "pair_lenet": "PAIR-LeNet"}
 HEADER = ("quantity", "network", "Rudd et al.", "ours", "seeds", "difference")
 NOTE = (
-    "Ours: mean ± s.d. over seeds (one seed: 95 % bootstrap interval). Difference: ours minus Rudd et al.'s. "
+    "Ours: mean ± s.d. over seeds (one seed: 95 % interval). Difference: ours minus Rudd et al.'s. "
     "'Uses the answer': the regressor of the true label is told the class of the test image, as there; the "
     "label-blind rows are the honest ones. The paper gives one regression error, 'around 15°', for LeNet, and calls "
     "the others' success at angles slightly lower; it gives 94.21 % for PAIR-LeNet as cosine distance to 'each label "
