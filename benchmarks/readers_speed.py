@@ -1,4 +1,4 @@
-"""python -m benchmarks.readers_speed: what the default readers cost, each by itself, and what ten times the rows do.
+"""python -m benchmarks.readers_speed: what all default readers cost, each by itself, and what ten times the rows do.
 
 Each table in a process of its own, whose peak of memory is its own, on one thread. Some ten minutes.
 """
@@ -85,9 +85,7 @@ def cost(table: FeatureTable, readers: Sequence[Probe]) -> dict[str, float]:
     return found
 
 
-def measure_one(
-    name: str, share: float = 1.0, dims: int = 512, readers: Sequence[Probe] = DEFAULT
-) -> dict[str, float]:
+def measure_one(name: str, share: float = 1.0, dims: int = 512, readers: Sequence[Probe] = DEFAULT) -> dict[str, float]:
     """CPU seconds of one table, on one thread, and the peak of this process; of a share of its rows."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -104,9 +102,7 @@ def with_growth(found: dict[str, dict[str, float]]) -> dict[str, dict[str, float
     return {**found, "times, of ten times the rows": times}
 
 
-def measure(
-    share: float = 1.0, dims: int = 512, readers: Sequence[Probe] = DEFAULT
-) -> dict[str, dict[str, float]]:
+def measure(share: float = 1.0, dims: int = 512, readers: Sequence[Probe] = DEFAULT) -> dict[str, dict[str, float]]:
     """Every table in this process."""
     return with_growth({name: measure_one(name, share, dims, readers) for name in SIZES})
 

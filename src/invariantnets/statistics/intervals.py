@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.special import betaincinv, stdtrit
 
 __all__ = [
     "NOT_KNOWN",
@@ -168,6 +167,8 @@ def share_bounds(
         # Where few sources are wrong, how much they are wrong together is hardly known.
         rows = value * (1 - value) / (seen * max(1.0, worst / seen) ** (1.0 if alone else 1 / scatter.sources))
         rows *= (_t(np.inf) / _t(freedom)) ** 2
+    from scipy.special import betaincinv
+
     right, wrong = value * rows, (1 - value) * rows
     low = float(betaincinv(right, wrong + 1, TAIL)) if value > 0 else 0.0
     high = float(betaincinv(right + 1, wrong, 1 - TAIL)) if value < 1 else 1.0
@@ -198,4 +199,6 @@ def mean_bounds(
 
 
 def _t(freedom: float) -> float:
+    from scipy.special import stdtrit  # here: to import the package takes a tenth of a second, and so would this
+
     return float(stdtrit(freedom, 1 - TAIL))
