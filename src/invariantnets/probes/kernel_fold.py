@@ -195,7 +195,8 @@ class Fold:
             if variance > 0:
                 at, columns = fitted.penalties.index(penalty), np.r_[view.places(target)[0]]
                 total += fitted.path.relevance(x[i % step :: step], at, columns) / variance
-        return _metric(total)
+        found = _metric(total)
+        return found if found is None or fitted.metric is None else fitted.metric @ found
 
     def errors(self, view: View, penalties: Sequence[int], count: int | None = None) -> np.ndarray:
         """``(L, targets)`` squared error of the rows held out."""
