@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
-from invariantnets.probes import DEFAULT, Probe, Ridge, Trees, run_probes
+from invariantnets.probes import DEFAULT, Knn, Probe, Ridge, run_probes
 
 CLASSES, STYLE = 10, 60
 # Name → rows, nuisances, whether these are yes and no, whether the features are mapped from a file.
@@ -31,7 +31,7 @@ SIZES = {
     "ten times the rows, mapped": (1_000_000, 3, False, True),
 }
 GROWTH = "three nuisances, mapped", "ten times the rows, mapped"
-TOY = {"share": 0.006, "dims": 8, "readers": (Ridge(), Trees(rows=200))}
+TOY = {"share": 0.006, "dims": 8, "readers": (Ridge(), Knn(rows=100))}
 
 
 def make(path: Path, rows: int, nuisances: int, binary: bool, mapped: bool, dims: int) -> FeatureTable:
@@ -75,7 +75,8 @@ def cost(table: FeatureTable, readers: Sequence[Probe]) -> dict[str, float]:
     titles, marks = {reader.title: reader.name for reader in readers}, [("all else", time.process_time())]
 
     def stage(text: str) -> None:
-        marks.append((titles.get(text.split(",")[0], "all else"), time.process_time()))
+        name = next((name for title, name in titles.items() if f"{text},".startswith(f"{title},")), "all else")
+        marks.append((name, time.process_time()))
 
     run_probes(table, "x", readers, progress=stage)
     marks.append(("", time.process_time()))

@@ -82,5 +82,5 @@ def test_the_cost_of_all_readers() -> None:
     found = module.measure(**module.TOY)
     assert set(found) == {*module.SIZES, "times, of ten times the rows"}
     for row in (found[name] for name in module.SIZES):
-        assert row["ridge"] > 0 and row["trees"] > 0
-        assert row["total"] == pytest.approx(row["ridge"] + row["trees"] + row["all else"])
+        assert row["ridge"] > 0 and row["knn"] > 0
+        assert row["total"] == pytest.approx(row["ridge"] + row["knn"] + row["all else"])
