@@ -11,17 +11,10 @@ from invariantnets.probes import DEFAULT, run_probes
 from invariantnets.results.result import Result
 
 SHARE = 0.97
-<<<<<<< HEAD
-# R² on test that is right, and where it comes from. `exact`: the features determine it. `noise`: but for noise
-# that was added, and this is what knowing the formula gives. Else the best of the references that
-# `benchmarks/readers.py` tunes by hand on the same rows; docs/lab/readers.md has all of them, and the most that there
-# is to find, where known.
-=======
 # R² on test that is right, and where it comes from. `exact`: the features determine the nuisance. `noise`: but for
 # noise that was added, and this is what knowing the formula gives. Else the best of the references that
 # `benchmarks/readers.py` tunes by hand on the same rows; docs/lab/readers.md has all of them, and the most that there
 # is to find, where it is known.
->>>>>>> wt-referee
 RIGHT = {
     "norm": (1.0, "exact"),
     "log": (1.0, "exact"),
