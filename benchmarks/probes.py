@@ -147,9 +147,9 @@ def difference_of_fits(data: Rows, ours: Answer, theirs: Answer) -> float:
 
 
 def share_that_differs(ours: Answer, theirs: Answer) -> float:
-    """Share of predictions that differ: two neighbours at the same distance to float32 may change places."""
+    """Share of predictions that differ by more than distances in float32 do: two neighbours may change places."""
     (first,), (second,) = ours.values(), theirs.values()
-    return float((np.abs(first - second) > 1e-6 * np.abs(second).max()).mean())
+    return float((np.abs(first - second) > 1e-4 * np.abs(second).max()).mean())
 
 
 def neighbours(data: Rows, ours: bool) -> Answer:

@@ -90,7 +90,7 @@ def test_a_probe_that_dies_alone_is_an_error():
         run_suite(faces(), [Broken()], protocols=None)
 
 
-STEPS = [what for what, _ in measure(faces(), "late", [], PROTOCOLS, 0, 10, print)][1:]
+STEPS = [what for what, _ in measure(faces(), "late", [], PROTOCOLS, 0, print)][1:]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -247,7 +247,7 @@ def test_a_server_that_is_gone_takes_nothing_with_it(tmp_path, monkeypatch, caps
     monkeypatch.setattr(running, "HydraConfig", Mock())
     table = faces(layers=("late",))
     cfg = OmegaConf.create({
-        "layers": None, "seed": 0, "probes": {"bootstrap": 10}, "protocols": None, "save_features": False,
+        "layers": None, "seed": 0, "probes": {"label_rows": None, "seeds": 1}, "protocols": None, "save_features": False,
         "probe": {"ridge": {"_target_": "invariantnets.probes.Ridge"}}, "logger": {"_target_": "x.wandb_logger"},
     })  # fmt: skip
     with pytest.raises(InvariantNetsError, match="the report at wandb_logger is missing: ConnectionError: no route"):

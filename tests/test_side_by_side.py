@@ -23,7 +23,7 @@ def table(noise: float) -> FeatureTable:
     return FeatureTable.from_arrays(x, label=label, yaw=yaw)
 
 
-QUICK = {"probes": ["mav", "ridge"], "bootstrap": 50}
+QUICK = {"probes": ["mav", "ridge"]}
 
 
 def test_each_is_what_it_is_alone_and_all_are_in_one_report(tmp_path: Path) -> None:

@@ -22,10 +22,7 @@ from programs import ROOT, run
 
 RELEASES = {"leace": Leace(("yaw",)), "quantise": Quantise(3)}
 RIDGES = ("ridge", "ridge/per_label", "ridge/per_mav_label")
-PROBES = (
-    "probe.knn=null",
-    "probe.mlp=null",
-)
+PROBES = tuple(f"probe.{name}=null" for name in ("quadratic", "rbf", "trees", "knn", "mlp"))
 
 
 def features(seed: int, sources: int = 60) -> dict[str, np.ndarray]:

@@ -59,7 +59,8 @@ def same(a: list[Result], b: list[Result]) -> None:
     first, second = numbers(a), numbers(b)
     assert first.keys() == second.keys() and len(first) > 5
     for key, values in first.items():
-        assert second[key] == pytest.approx(values, abs=2e-6, nan_ok=True), key
+        # Networks and kernels compute in single precision: an error of 6 is known to 1e-5 of it.
+        assert second[key] == pytest.approx(values, abs=2e-6, rel=1e-5, nan_ok=True), key
 
 
 @pytest.fixture(scope="module")

@@ -50,8 +50,12 @@ class Scorer:
         n = len(self.test) if rows is None else int(np.count_nonzero(rows))
         sources = draws.sources if rows is None else int(np.count_nonzero(np.bincount(draws.group[rows])))
         fields |= {"n": n, "sources": sources, "seed": self.seed, "fixed": fixed}
-        if not np.isfinite(fields.get("low", 0.0)) and np.isfinite(fields["value"]):
+        ends: dict[str, Any] = {
+            end: None if not np.isfinite(fields[end]) else fields[end] for end in ("low", "high") if end in fields
+        }
+        if None in ends.values() and np.isfinite(fields["value"]):
             fields["note"] = "; ".join(filter(None, (fields.get("note"), NOT_KNOWN)))
+        fields |= ends
         return Result(layer=self.layer, split="test", **fields)
 
     def classes(
