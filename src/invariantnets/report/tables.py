@@ -124,7 +124,8 @@ def result_tables(
     names = {"chance": "chance", "control": "shuffled control", "selectivity": "selectivity"}
     value = "value, 95 % interval" if any(t.interval != NONE for t in texts) else "value"
     header = ("how", value, *(names[name] for name in columns))
-    return [Table(title, header, parts, "; ".join(shared.values()), folded=folded)]
+    # Five columns of many digits are more than a phone is wide.
+    return [Table(title, header, parts, "; ".join(shared.values()), folded=folded, stacked=True)]
 
 
 def _flags(rows: Sequence[Result], results: Sequence[Result]) -> dict[tuple[str, str, str, str], tuple[str, ...]]:
