@@ -247,7 +247,8 @@ def test_a_server_that_is_gone_takes_nothing_with_it(tmp_path, monkeypatch, caps
     monkeypatch.setattr(running, "HydraConfig", Mock())
     table = faces(layers=("late",))
     cfg = OmegaConf.create({
-        "layers": None, "seed": 0, "probes": {"label_rows": None, "seeds": 1}, "protocols": None, "save_features": False,
+        "layers": None, "seed": 0, "probes": {"label_rows": None, "seeds": 1}, "protocols": None,
+        "save_features": False,
         "probe": {"ridge": {"_target_": "invariantnets.probes.Ridge"}}, "logger": {"_target_": "x.wandb_logger"},
     })  # fmt: skip
     with pytest.raises(InvariantNetsError, match="the report at wandb_logger is missing: ConnectionError: no route"):

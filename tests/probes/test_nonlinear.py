@@ -145,7 +145,7 @@ def test_networks_out_of_fold_know_nothing_of_the_rows_held_out():
     mlp, sample = Mlp(steps=100, epochs=1, networks=1), draw_sample(task, 400, np.random.default_rng(0))
     group = _Group((task.targets[0],))
     chosen = {group: _Option(0, 0.0, 16, 0.1, 100)}
-    before = mlp._held_out(task, sample, chosen)[group]
+    before = mlp._held_out(task, sample, chosen)[0][group]
     for fold in range(task.folds.count):
         y = task.y["known"].copy()
         y[task.folds.held(fold)] = 1e3
@@ -177,3 +177,17 @@ def test_many_nuisances_share_networks_and_each_is_read():
         for of in ([(r.target, r.test) for r in readings], [(r.target, r.control) for r in readings])
     )
     assert min(true) > 0.2 and np.mean(control) < 0
+
+
+def test_where_enough_rows_are_never_held_out_one_fit_serves_both():
+    """The networks that are judged are those that read test: what was held out reads the same there."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(28_000, 4))
+    task = task_of(x, x[:, 0] + rng.normal(size=28_000), np.arange(28_000))
+    assert task.folds.count == 1
+    again = {**task.x, "test": task.x["known"][task.choice]}, {**task.y, "test": task.y["known"][task.choice]}
+    task = replace(task, x=again[0], y=again[1])
+    (reading,) = Mlp(rows=2000, steps=200, epochs=1, networks=2)(task)
+    assert task.validation_r2(reading.held_out, reading.target) > 0.4
+    np.testing.assert_allclose(reading.test, reading.held_out, atol=1e-5)
+    assert abs(np.corrcoef(reading.control[:, 0], reading.test[:, 0])[0, 1]) < 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -108,13 +108,13 @@ class Mlp:
 
     def _read(self, task: Task, sample: Sample, groups: Sequence[_Group], widths: Sequence[int]) -> Iterator[Reading]:
         chosen = self._choose(task, sample, groups, widths)
-        paths = self._held_out(task, sample, chosen)
+        paths, kept = self._held_out(task, sample, chosen)
         pauses: dict[Target, int] = {}
         every = [(group, target) for group in groups for target in group.targets]
         for group, target in every:
             scores = [task.validation_r2(path[:, group.places(target)], target) for path in paths[group]]
             pauses[target] = int(np.argmax(scores))
-        tested = self._test(task, sample, chosen, pauses)
+        tested = self._test(task, sample, chosen, pauses, kept)
         for group, target in every:
             option, pause = chosen[group], pauses[target]
             choices = {
@@ -162,8 +162,14 @@ class Mlp:
         found = {group: best(group) for group in groups}
         return {g: option._replace(steps=whole) if option.steps == half else option for g, option in found.items()}
 
-    def _held_out(self, task: Task, sample: Sample, chosen: Mapping[_Group, _Option]) -> dict[_Group, np.ndarray]:
-        """Out-of-fold predictions, ``(1 + PAUSES, C, K)``, of the first one the mean."""
+    def _held_out(
+        self, task: Task, sample: Sample, chosen: Mapping[_Group, _Option]
+    ) -> tuple[dict[_Group, np.ndarray], dict[tuple[_Group, int], tuple[Principal, _Fitted]]]:
+        """Out-of-fold predictions, ``(1 + PAUSES, C, K)``, of the first one the mean.
+
+        And, where all that is fitted are these rows, the networks of each pause: they read test, too.
+        """
+        kept: dict[tuple[_Group, int], tuple[Principal, _Fitted]] = {}
         found = {group: np.empty((1 + PAUSES, len(task.choice), len(group.columns))) for group in chosen}
         for k, option in itertools.product(range(task.folds.count), sorted(set(chosen.values()))):
             fit = sample.fit(k)
@@ -172,17 +178,29 @@ class Mlp:
             some = [group for group in chosen if chosen[group] == option]
             for pause, group, fitted in _trained(task, x, option, some, fit, self.networks):
                 found[group][pause, task.folds.places(k)] = fitted(x_held)
-        return found
+                if sample.fitted_once(task.folds.count):
+                    kept[group, pause] = turned, replace(fitted, networks=fitted.networks.copy())
+        return found, kept
 
     def _test(
-        self, task: Task, sample: Sample, chosen: Mapping[_Group, _Option], pauses: Mapping[Target, int]
+        self,
+        task: Task,
+        sample: Sample,
+        chosen: Mapping[_Group, _Option],
+        pauses: Mapping[Target, int],
+        kept: Mapping[tuple[_Group, int], tuple[Principal, _Fitted]],
     ) -> dict[tuple[Target, bool], np.ndarray]:
         """Predictions of networks of all known rows, true or shuffled, trained for as long as was best out of fold."""
         found: dict[tuple[Target, bool], np.ndarray] = {}
+        for (group, pause), (turned, fitted) in kept.items():
+            if some := [target for target in group.targets if pauses[target] == pause]:
+                predicted = _in_blocks(fitted, turned, task.x["test"])
+                found |= {(target, False): predicted[:, group.places(target)] for target in some}
         for option in sorted(set(chosen.values())):
             turned = principal(task_spaces(task)[-1][option.space], option.power, task.x["known"], sample.rows)
             x = turned.transform(task.x["known"], sample.rows)
-            both = [g._replace(control=c) for g in chosen if chosen[g] == option for c in (False, True)]
+            sides = (True,) if kept else (False, True)
+            both = [g._replace(control=c) for g in chosen if chosen[g] == option for c in sides]
             last = max(pauses[target] for group in both for target in group.targets)
             for pause, group, fitted in _trained(task, x, option, both, sample.rows, self.networks, last):
                 if some := [target for target in group.targets if pauses[target] == pause]:

@@ -93,8 +93,14 @@ class Sample:
         """Rows to fit fold k to (None: all there are), at most so many."""
         return (self.rows if k is None else self.rows[self.group != k])[:most]
 
+    def fitted_once(self, folds: int) -> bool:
+        """Whether no fold holds out any of them, so that every fold and the last fit see the same rows."""
+        return bool((self.group == folds).all())
+
 
 def draw_sample(task: Task, most: int, rng: np.random.Generator) -> Sample:
-    """Whole sources, at most so many rows."""
-    rows = sample_sources(task.source, most, rng)
+    """At most so many rows; where as many are never held out, of these: what is fitted to them is fitted once."""
+    free = np.flatnonzero(task.folds.group == task.folds.count)
+    rows = free if len(free) >= most else np.arange(len(task.source))
+    rows = rows[sample_sources(task.source[rows], most, rng)]
     return Sample(rows, task.folds.group[rows])
