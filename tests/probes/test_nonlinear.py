@@ -149,7 +149,7 @@ def test_networks_out_of_fold_know_nothing_of_the_rows_held_out():
     for fold in range(task.folds.count):
         y = task.y["known"].copy()
         y[task.folds.held(fold)] = 1e3
-        after = mlp._held_out(replace(task, y={**task.y, "known": y}), sample, chosen)[group]
+        after = mlp._held_out(replace(task, y={**task.y, "known": y}), sample, chosen)[0][group]
         places = task.folds.places(fold)
         np.testing.assert_array_equal(after[:, places], before[:, places])
         assert not np.array_equal(after, before)
