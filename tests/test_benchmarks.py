@@ -17,7 +17,17 @@ MODULES = (
     "training", "constraints", "solvers", "locally_connected", "faces", "cache", "probes", "networks", "bootstrapping",
 )  # fmt: skip
 # Reached by others, or not a table of `make bench`.
-OTHERS = {"__init__", "__main__", "evaluation", "features", "readers", "readers_speed", "scale", "timing"}
+OTHERS = {
+    "__init__",
+    "__main__",
+    "evaluation",
+    "features",
+    "readers",
+    "readers_speed",
+    "reference_spaces",
+    "scale",
+    "timing",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -72,7 +72,8 @@ def _trial(
 def _truth(make: Callable[[np.random.Generator, int], Sample], metrics: tuple[str, ...]) -> dict[str, float]:
     """From very many sources."""
     sample = make(numpy_rng(12345), _MANY)
-    return dict(zip(metrics, sample.statistic(sample.quantities.sum(0, keepdims=True))[0].tolist(), strict=False))
+    values = sample.statistic(sample.quantities.sum(0, keepdims=True))[0].tolist()
+    return dict(zip(metrics, values[: len(metrics)], strict=True))
 
 
 def numbers(

@@ -35,7 +35,7 @@ def curve_tables(results: Sequence[Result], targets: Sequence[str], *, folded: b
     if folded:
         return [Table(title.format(f"the {t}"), header, {"": rows}, shared, folded=True) for t, rows in parts.items()]
     name = f"the {and_(list(parts))}"
-    headed = parts if len(parts) > 1 else dict(zip([""], parts.values(), strict=False))
+    headed = parts if len(parts) > 1 else {"": next(iter(parts.values()), [])}
     return [Table(title.format(name), header, headed, shared)] if parts else []
 
 
