@@ -26,13 +26,17 @@ __all__ = ["Mlp"]
 TOGETHER = 8
 # Where there are more, so many share a network of this width: one each would take ten times as long.
 SHARED, SHARED_WIDTH = 20, 64
-# To choose by: rows to fit, and the part of the steps that is enough to compare spaces, and to compare dropout.
-SEARCH_ROWS, SHORT, HALF = 20_000, 0.2, 0.5
-POWERS, DROPOUT, DROPOUTS = (0.0, 0.5), 0.2, (0.1, 0.4)
+# To choose by: rows to fit and to ask, and the part of the steps that is enough to compare spaces, then all else.
+SEARCH_ROWS, CHOICE_ROWS, SHORT, LONGER = 20_000, 4_000, 0.1, 0.25
+# So many spaces come into the second round.
+FINALISTS = 2
+DROPOUT, DROPOUTS = 0.2, (0.1, 0.4)
+# See `Principal.factors`. Whitened is standardised with a power of 1.
+POWERS = {"standardised": (0.0, 0.5, 1.0), "raw": (0.0, 0.5), "unit": (0.0, 0.5)}
 
 
 class _Option(NamedTuple):
-    """What is chosen out of fold: a space (its place among those of a task), see `principal`, and how to train."""
+    """What is chosen out of fold: a space (its place among those of a task), see `Principal`, and how to train."""
 
     space: int
     power: float
@@ -73,6 +77,26 @@ class _Fitted:
         read = self.networks(torch.from_numpy(x)).mean(0).numpy()[:, : len(self.mean)]
         predicted: np.ndarray = read * self.scale + self.mean
         return predicted
+
+    def copy(self) -> _Fitted:
+        """As it is now."""
+        return replace(self, networks=self.networks.copy())
+
+
+class _Kept(NamedTuple):
+    """What was trained in one space and one way: the networks of each group after some pauses."""
+
+    turned: Principal
+    fitted: dict[tuple[_Group, int], _Fitted]
+
+    def predict(self, option: _Option, features: np.ndarray) -> dict[tuple[_Group, int], np.ndarray]:
+        """Block by block: the coordinates of all rows together may be more than there is memory."""
+        found: dict[tuple[_Group, int], list[np.ndarray]] = {key: [] for key in self.fitted}
+        for start in range(0, len(features), BLOCK_ROWS):
+            x = self.turned.transform(features[start : start + BLOCK_ROWS]) * self.turned.factors(option.power)
+            for key, fitted in self.fitted.items():
+                found[key].append(fitted(x))
+        return {key: np.concatenate(blocks) for key, blocks in found.items()}
 
 
 @dataclass(frozen=True)
@@ -131,56 +155,64 @@ class Mlp:
     def _choose(
         self, task: Task, sample: Sample, groups: Sequence[_Group], widths: Sequence[int]
     ) -> dict[_Group, _Option]:
-        """By one network each on the first fold: a space by a short training, then width and dropout by whole ones."""
+        """By one network each on the first fold: spaces by a short training, the best of them by a longer one.
+
+        There, width and dropout are compared, too.
+        """
         fit, held = sample.fit(0, SEARCH_ROWS), task.folds.held(0)
+        held = held[:: max(1, len(held) // CHOICE_ROWS)]
         scores: dict[_Group, dict[_Option, float]] = {group: {} for group in groups}
 
         def judge(wanted: Mapping[_Group, Sequence[_Option]]) -> None:
             every = sorted({option for options in wanted.values() for option in options})
-            for (space, power), options in itertools.groupby(every, lambda option: option[:2]):
-                turned = principal(task_spaces(task)[0][space], power, task.x["known"], fit)
-                x, x_held = (turned.transform(task.x["known"], rows) for rows in (fit, held))
+            for space, options in itertools.groupby(every, lambda option: option.space):
+                turned = principal(task_spaces(task)[0][space], task.x["known"], fit)
+                plain, plain_held = (turned.transform(task.x["known"], rows) for rows in (fit, held))
                 for option in options:
+                    x, x_held = (of * turned.factors(option.power) for of in (plain, plain_held))
                     some = [group for group in groups if option in wanted[group]]
                     for _, group, fitted in _trained(task, x, option, some, fit, 1):
                         score = _score(task, group, fitted(x_held), held)
                         scores[group][option] = max(scores[group].get(option, -np.inf), score)
 
-        def best(group: _Group) -> _Option:
-            return max(scores[group], key=scores[group].__getitem__)
+        def best(group: _Group) -> list[_Option]:
+            return sorted(scores[group], key=scores[group].__getitem__, reverse=True)
 
-        whole, short, half = (
+        whole, short, longer = (
             max(PAUSES, round(part * max(self.steps, self.epochs * len(sample.rows) // BATCH_ROWS)))
-            for part in (1, SHORT, HALF)
+            for part in (1, SHORT, LONGER)
         )
         names = [space.name for space in task_spaces(task)[0]]
-        spaces = [(s, p) for s, p in itertools.product(range(len(names)), POWERS) if p or names[s] != "whitened"]
-        judge({group: [_Option(s, p, widths[0], DROPOUT, short) for s, p in spaces] for group in groups})
-        more = list(itertools.product(widths, DROPOUTS))
-        judge({g: [_Option(*best(g)[:2], width, dropout, half) for width, dropout in more] for g in groups})
-        # Where half the steps helped, all may; how many of them is seen when all folds are fitted.
-        found = {group: best(group) for group in groups}
-        return {g: option._replace(steps=whole) if option.steps == half else option for g, option in found.items()}
+        spaces = [(names.index(name), power) for name in POWERS if name in names for power in POWERS[name]]
+        judge({group: [_Option(*space, widths[0], DROPOUT, short) for space in spaces] for group in groups})
+        ways = list(itertools.product(widths, DROPOUTS))
+        judge({g: [_Option(*o[:2], *way, longer) for o in best(g)[:FINALISTS] for way in ways] for g in groups})
+        # Where more steps helped, all may; how many of them is seen when all folds are fitted.
+        return {g: o._replace(steps=whole) if (o := best(g)[0]).steps == longer else o for g in groups}
 
     def _held_out(
         self, task: Task, sample: Sample, chosen: Mapping[_Group, _Option]
-    ) -> tuple[dict[_Group, np.ndarray], dict[tuple[_Group, int], tuple[Principal, _Fitted]]]:
+    ) -> tuple[dict[_Group, np.ndarray], dict[_Option, _Kept]]:
         """Out-of-fold predictions, ``(1 + PAUSES, C, K)``, of the first one the mean.
 
-        And, where all that is fitted are these rows, the networks of each pause: they read test, too.
+        And, where all that is fitted are these rows, the networks of each pause, and those of the control: they read
+        test, too.
         """
-        kept: dict[tuple[_Group, int], tuple[Principal, _Fitted]] = {}
+        kept: dict[_Option, _Kept] = {}
         found = {group: np.empty((1 + PAUSES, len(task.choice), len(group.columns))) for group in chosen}
+        once = sample.fitted_once(task.folds.count)
         for k, option in itertools.product(range(task.folds.count), sorted(set(chosen.values()))):
-            fit = sample.fit(k)
-            turned = principal(task_spaces(task)[k][option.space], option.power, task.x["known"], fit)
-            x, x_held = (turned.transform(task.x["known"], rows) for rows in (fit, task.folds.held(k)))
-            some = [group for group in chosen if chosen[group] == option]
-            for pause, group, fitted in _trained(task, x, option, some, fit, self.networks):
-                found[group][pause, task.folds.places(k)] = fitted(x_held)
-                if sample.fitted_once(task.folds.count):
-                    kept[group, pause] = turned, replace(fitted, networks=fitted.networks.copy())
-        return found, kept
+            fit, held = sample.fit(k), task.folds.held(k)
+            turned = principal(task_spaces(task)[k][option.space], task.x["known"], fit)
+            x, x_held = (turned.transform(task.x["known"], r) * turned.factors(option.power) for r in (fit, held))
+            kept[option] = _Kept(turned, {})
+            sides = (False, True) if once else (False,)
+            for pause, group, fitted in _trained(task, x, option, _groups(chosen, option, sides), fit, self.networks):
+                if not group.control:
+                    found[group][pause, task.folds.places(k)] = fitted(x_held)
+                if once:
+                    kept[option].fitted[group, pause] = fitted.copy()
+        return found, kept if once else {}
 
     def _test(
         self,
@@ -188,25 +220,30 @@ class Mlp:
         sample: Sample,
         chosen: Mapping[_Group, _Option],
         pauses: Mapping[Target, int],
-        kept: Mapping[tuple[_Group, int], tuple[Principal, _Fitted]],
+        kept: dict[_Option, _Kept],
     ) -> dict[tuple[Target, bool], np.ndarray]:
         """Predictions of networks of all known rows, true or shuffled, trained for as long as was best out of fold."""
         found: dict[tuple[Target, bool], np.ndarray] = {}
-        for (group, pause), (turned, fitted) in kept.items():
-            if some := [target for target in group.targets if pauses[target] == pause]:
-                predicted = _in_blocks(fitted, turned, task.x["test"])
-                found |= {(target, False): predicted[:, group.places(target)] for target in some}
         for option in sorted(set(chosen.values())):
-            turned = principal(task_spaces(task)[-1][option.space], option.power, task.x["known"], sample.rows)
-            x = turned.transform(task.x["known"], sample.rows)
-            sides = (True,) if kept else (False, True)
-            both = [g._replace(control=c) for g in chosen if chosen[g] == option for c in sides]
-            last = max(pauses[target] for group in both for target in group.targets)
-            for pause, group, fitted in _trained(task, x, option, both, sample.rows, self.networks, last):
-                if some := [target for target in group.targets if pauses[target] == pause]:
-                    predicted = _in_blocks(fitted, turned, task.x["test"])
-                    found |= {(target, group.control): predicted[:, group.places(target)] for target in some}
+            groups = _groups(chosen, option, (False, True))
+            wanted = {group: {pauses[target] for target in group.targets} for group in groups}
+            if option in kept:
+                turned, every = kept[option]
+                fitted = {key: of for key, of in every.items() if key[1] in wanted[key[0]]}
+            else:
+                turned = principal(task_spaces(task)[-1][option.space], task.x["known"], sample.rows)
+                x = turned.transform(task.x["known"], sample.rows) * turned.factors(option.power)
+                last = max(max(of) for of in wanted.values())
+                training = _trained(task, x, option, groups, sample.rows, self.networks, last)
+                fitted = {(g, pause): of.copy() for pause, g, of in training if pause in wanted[g]}
+            for (group, pause), predicted in _Kept(turned, fitted).predict(option, task.x["test"]).items():
+                some = [target for target in group.targets if pauses[target] == pause]
+                found |= {(target, group.control): predicted[:, group.places(target)] for target in some}
         return found
+
+
+def _groups(chosen: Mapping[_Group, _Option], option: _Option, controls: Sequence[bool]) -> list[_Group]:
+    return [group._replace(control=c) for group in chosen if chosen[group] == option for c in controls]
 
 
 def _score(task: Task, group: _Group, predicted: np.ndarray, rows: np.ndarray) -> float:
@@ -216,12 +253,6 @@ def _score(task: Task, group: _Group, predicted: np.ndarray, rows: np.ndarray) -
         for target in group.targets
     ]
     return float(np.mean(scores))
-
-
-def _in_blocks(fitted: _Fitted, turned: Principal, features: np.ndarray) -> np.ndarray:
-    """Predictions block by block: the coordinates of all rows together may be more than there is memory."""
-    starts = range(0, len(features), BLOCK_ROWS)
-    return np.concatenate([fitted(turned.transform(features[start : start + BLOCK_ROWS])) for start in starts])
 
 
 def _trained(

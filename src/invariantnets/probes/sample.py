@@ -43,25 +43,31 @@ class Principal:
 
     Attributes:
         space: that is turned.
-        axes: ``(R, Q)`` float32; ``(R,)`` factors where the space's own are principal axes.
+        axes: ``(R, R)`` float32; None where the space's own are principal axes.
+        variances: ``(R,)`` along them, above 0.
     """
 
     space: Space
-    axes: np.ndarray
+    axes: np.ndarray | None
+    variances: np.ndarray
 
     def transform(self, features: Rows, rows: np.ndarray | None = None) -> np.ndarray:
-        """As `Space.transform`, ``(N, D)`` → ``(len(rows), Q)``."""
+        """As `Space.transform`, ``(N, D)`` → ``(len(rows), R)``."""
         x = self.space.transform(features, rows)
-        turned: np.ndarray = x * self.axes if self.axes.ndim == 1 else x @ self.axes
-        return turned
+        return x if self.axes is None else x @ self.axes
+
+    def factors(self, power: float) -> np.ndarray:
+        """``(R,)`` float32 to multiply coordinates by: 0 keeps distances, 1 whitens; their mean variance is then 1."""
+        mean = (self.variances ** (1 - power)).sum() / max(len(self.variances), 1)
+        found: np.ndarray = (self.variances ** (-power / 2) / np.sqrt(mean)).astype(np.float32)
+        return found
 
 
-def principal(space: Space, power: float, features: Rows, rows: np.ndarray) -> Principal:
-    """Turn a space; the mean variance of a coordinate is 1.
+def principal(space: Space, features: Rows, rows: np.ndarray) -> Principal:
+    """Turn a space.
 
     Args:
         space: any.
-        power: of the standard deviation that a coordinate is divided by: 0 keeps distances, 1 whitens.
         features: ``(N, D)``.
         rows: to know the axes by, in random order; the first ten thousand will do.
     """
@@ -70,11 +76,10 @@ def principal(space: Space, power: float, features: Rows, rows: np.ndarray) -> P
         variances, axes = x.var(0, dtype=np.float64), None
     else:
         seen = moments(x, np.zeros((len(x), 0)))
-        variances, axes = np.linalg.eigh(seen.xx / seen.n)
+        variances, vectors = np.linalg.eigh(seen.xx / seen.n)
+        axes = vectors.astype(np.float32)
     # Of a collapsed layer a fold may see nothing that varies.
-    variances = np.maximum(variances, FLOOR * variances.max(initial=0) or 1.0)
-    factors = variances ** (-power / 2) / np.sqrt((variances ** (1 - power)).sum() / max(len(variances), 1))
-    return Principal(space, (factors if axes is None else axes * factors).astype(np.float32))
+    return Principal(space, axes, np.maximum(variances, FLOOR * variances.max(initial=0) or 1.0))
 
 
 @dataclass(frozen=True)
