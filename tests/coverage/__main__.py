@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from people import recognition
-from populations import accuracies, areas, classes, numbers
+from populations import UNSEEN, accuracies, areas, classes, numbers
 from trials import Held, count
 
 NAMES = {"r2": "R²", "rmse": "RMSE", "mae": "MAE", "auc": "AUC", "eer": "EER", "rank1": "rank 1"}
 PARTS = {
     "numbers": (numbers, "sources"),
+    "rare": (partial(numbers, r2=(0.3, 0.9), errors=(UNSEEN,)), "sources"),
     "accuracies": (accuracies, "sources"),
     "areas": (areas, "positive sources, beside 60 negative"),
     "classes": (classes, "sources"),

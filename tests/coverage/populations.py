@@ -46,6 +46,11 @@ ERRORS: dict[str, Noise] = {
     ),
     "errors all a source's own": lambda rng, n: np.repeat(rng.normal(size=(n, 1)), VIEWS, 1),
 }
+# What a sample of ten most often does not show.
+UNSEEN = "one source in thirty ten times as hard"
+ERRORS[UNSEEN] = lambda rng, n: (
+    np.where(rng.random((n, 1)) < 1 / 30, 10.0, 1.0) / 4.3**0.5 * rng.normal(size=(n, VIEWS))
+)
 R2 = (-0.3, 0.0, 0.05, 0.3, 0.9)
 
 
@@ -77,7 +82,9 @@ def _truth(make: Callable[[np.random.Generator, int], Sample], metrics: tuple[st
 
 
 def numbers(
-    sources: tuple[int, ...] = SOURCES, r2: tuple[float, ...] = R2, errors: tuple[str, ...] = tuple(ERRORS)
+    sources: tuple[int, ...] = SOURCES,
+    r2: tuple[float, ...] = R2,
+    errors: tuple[str, ...] = tuple(e for e in ERRORS if e != UNSEEN),
 ) -> Iterator[Case]:
     """R², RMSE and MAE of numbers with clustered errors."""
     for name in errors:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 from people import recognition
-from populations import accuracies, areas, classes, numbers
+from populations import UNSEEN, accuracies, areas, classes, numbers
 from trials import Case, Held, count
 
 from invariantnets.features.table import FeatureTable
@@ -28,6 +28,19 @@ def test_few_images_of_a_number() -> None:
     assert min(h.new for h in found) >= LEAST
     assert min(h.old for h in found) < LEAST, "the old ones did not, so that this can fail"
     assert all(h.new_width < 2 * h.old_width for h in found if h.case.sources == 25), "nor do they by being endless"
+
+
+def test_of_sources_far_harder_intervals_are_not_endless() -> None:
+    """By t on the logarithm alone they were 26 wide at ten sources: down to an R² of -25."""
+    found = [h for h in held(numbers((10, 50), (0.9,), ("some sources far harder",)), 400) if h.metric == "r2"]
+    assert min(h.new for h in found) >= LEAST > max(h.old for h in found)
+    assert max(h.new_width for h in found) < 0.6
+
+
+def test_what_is_rare_is_not_seen() -> None:
+    few, many = (h for h in held(numbers((25, 200), (0.3,), (UNSEEN,))) if h.metric == "r2")
+    assert few.new < 0.8, "docs/intervals.md says so"
+    assert many.new >= LEAST
 
 
 @pytest.mark.parametrize("p", [0.9, 0.99])

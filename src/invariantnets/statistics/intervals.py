@@ -25,6 +25,8 @@ __all__ = [
 
 TAIL = 0.025
 NOT_KNOWN = "no interval: of one source, or without any scatter, nothing can be said of others"
+# Its reach on a logarithm, as a multiple of Fay and Feuer's: a mean of squares is no sum of counts (tests/coverage).
+GAMMA = 1.3
 _ROUNDING = 1e-24  # of a squared standard error
 Array = np.ndarray
 
@@ -140,10 +142,31 @@ def bounds(kind: Number, value: float, plain: Scatter, even: Scatter, effective:
     further = use.lean * (1 + 2 * _t(max(freedom, 3.0)) ** 2) / 6 * use.variance**0.5
     if kind.scale == "difference":  # of few sources, the same in all: one that differs need not have been seen
         reach = max(reach, 1 - TAIL ** (1 / float(effective.min())))
+    above = reach + max(further, 0)
+    if kind.scale in ("below_one", "positive"):  # a logarithm
+        above = min(above, GAMMA * _gamma_reach(plain.variance * slope**2, plain.sources) * _t(freedom) / _t(np.inf))
     with np.errstate(over="ignore"):
-        reached = np.array([centre - reach + min(further, 0), centre + reach + max(further, 0)])
+        reached = np.array([centre - reach + min(further, 0), centre + above])
         ends = scale.back(reached).tolist()
     return min(*ends, value), max(*ends, value)  # there and back, a value may lose its last digit
+
+
+def _gamma_reach(variance: float, sources: float) -> float:
+    """How far up a sum of weighted counts reaches, as a logarithm (Fay and Feuer 1997).
+
+    Where one row holds most of the error, t on the logarithm reaches a hundred times as far as there is any reason for.
+
+    Args:
+        variance: of the sum, as a part of its square.
+        sources: that matter, as in `Scatter`: of them follows what the largest is, at most.
+    """
+    from scipy.special import gammaincinv
+
+    if not variance > 0:
+        return np.inf
+    largest = variance**0.5 * (3 / sources) ** 0.25
+    mean, spread = 1 + largest, variance + largest**2
+    return float(np.log(spread / mean * gammaincinv(mean**2 / spread, 1 - TAIL)))
 
 
 def share_bounds(
