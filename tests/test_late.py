@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 from invariantnets import FeatureTable, run_suite
 from invariantnets import evaluation as evaluating
 from invariantnets import run as running
+from invariantnets.analysis import Material
 from invariantnets.cli import describe
 from invariantnets.data import SyntheticFaces
 from invariantnets.errors import InvariantNetsError
@@ -90,7 +91,7 @@ def test_a_probe_that_dies_alone_is_an_error():
         run_suite(faces(), [Broken()], protocols=None)
 
 
-STEPS = [what for what, _ in measure(faces(), "late", [], PROTOCOLS, 0, print)][1:]
+STEPS = [what for what, _ in measure(Material(faces(), "late"), [], PROTOCOLS)][1:]
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -15,8 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from invariantnets.analysis import Analysis, Material, analysis_named
 from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import draw_run
@@ -27,6 +29,7 @@ from invariantnets.protocols import run_protocols
 from invariantnets.provenance import provenance
 from invariantnets.report import render_run
 from invariantnets.results import Result, to_jsonl
+from invariantnets.results.arrays import Arrays, read_arrays, write_arrays
 
 __all__ = ["Evaluation", "Subject", "evaluate", "run_suite", "subject_of"]
 
@@ -46,6 +49,7 @@ class Subject:
         checksums: of the data.
         checkpoint: where the network came from.
         config: of the run that trained it.
+        pictures: rows of a layer's table → their images, see `Material`; None where there are none.
         unlisted: asks the network for a layer that is not among ``available``; raises if it has none of that name.
     """
 
@@ -58,6 +62,7 @@ class Subject:
     checkpoint: Path | None = None
     classifier: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
+    pictures: Callable[[np.ndarray], np.ndarray] | None = None
     unlisted: Callable[[str], object] | None = None
 
     @property
@@ -121,6 +126,7 @@ class Evaluation(Reported):
         layer: which of them.
         record: where all this came from, plain JSON.
         failed: what is missing, since it died; the rest is whole.
+        arrays: what analyses of that layer kept for their figures, by their names.
     """
 
     results: list[Result]
@@ -128,6 +134,7 @@ class Evaluation(Reported):
     layer: str
     record: Mapping[str, Any] = field(repr=False)
     failed: tuple[Failure, ...] = ()
+    arrays: Mapping[str, Arrays] = field(default_factory=dict, repr=False)
 
     def beside(self, name: str, other: Evaluation) -> Evaluation:
         """This, and what was measured of something else that its report sets beside it, as ``name``."""
@@ -152,7 +159,9 @@ class Evaluation(Reported):
         folder = Path(folder)
         write_atomically(folder / "results.jsonl", to_jsonl(self.results))
         own = [result for result in self.results if not result.subject]
-        failed = [*self.failed, *draw_run(own, self.table, self.layer, folder / "figures")]
+        arrays = {**read_arrays(folder, self.layer), **self.arrays}
+        write_arrays(folder, self.layer, self.arrays)
+        failed = [*self.failed, *draw_run(own, self.table, self.layer, folder / "figures", arrays)]
         record = {**self.record, "missing": list(map(str, failed))}
         write_atomically(folder / "provenance.json", json.dumps(record, indent=1, ensure_ascii=False))
         return render_run(folder), failed
@@ -178,6 +187,7 @@ def evaluate(
     layers: str | Iterable[str] | None = None,
     protocols: Protocols | None = run_protocols,
     curves: Curves | None = None,
+    analyses: Sequence[Analysis] = (),
     seed: int = 0,
     prepare: Callable[[FeatureTable, str], FeatureTable] = lambda table, layer: table,
     keep: Callable[[list[Result]], object] = lambda results: None,
@@ -194,6 +204,7 @@ def evaluate(
         protocols: of recognition, for people who were not trained on; None for none.
         curves: what says how the strongest reader goes on with more labelled rows, as a partial of
             `invariantnets.probes.label_efficiency`.
+        analyses: what else is measured, each of its own definition.
         seed: of probes, protocols and intervals.
         prepare: what is done to the features of a layer before anybody reads them.
         keep: is given all results so far after each step, so that none is lost.
@@ -210,6 +221,7 @@ def evaluate(
     failed: list[Failure] = []
     shown: tuple[FeatureTable, str] | None = None
     remarks: list[str] = []
+    arrays: dict[str, dict[str, Arrays]] = {}
 
     def lose(failure: Failure) -> None:
         failed.append(failure)
@@ -235,7 +247,9 @@ def evaluate(
         # The network's own answers are the same at every layer: they are written once, at their own.
         answers = (subject.classifier or layer) if shown is None else None
         told = partial(_tell, progress, layer)
-        for what, step in measure(table, layer, probes, recognition, seed, told, answers, lose, curves):
+        kept = arrays.setdefault(layer, {})
+        material = Material(table, layer, seed, subject.pictures, told, kept.__setitem__)
+        for what, step in measure(material, probes, recognition, answers, lose, curves, analyses):
             with _outlived(f"{layer}: {what}", results, lose):
                 results += step()
             keep(results)
@@ -255,7 +269,7 @@ def evaluate(
         units={n.name: n.unit for n in shown[0].nuisances},
         remarks=remarks,
     )
-    return Evaluation(results, *shown, record, tuple(failed))
+    return Evaluation(results, *shown, record, tuple(failed), arrays[shown[1]])
 
 
 @contextmanager
@@ -274,20 +288,27 @@ def _tell(progress: Progress, layer: str, step: str) -> None:
 
 
 def run_suite(
-    table: FeatureTable, probes: Sequence[Probe | str] = DEFAULT, *, name: str = "table", **options: Any
+    table: FeatureTable,
+    probes: Sequence[Probe | str] = DEFAULT,
+    *,
+    analyses: Sequence[Analysis | str] = (),
+    name: str = "table",
+    **options: Any,
 ) -> Evaluation:
     """Measure a table of features: what its layers know of the class and of every nuisance.
 
     Args:
         table: e.g. of `FeatureTable.from_arrays`.
         probes: the readers, or names of some of `invariantnets.probes`: ``["ridge", "lda"]``.
+        analyses: what else to measure, or names of some of `invariantnets.analysis`: ``["bins"]``.
         name: what to call the data.
         **options: ``layers``, ``protocols``, ``seed``, ``progress`` and others of `evaluate`.
 
     Raises:
-        InvariantNetsError: an unknown probe, or a table that cannot be used; the message says why.
+        InvariantNetsError: an unknown probe or analysis, or a table that cannot be used; the message says why.
     """
-    return evaluate(subject_of(table, name), readers_of(probes), **options)
+    asked = [analysis_named(analysis) if isinstance(analysis, str) else analysis for analysis in analyses]
+    return evaluate(subject_of(table, name), readers_of(probes), analyses=asked, **options)
 
 
 def readers_of(probes: Sequence[Probe | str]) -> list[Probe]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from invariantnets.analysis.analysis import Analysis, Material
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.norm import describe_norm, describe_recognition
 from invariantnets.errors import Failure
@@ -25,23 +26,23 @@ Curves = Callable[..., list[Result]]
 
 
 def measure(
-    table: FeatureTable,
-    layer: str,
+    material: Material,
     probes: Sequence[Probe],
     protocols: Protocols | None,
-    seed: int,
-    progress: Progress,
     answers: str | None = None,
     lost: Callable[[Failure], object] | None = None,
     curves: Curves | None = None,
+    analyses: Sequence[Analysis] = (),
 ) -> Iterator[tuple[str, Callable[[], list[Result]]]]:
     """All that can be said of a layer, step by step: what it is called, and what takes it.
 
     Probes need a training split. Protocols compare people, so that they are for networks that were not
     trained on those of the test split; a list says itself whom to compare. Whether they can is known before anything
     is probed. ``answers``: at which layer to write what the network itself says of the class; ``lost``: is told of a
-    single probe that died; ``curves``: what says how it goes on with more labelled rows.
+    single probe that died; ``curves``: what says how it goes on with more labelled rows; ``analyses``: what else is
+    measured.
     """
+    table, layer, seed, progress = material.table, material.layer, material.seed, material.progress
     if set(SPLITS) <= set(table.split):
         yield "probes", partial(run_probes, table, layer, probes, progress=progress, lost=lost, seed=seed)
         if answers is not None:
@@ -57,6 +58,9 @@ def measure(
         progress("norm")
         yield "length of the features", partial(describe_norm, table, layer, seed=seed)
         yield "length and recognition", partial(describe_recognition, table, layer, seed=seed)
+    for analysis in analyses if material else ():
+        progress(analysis.title)
+        yield analysis.title, partial(analysis, material)
 
 
 def is_open(table: FeatureTable) -> bool:

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from invariantnets import evaluation, threads
+from invariantnets.analysis import Analysis
 from invariantnets.cli.ranges import check_values
 from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.evaluation import Subject, subject_of
@@ -199,6 +200,11 @@ def readers_of(cfg: DictConfig) -> list[Probe]:
     return [instantiate(reader) for reader in cfg.probe.values() if reader]
 
 
+def analyses_of(cfg: DictConfig) -> list[Analysis]:
+    """What else is measured, as configured."""
+    return [instantiate(analysis) for analysis in (cfg.get("analysis") or {}).values() if analysis]
+
+
 def curves_of(cfg: DictConfig) -> Curves | None:
     """What goes on with more labelled rows, or with other seeds of the probes, if it is asked for."""
     rows, seeds = cfg.probes.label_rows, cfg.probes.seeds
@@ -249,6 +255,7 @@ def probe(
             layers=left,
             protocols=instantiate(cfg.protocols),
             curves=curves_of(cfg),
+            analyses=analyses_of(cfg),
             prepare=prepare,
             keep=journal.keep,
             lost=lambda failure: journal.spoil(),

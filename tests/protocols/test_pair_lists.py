@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from invariantnets.analysis import Material
 from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import measure
 from invariantnets.features.table import FeatureTable
@@ -352,7 +353,7 @@ def test_a_list_is_measured_on_a_closed_set_and_without_classes_too(table: Featu
     bare = replace(table, label=np.zeros(len(table), int), num_classes=1)
     closed = replace(table, split=np.resize(["train", "train", "val", "test"], len(table)), meta={"division": "drawn"})
     for each in (bare, closed):
-        found = [r for _, step in measure(each, "F7", [], protocol, 0, lambda step: None) for r in step()]
+        found = [r for _, step in measure(Material(each, "F7"), [], protocol) for r in step()]
         assert "verification/cosine" in {r.probe for r in found} and "norm" not in {r.target for r in found}
 
 

@@ -1,6 +1,38 @@
-"""What a representation looks like: spectrum, scatter, length, orders for the heat maps."""
+"""A representation by itself: what is always described, and `Analysis`, what is measured where it is asked for."""
 
+import difflib
+from collections.abc import Callable
+
+from invariantnets.analysis.analysis import Analysis, Material, measured
+from invariantnets.analysis.bins import Bins
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.norm import describe_norm, describe_recognition
+from invariantnets.errors import InvariantNetsError
 
-__all__ = ["describe", "describe_norm", "describe_recognition"]
+__all__ = [
+    "ANALYSES",
+    "Analysis",
+    "Bins",
+    "Material",
+    "analysis_named",
+    "describe",
+    "describe_norm",
+    "describe_recognition",
+    "measured",
+]
+
+# Each with its defaults, by its name; each has a file here and one in conf/analysis.
+ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins,)}
+
+
+def analysis_named(name: str) -> Analysis:
+    """An analysis as it comes.
+
+    Raises:
+        InvariantNetsError: none is called so.
+    """
+    if name not in ANALYSES:
+        close = difflib.get_close_matches(name, ANALYSES, 1)
+        hint = f"did you mean {close[0]!r}" if close else f"choose from {', '.join(ANALYSES)}"
+        raise InvariantNetsError(f"there is no analysis {name!r}: {hint}")
+    return ANALYSES[name]()

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from invariantnets.errors import Failure
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import (
@@ -61,7 +63,13 @@ SWEEP: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
 )
 
 
-def draw_run(results: Sequence[Result], table: FeatureTable | None, layer: str, folder: Path) -> list[Failure]:
+def draw_run(
+    results: Sequence[Result],
+    table: FeatureTable | None,
+    layer: str,
+    folder: Path,
+    arrays: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+) -> list[Failure]:
     """Write the figures of one run and their list, ``figures.json``. Returns what could not be drawn.
 
     Everything but the heat maps comes from the results alone, and a figure without results is left out.
@@ -71,12 +79,13 @@ def draw_run(results: Sequence[Result], table: FeatureTable | None, layer: str, 
         table: for the heat maps and the units; None leaves the maps out.
         layer: the layer to speak of.
         folder: where ``*.svg``, ``*.png`` and ``figures.json`` go.
+        arrays: what analyses kept for their figures.
 
     Raises:
         InvariantNetsError: the folder cannot be written to.
     """
     units = {} if table is None else {n.name: n.unit for n in table.nuisances}
-    scene = Scene({"": [at_layer(results, layer)]}, {"": [results]}, units, layer, table)
+    scene = Scene({"": [at_layer(results, layer)]}, {"": [results]}, units, layer, table, arrays=arrays or {})
     return draw_figures(RUN, scene, folder, layer=layer)
 
 

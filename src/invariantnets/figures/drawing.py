@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from invariantnets.errors import Failure, InvariantNetsError
@@ -23,7 +24,7 @@ __all__ = ["About", "Drawn", "Scene", "draw_figures", "slug"]
 
 log = logging.getLogger(__name__)
 # In the order in which reports show them: what leaks, how well the network does its work, what the features look like.
-About = Literal["leaks", "recognition", "description"]
+About = Literal["leaks", "recognition", "analysis", "description"]
 Subject = TypeVar("Subject")
 
 _FEWER = " Of {count} nuisances, the {shown} that are read best have a figure of this kind."
@@ -60,6 +61,7 @@ class Scene:
         data: group → its data: groups on other data share no gallery, hence no curve of a protocol.
         widths: name of a network and its data → group → width of its features.
         methods: groups that are methods to compare by what they cost, each a point of its own.
+        arrays: of a run, what analyses kept for their figures: name of an analysis → its arrays.
     """
 
     groups: Mapping[str, Runs]
@@ -70,6 +72,7 @@ class Scene:
     data: Mapping[str, str] = field(default_factory=dict)
     widths: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     methods: Collection[str] = ()
+    arrays: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
     @property
     def run(self) -> Sequence[Result]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from invariantnets.report.analyses import analysis_tables
 from invariantnets.report.efficiency import OF_CURVE, curve_tables, has_curve
 from invariantnets.report.readers import more_in_runs, more_on_test
 from invariantnets.report.tables import Row, Table, overview, result_tables
@@ -37,6 +38,10 @@ _NAMED = 3
 _PARTS = {
     "leaks": ("What leaks", "How well each nuisance, which the features should have forgotten, can still be read."),
     "recognition": ("Recognition", "How well the features tell what they should."),
+    "analysis": (
+        "Measurements that were asked for",
+        "Each by its own definition.",
+    ),
     "description": ("The features themselves", "What they look like, whatever is read from them."),
     "": ("More figures", ""),
 }
@@ -94,6 +99,7 @@ def run_sections(
     for about, title in _TITLES.items():
         found = [r for r in results if r.about == about and not (many and r.probe.startswith("mav/"))]
         tables[_PART.get(about, "description")] += result_tables(title, found, units, results)
+    tables["analysis"] += analysis_tables(results, units)
     return _sections(tables, figures)
 
 

@@ -17,7 +17,7 @@ __all__ = ["About", "Result", "read_jsonl", "to_jsonl"]
 MOST_BYTES = 1 << 28  # of what a run left; ours are of some kilobytes
 # Of which more is better, and of which there is a shuffled control.
 _SCORES = ("r2", "auc", "accuracy", "balanced_accuracy", "v_information", "conditional_v_information")
-About = Literal["class", "nuisance", "identity", "features", "norm", "map"]
+About = Literal["class", "nuisance", "identity", "features", "norm", "map", "analysis"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,9 @@ class Result:
             nothing about invariance.
         uses_answer: the probe was told the true label or nuisance at test time.
         note: anything else a reader must know (projection, subset).
-        about: what it speaks of: the class, a nuisance, who somebody is, the features themselves, their length, or a
-            map of them. Only what is about a nuisance is ever called left or forgotten.
+        about: what it speaks of: the class, a nuisance, who somebody is, the features themselves, their length, a
+            map of them, or what an analysis found that was asked for. Only what is about a nuisance is ever called
+            left or forgotten.
         validation: R² out of fold on the rows of train and val (accuracy for the class), by which the probe was chosen
             or failed.
         chosen: what was chosen by it: ``{"k": 8, "space": "whitened"}``; by ``strongest`` ``{"probe": "mlp"}``.

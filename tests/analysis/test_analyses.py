@@ -1,0 +1,83 @@
+"""Every analysis: through the command line's door, by its name, and what it says of a table that cannot be measured.
+
+A new one is a row in `ROWS`: what it must find in the table of `people`, of which the truth is known.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from invariantnets import FeatureTable, run_suite
+from invariantnets.analysis import ANALYSES
+from invariantnets.evaluation import Evaluation
+from invariantnets.randomness import numpy_rng
+from programs import run
+
+# Name of an analysis → what of its results must be true: metric, probe, `where`, least and greatest value.
+ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
+    ("bins", "mae", "bins/line", {"|yaw|": "all"}, 0.5, 6.0),
+    ("bins", "mae", "bins/always the mean", {"|yaw|": "all"}, 13.0, 19.0),
+]
+
+
+def people(count: int = 40, images: int = 20) -> FeatureTable:
+    """Features that hold who it is, a yaw (normal, s.d. 20) and noise; nothing of the light."""
+    rng = numpy_rng(0)
+    who = np.repeat(np.arange(count), images)
+    yaw, light = rng.normal(0, 20, len(who)), rng.random(len(who))
+    x = rng.normal(size=(count, 32))[who] + 0.05 * yaw[:, None] * rng.normal(size=32)
+    x = np.maximum(x + 0.3 * rng.normal(size=x.shape), 0).astype(np.float32)
+    hat = (rng.random(len(who)) > 0.6).astype(int)
+    return FeatureTable.from_arrays(x, label=who, division="identity", yaw=yaw, light=light, hat=hat)
+
+
+@pytest.fixture(scope="module")
+def found() -> Evaluation:
+    return run_suite(people(), [], analyses=list(ANALYSES), protocols=None)
+
+
+def test_every_analysis_has_a_row_and_a_file_of_its_own() -> None:
+    assert {row[0] for row in ROWS} == set(ANALYSES)
+    conf = Path(__file__).parents[2] / "conf" / "analysis"
+    assert {path.stem for path in conf.glob("*.yaml")} == set(ANALYSES)
+
+
+@pytest.mark.parametrize(("name", "metric", "probe", "where", "least", "most"), ROWS)
+def test_it_finds_what_is_there(
+    found: Evaluation, name: str, metric: str, probe: str, where: dict[str, Any], least: float, most: float
+) -> None:
+    of = [r for r in found.results if (r.metric, r.probe) == (metric, probe) and where.items() <= r.where.items()]
+    assert of and of[0].about == "analysis" and of[0].probe.split("/")[0] == name
+    assert least <= of[0].value <= most
+    assert of[0].n > 0 and of[0].title and (of[0].low is None or of[0].low <= of[0].value <= of[0].high)
+
+
+def test_nothing_dies_and_the_report_shows_all(found: Evaluation, tmp_path: Path) -> None:
+    assert not found.failed
+    page = found.save(tmp_path).read_text(encoding="utf-8")
+    assert "Measurements that were asked for" in page
+    assert all(r.title in page for r in found.results if r.about == "analysis")
+
+
+def test_by_the_command_line(tmp_path: Path) -> None:
+    table = people(24, 8)
+    columns = {"yaw": table.nuisance["yaw"], "label": table.label, "split": table.split}
+    np.savez(tmp_path / "t.npz", features=table.features["features"], **columns)
+    off = [f"probe.{name}=null" for name in ("mlp", "rbf", "quadratic", "trees", "knn")]
+    asked = ["+analysis=bins", "analysis.bins.edges=[0,15,30]"]
+    run("evaluate.py", "features=t.npz", *asked, *off, "protocols=none", "hydra.run.dir=run", cwd=tmp_path)
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "How far off a line is, by bins" in page and "|yaw|: 15 to 30" in page
+
+
+def test_one_that_cannot_be_measured_is_one_line_and_all_else_goes_on() -> None:
+    told: list[Any] = []
+    found = run_suite(people(), ["ridge"], analyses=["bins"], protocols=None, lost=told.append)
+    assert not told and not found.failed
+    bare = FeatureTable.from_arrays(people().features["features"], label=people().label, division="identity")
+    found = run_suite(bare, [], analyses=["bins"], protocols=None, lost=told.append)
+    assert "no number among the nuisances" in str(told[0]) and found.results
