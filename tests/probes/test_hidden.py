@@ -12,6 +12,7 @@ from invariantnets.probes import DEFAULT, run_probes
 from invariantnets.results.result import Result
 
 SHARE = 0.97
+ROUNDING = 1e-6  # two perfect readers differ by it
 # R² on test that is right, and where it comes from. `exact`: the features determine the nuisance. `noise`: but for
 # noise that was added, and this is what knowing the formula gives. Else the best of the references that
 # `benchmarks/readers.py` tunes by hand on the same rows; docs/lab/readers.md has all of them, and the most that there
@@ -76,7 +77,8 @@ def test_no_other_probe_reads_more(name: str, few: bool) -> None:
     """By more than the intervals of the two."""
     strongest, others = readings(name, few)
     for other in others:
-        assert strongest.high is not None and other.low is not None and other.low <= strongest.high, other.probe
+        assert strongest.high is not None and other.low is not None
+        assert other.low <= strongest.high + ROUNDING, other.probe
 
 
 @pytest.mark.parametrize(("name", "few"), EVERY)
