@@ -112,6 +112,23 @@ def test_of_no_sizes_only_the_spread_over_seeds_is_said(make_table: Make):
     assert (only.metric, only.where, only.n_fit) == ("r2_over_seeds", {}, 240)
 
 
+class Faint(Ridge):
+    """A reader of a user's own that needs many rows."""
+
+    name, title = "faint", "a faint reader"
+
+    def __call__(self, task):
+        if len(task.y["known"]) < 200:
+            raise ZeroDivisionError("too few")
+        yield from super().__call__(task)
+
+
+def test_a_point_says_which_reader_died_there():
+    few, all_rows = (r for r in label_efficiency(gaussian(400, 1), "f", (Ridge(), Faint()), (100,)) if r.metric == "r2")
+    assert "probe 'faint' is missing" in few.note and "ZeroDivisionError: too few" in few.note and few.status == "ok"
+    assert not all_rows.note
+
+
 def test_a_line_and_its_labels_are_told_at_the_length_of_theory():
     """Of D features and noise, each row costs half a bit per feature and row before: D/2 log2 of all rows, in all."""
     results = label_efficiency(gaussian(4000, 3.0), "f", (Ridge(),), (100, 200, 400, 800, 1600))

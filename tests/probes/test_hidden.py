@@ -12,6 +12,7 @@ from invariantnets.probes import DEFAULT, run_probes
 from invariantnets.results.result import Result
 
 SHARE = 0.97
+ROUNDING = 1e-6  # two perfect readers differ by it
 # R² on test that is right, and where it comes from. `exact`: the features determine the nuisance. `noise`: but for
 # noise that was added, and this is what knowing the formula gives. Else the best of the references that
 # `benchmarks/readers.py` tunes by hand on the same rows; docs/lab/readers.md has all of them, and the most that there
@@ -24,17 +25,17 @@ RIGHT = {
     "scaled": (0.974, "noise; the lasso on raw features has it"),
     "log_norm": (1.0, "exact"),
     "ratio": (0.999, "boosted trees"),
-    "absolute": (0.845, "quadratic ridge; exact would be 1"),
-    "exclusive_or": (0.426, "quadratic ridge on rows of length one"),
+    "absolute": (0.996, "a large network; exact would be 1"),
+    "exclusive_or": (0.741, "a large network"),
     "sine": (0.953, "boosted trees on whitened features"),
     "warped": (0.998, "lasso on ranks"),
     "spread": (0.917, "boosted trees and the length of the row"),
-    "by_class": (0.823, "RBF-SVR on raw features"),
+    "by_class": (0.842, "a large network on raw features"),
     "tiny": (0.961, "boosted trees on whitened features"),
     "shell": (0.984, "boosted trees and the length of the row"),
-    "angle": (0.894, "RBF-SVR on rows of length one"),
+    "angle": (0.929, "a large network on rows of length one"),
     "sparse": (0.888, "noise; the lasso has it"),
-    "largest": (0.825, "RBF-SVR on raw features"),
+    "largest": (0.984, "boosted trees; exact would be 1"),
     "halves": (0.597, "quadratic ridge on rows of length one"),
     "heavy": (0.974, "noise"),
 }
@@ -76,7 +77,8 @@ def test_no_other_probe_reads_more(name: str, few: bool) -> None:
     """By more than the intervals of the two."""
     strongest, others = readings(name, few)
     for other in others:
-        assert strongest.high is not None and other.low is not None and other.low <= strongest.high, other.probe
+        assert strongest.high is not None and other.low is not None
+        assert other.low <= strongest.high + ROUNDING, other.probe
 
 
 @pytest.mark.parametrize(("name", "few"), EVERY)

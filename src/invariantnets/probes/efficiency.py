@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from invariantnets.errors import Failure
 from invariantnets.features.checks import unprobable
 from invariantnets.features.table import FeatureTable
 from invariantnets.probes.label_curves import Curves, Read
@@ -140,9 +141,14 @@ def _read(
     varied = [n for n in part.nuisances if np.ptp(part.nuisance[n.name][part.split != "test"]) > 0]
     found: dict[str, Read] = {}
     everything = {n.name: n.encode(table.nuisance[n.name]) for n in table.nuisances}
+    died: tuple[str, ...] = ()
     if varied:
         task = prepare(replace(part, nuisances=tuple(varied)), layer, seed, closed)
-        said = readings(task, probes, layer, lost=lambda died: log.warning("%d rows: %s", len(chosen), died))
+        lost: list[Failure] = []
+        said = readings(task, probes, layer, lost=lost.append)
+        for failure in lost:
+            log.warning("%d rows: %s", len(chosen), failure)
+        died = tuple(map(str, lost))
         for target in task.every:
             best = strongest_of(task, target, said)
             if best is not None:
@@ -152,13 +158,14 @@ def _read(
                 code = _code(scale, task, reading, whole[known[block]], seed)
                 shuffled = task.y["test"][len(block) :, target.control]
                 control = r2(reading.control[len(block) :], shuffled, task.mean(target.control))
-                found[target.nuisance.name] = Read(len(chosen), probe.name, reading.test[len(block) :], control, code)
+                told = reading.test[len(block) :]
+                found[target.nuisance.name] = Read(len(chosen), probe.name, told, control, code, died)
     for nuisance in table.nuisances:
         if nuisance.name not in found:
             whole = everything[nuisance.name]
             mean = np.broadcast_to(whole[known[chosen]].mean(0), whole[test].shape)
             code = scale_of(nuisance.kind, whole[known]).marginal(whole[known[block]])
-            found[nuisance.name] = Read(len(chosen), "", mean, 0.0, code)
+            found[nuisance.name] = Read(len(chosen), "", mean, 0.0, code, died)
     return found
 
 

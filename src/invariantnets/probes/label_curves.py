@@ -33,6 +33,7 @@ class Read:
         test: ``(N, K)`` predictions of the test rows.
         control: R² of the shuffled nuisance in the test rows.
         code: ``(B,)`` bits that it takes to tell each row of the next block.
+        died: readers that ended in an error there, in words: it may be that they would read more.
     """
 
     rows: int
@@ -40,6 +41,7 @@ class Read:
     test: np.ndarray
     control: float
     code: np.ndarray
+    died: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,7 @@ class Curves:
         value, low, high = (float(v[0]) for v in draws.interval(quantities, _r2, [Number("below_one", (2,))]))
         by = {read.by: None for read in reads if read.by}
         note = "" if by else "every honest probe failed, and the mean was said"
+        note = "; ".join(filter(None, (note, *dict.fromkeys(why for read in reads for why in read.died))))
         if len(reads) > 1:
             note = "; ".join(filter(None, (note, f"mean of {len(reads)} probe seeds: {_listed(each)}")))
         return self._result(
