@@ -7,6 +7,7 @@ from invariantnets.analysis.analysis import Analysis, Material, measured
 from invariantnets.analysis.bins import Bins
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.norm import describe_norm, describe_recognition
+from invariantnets.analysis.thresholds import Thresholds
 from invariantnets.errors import InvariantNetsError
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Analysis",
     "Bins",
     "Material",
+    "Thresholds",
     "analysis_named",
     "describe",
     "describe_norm",
@@ -22,7 +24,7 @@ __all__ = [
 ]
 
 # Each with its defaults, by its name; each has a file here and one in conf/analysis.
-ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins,)}
+ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, Thresholds)}
 
 
 def analysis_named(name: str) -> Analysis:
