@@ -68,8 +68,8 @@ def calibrate(material: Material, name: str, fmr: Sequence[float], share: float,
         name: of the analysis, for messages.
         fmr: false match rates to be promised.
         share: of the people of test who calibrate.
-        most: the highest false match rate that thresholds are asked for at, where it is above those of ``fmr`` and there
-            is room for so many scores.
+        most: the highest false match rate that thresholds are asked for at, where it is above those of ``fmr`` and
+            there is room for so many scores.
 
     Raises:
         InvariantNetsError: a knob that makes no sense, no people, people who were trained on, or too few.
@@ -84,8 +84,8 @@ def calibrate(material: Material, name: str, fmr: Sequence[float], share: float,
     trained = np.isin(present, table.label[table.split == "train"])
     if trained.any():
         raise InvariantNetsError(
-            f"{name}: {trained.sum()} of {len(present)} people of split 'test' are in split 'train', too; thresholds are "
-            "for people who were never seen: divide by identity (division=identity)"
+            f"{name}: {trained.sum()} of {len(present)} people of split 'test' are in split 'train', too; thresholds "
+            "are for people who were never seen: divide by identity (division=identity)"
         )
     count = round(share * len(present))
     if count < 2 or len(present) - count < 2:
@@ -99,8 +99,8 @@ def calibrate(material: Material, name: str, fmr: Sequence[float], share: float,
     known, others = (People.of(x, test.label, np.flatnonzero(side)) for side in (calibrates, ~calibrates))
     if not others.mated.any():
         raise InvariantNetsError(
-            f"{name}: none of the {len(others.images)} people who do not calibrate has two images of different sources: "
-            "give more images of each"
+            f"{name}: none of the {len(others.images)} people who do not calibrate has two images of different "
+            "sources: give more images of each"
         )
     held = int(max(fmr) * known.impostors + 1e-6) + 1
     if held > MOST_SCORES:

@@ -12,7 +12,6 @@ import numpy as np
 from invariantnets.analysis.analysis import Material, measured
 from invariantnets.analysis.calibration import LEAST_ERRORS, Calibration, calibrate, in_per_cent
 from invariantnets.protocols.every_pair import Errors, Rates, false_match_rates, false_non_match_rates
-from invariantnets.protocols.rates import FARS
 from invariantnets.results.result import Result
 
 __all__ = ["FEW_ERRORS", "FEW_PAIRS", "Thresholds"]
@@ -21,12 +20,13 @@ __all__ = ["FEW_ERRORS", "FEW_PAIRS", "Thresholds"]
 FEW_PAIRS, FEW_ERRORS = "†", "‡"
 # Of the pairs of one person: said where somebody has more.
 _MUCH = 0.1
-# The curve of the figure goes up to this FMR.
+# The curve of the figure goes down from this FMR, so many points a decade.
 _MOST = 0.1
+_A_DECADE = 5
 _SAID = (
-    "a pair matches if its cosine is at least the threshold, which is the smallest that no larger share of the pairs of "
-    "two calibration people reaches; every pair of two images is used, never two of one source; intervals: over people, "
-    "each left out with all pairs that he or she is in"
+    "a pair matches if its cosine is at least the threshold, which is the smallest that no larger share of the pairs "
+    "of two calibration people reaches; every pair of two images is used, never two of one source; intervals: over "
+    "people, each left out with all pairs that he or she is in"
 )
 
 
@@ -109,16 +109,15 @@ class Thresholds:
         yield make("false_match_rate", seen[0], low=seen[1], high=seen[2], **on_known)
         yield make("false_match_rate", met[0], low=met[1], high=met[2], **on_others)
         # Who matches as many pairs without looking finds as many of one person as of two.
-        yield make(
-            "false_non_match_rate", missed[0], low=missed[1], high=missed[2], chance=1 - met[0], **on_mated
-        )
+        yield make("false_non_match_rate", missed[0], low=missed[1], high=missed[2], chance=1 - met[0], **on_mated)
 
 
 def _curve(found: Calibration, asked: Sequence[float]) -> np.ndarray:
-    """Promised rates, falling: those that were asked for, and five a decade that the calibration can choose for."""
+    """Promised rates, falling: those that were asked for, and a few a decade down to a single pair."""
     pairs = found.known.impostors
-    grid = [rate for rate in FARS if 1 / pairs <= rate and int(rate * pairs + 1e-6) < len(found.top)]
-    return np.unique([*asked, *grid])[::-1]
+    places = np.arange(int(_A_DECADE * np.log10(pairs * _MOST)) + 1 if pairs * _MOST > 1 else 0)
+    grid = [float(f"{rate:.3g}") for rate in _MOST * 10 ** (-places / _A_DECADE)]
+    return np.unique([*asked, *(rate for rate in grid if int(rate * pairs + 1e-6) < len(found.top))])[::-1]
 
 
 def _at(rates: Rates, place: int) -> tuple[float, float, float]:
@@ -127,8 +126,11 @@ def _at(rates: Rates, place: int) -> tuple[float, float, float]:
 
 def _few_errors(fmr: float, false: int, missed: int) -> str:
     """What must be said of rates that rest on few errors; empty if they do not."""
-    few = [f"{count} {what}" for count, what in ((false, "false matches"), (missed, "false non-matches"))
-           if count < LEAST_ERRORS]
+    few = [
+        f"{count} {what}"
+        for count, what in ((false, "false matches"), (missed, "false non-matches"))
+        if count < LEAST_ERRORS
+    ]
     if not few:
         return ""
     return f"at {in_per_cent(fmr)} there are {' and '.join(few)}, fewer than {LEAST_ERRORS}: that rate is hardly known"

@@ -28,6 +28,7 @@ from invariantnets.figures import (
     readable,
     scree,
     selectivity,
+    thresholds,
     trade_off,
     widths,
 )
@@ -50,6 +51,7 @@ RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     scree.draw,
     heat_maps.draw,
     norm.draw,
+    thresholds.draw,
 )
 SWEEP: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     widths.draw,
