@@ -18,6 +18,8 @@ from invariantnets.randomness import numpy_rng
 
 __all__ = ["LEAST_ERRORS", "Calibration", "calibrate", "in_per_cent"]
 
+# What a promise of too few pairs is marked by.
+FEW_PAIRS = "†"
 # Doddington's rule of 30: with fewer errors a rate is not known to ± 30 %, nine times in ten.
 LEAST_ERRORS = 30
 # Scores that are held to choose thresholds from: 256 MiB of float32, twice.
@@ -46,6 +48,11 @@ class Calibration:
         """Thresholds at false match rates, as by `thresholds`."""
         return thresholds(self.top, self.known.impostors, wanted)
 
+    def promise(self, fmr: float, *marks: str) -> dict[str, str]:
+        """How tables call a promise, with its marks."""
+        marks = (FEW_PAIRS, *marks) if self.unsupported(fmr) else marks
+        return {"promised FMR": in_per_cent(fmr), **({"mark": " ".join(marks)} if marks else {})}
+
     def unsupported(self, fmr: float) -> str:
         """Why a false match rate cannot be promised on so few pairs; empty if it can be.
 
@@ -55,8 +62,8 @@ class Calibration:
         if self.known.impostors >= needed:
             return ""
         return (
-            f"an FMR of {in_per_cent(fmr)} is not supported: it takes {needed:,} pairs of two calibration people "
-            f"(3 / FMR), and there are {self.known.impostors:,}"
+            f"{FEW_PAIRS} an FMR of {in_per_cent(fmr)} is not supported: it takes {needed:,} pairs of two calibration "
+            f"people (3 / FMR), and there are {self.known.impostors:,}"
         )
 
 

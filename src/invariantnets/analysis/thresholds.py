@@ -14,10 +14,10 @@ from invariantnets.analysis.calibration import LEAST_ERRORS, Calibration, calibr
 from invariantnets.protocols.every_pair import Errors, Rates, false_match_rates, false_non_match_rates
 from invariantnets.results.result import Result
 
-__all__ = ["FEW_ERRORS", "FEW_PAIRS", "Thresholds"]
+__all__ = ["Thresholds"]
 
-# What a promise is marked by.
-FEW_PAIRS, FEW_ERRORS = "†", "‡"
+# What a promise is marked by at which few errors are found.
+FEW_ERRORS = "‡"
 # Of the pairs of one person: said where somebody has more.
 _MUCH = 0.1
 # The curve of the figure goes down from this FMR, so many points a decade.
@@ -88,13 +88,12 @@ class Thresholds:
         (seen, met, missed), (false, not_found) = rates, counts
         few = found.unsupported(fmr)
         rare = _few_errors(fmr, false, not_found)
-        marks = " ".join(mark for mark, why in ((FEW_PAIRS, few), (FEW_ERRORS, rare)) if why)
-        said = [_SAID, f"{FEW_PAIRS} {few}" if few else "", f"{FEW_ERRORS} {rare}" if rare else "", _heavy(found)]
+        said = [_SAID, few, rare, _heavy(found)]
         make = partial(
             measured,
             material,
             target="identity",
-            where={"promised FMR": in_per_cent(fmr), **({"mark": marks} if marks else {})},
+            where=found.promise(fmr, *([FEW_ERRORS] if rare else [])),
             chosen={"threshold": threshold, "fmr": fmr},
             n_fit=found.known.impostors,
             title=self.title,
@@ -126,14 +125,12 @@ def _at(rates: Rates, place: int) -> tuple[float, float, float]:
 
 def _few_errors(fmr: float, false: int, missed: int) -> str:
     """What must be said of rates that rest on few errors; empty if they do not."""
-    few = [
-        f"{count} {what}"
-        for count, what in ((false, "false matches"), (missed, "false non-matches"))
-        if count < LEAST_ERRORS
-    ]
+    counts = {"false matches": false, "false non-matches": missed}
+    few = ", ".join(f"{what}: {count}" for what, count in counts.items() if count < LEAST_ERRORS)
     if not few:
         return ""
-    return f"at {in_per_cent(fmr)} there are {' and '.join(few)}, fewer than {LEAST_ERRORS}: that rate is hardly known"
+    said = f"at {in_per_cent(fmr)} a rate is of fewer than {LEAST_ERRORS} errors, and hardly known"
+    return f"{FEW_ERRORS} {said} ({few})"
 
 
 def _heavy(found: Calibration) -> str:

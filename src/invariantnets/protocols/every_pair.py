@@ -62,6 +62,10 @@ class People:
         row = row[np.argsort(label[row], kind="stable")]
         return cls(x[row], np.unique(label[row], return_inverse=True)[1], row)
 
+    def some(self, kept: np.ndarray) -> People:
+        """Those of a mask ``(N,)``, at least one."""
+        return People(self.x[kept], np.unique(self.person[kept], return_inverse=True)[1], self.row[kept])
+
     @cached_property
     def images(self) -> np.ndarray:
         """``(P,)`` of each person."""
