@@ -86,7 +86,7 @@ class Groups:
     by: str | None = None
     fmr: Sequence[float] = (1e-2, 1e-3, 1e-4)
     share: float = 0.5
-    draws: int = 200
+    draws: int = 1000
     alpha: float = 0.5
     name: ClassVar[str] = "groups"
     title: ClassVar[str] = "Errors by group, at one threshold for all"
@@ -186,7 +186,11 @@ class Groups:
                     lost.append(f"{name} at {place['promised FMR']} in {band.undefined}")
                 lines.append((where, value, band))
         said = [_BAND, f"weight of FMR: {self.alpha:g}"]
-        said.append(f"of {len(lines)} lines, Bonferroni's correction asks for p below {0.05 / len(lines):.1g}")
+        asked, least = f"{0.05 / len(lines):.1g}", f"{1 / (1 + self.draws):.1g}"
+        said.append(
+            f"p is of each line alone: of {len(lines)}, Bonferroni's correction asks for p below {asked} (the smallest "
+            f"that {self.draws} draws can give is {least})"
+        )
         if lost:
             said.append(f"of {self.draws} draws are not defined, and left out: {', '.join(lost)}")
         for where, value, band in lines:

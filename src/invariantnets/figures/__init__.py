@@ -18,6 +18,7 @@ from invariantnets.figures import (
     attributes,
     class_error,
     depth,
+    groups,
     heat_maps,
     label_efficiency,
     layers,
@@ -52,6 +53,7 @@ RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     heat_maps.draw,
     norm.draw,
     thresholds.draw,
+    groups.draw,
 )
 SWEEP: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     widths.draw,
