@@ -139,16 +139,17 @@ class Groups:
             *((name, of, errors.images[:, [g]]) for g, (name, of) in enumerate(zip(names, rates, strict=True))),
         ]
         few = [why for rate in promised if (why := found.unsupported(float(rate)))]
-        made = partial(make, title=self.title, probe="groups", note="; ".join([_RATES, *few, said]))
+        made = partial(make, title=self.title, probe="groups")
         for t, rate in enumerate(promised):
             for name, (met, missed), images in rows:
                 where = {**found.promise(float(rate)), attribute.name: name}
                 mated, pairs = pairs_of(images)
                 false, lost = (Ends(*(float(ends[t]) for ends in of)) for of in (met, missed))
                 members, with_two = int((images > 0).sum()), int((images > 1).sum())
-                yield made("false_match_rate", **false._asdict(), n=int(pairs[0]), sources=members, where=where)
-                fields = {**lost._asdict(), "chance": 1 - false.value}
-                yield made("false_non_match_rate", **fields, n=int(mated[0]), sources=with_two, where=where)
+                fields = {**false._asdict(), "n": int(pairs[0]), "sources": members, "note": "; ".join([_RATES, *few])}
+                yield made("false_match_rate", **fields, where=where)
+                fields = {**lost._asdict(), "n": int(mated[0]), "sources": with_two, "note": said}
+                yield made("false_non_match_rate", **fields, where=where, chance=1 - false.value)
         fields = {"n": int(errors.mated.sum() + errors.impostors.sum()), "sources": len(errors.people.images)}
         made = partial(make, title=self.unequal, **fields)
         fmr, fnmr = (np.stack([of[i].value for of in rates]) for i in range(2))

@@ -18,11 +18,10 @@ __all__ = ["draw", "groups_figure"]
 
 _CAPTION = (
     "Errors of each group at thresholds that are the same for everybody, chosen on other people for a promised FMR. "
-    "Left: pairs of two people of the group that match; right: pairs of one person of the group that do not. Both "
-    "logarithmic; the dashed line is the rate of everybody, pairs across groups among them. Hollow, at the left edge: "
-    "no error at all. Bars: 95 % intervals over people; two that overlap may still differ, and of many groups one "
-    "lies apart by luck. {beside} Pairs within a group match more often than pairs across where people of a group are "
-    "alike, so that all groups may lie right of the line."
+    "Left, logarithmic: pairs of two people of the group that match, hollow at the left edge where none does. Right: "
+    "pairs of one person of the group that do not. Dashed: the rate of everybody, pairs across groups among them. "
+    "Bars: 95 % intervals over people; of many groups one lies apart by luck. {beside} Pairs within a group match "
+    "more often than pairs across where people of a group are alike, so that all groups may lie right of the line."
 )
 _BESIDE = "GARBE at {promised}: {value}; of groups drawn at random {middle}, 95 % of them from {low} to {high} (p {p})."
 
@@ -54,7 +53,8 @@ def groups_figure(results: Sequence[Result], name: str) -> Figure:
     axes = figure.subplots(1, 2, sharey=True)
     for panel, (metric, label) in zip(axes, panels.items(), strict=True):
         shown = [r for r in results if r.metric == metric and r.value > 0]
-        floor = 0.5 * min((r.value for r in shown), default=1e-6)
+        logarithmic = metric == "false_match_rate"
+        floor = 0.5 * min((r.value for r in shown), default=1e-6) if logarithmic else 0.0
         for i, rate in enumerate(promised):
             of_all = found[metric, rate, everybody].value
             if of_all > 0:
@@ -72,11 +72,14 @@ def groups_figure(results: Sequence[Result], name: str) -> Figure:
                 capsize=2,
                 linestyle="none",
                 fillstyle="full" if r.value > 0 else "none",
-                label=entry(f"promised {rate}") if metric == "false_match_rate" and not place else None,
+                label=entry(f"promised {rate}") if logarithmic and not place else None,
             )
-        panel.set_xscale("log")
         panel.set_xlabel(label)
-        panel.xaxis.set_major_formatter("{x:g}")
+        if logarithmic:
+            panel.set_xscale("log")
+            panel.xaxis.set_major_formatter("{x:g}")
+        else:
+            panel.set_xlim(left=0)
         panel.grid(axis="y", color=GREY, alpha=0)
     axes[0].set_yticks(range(len(groups)), [clipped(group, 16) for group in groups])
     axes[0].invert_yaxis()
