@@ -37,10 +37,11 @@ _RATES = (
     "FNMR: of pairs of one; intervals: over people"
 )
 _BAND = (
-    "at random: groups of the same sizes that are drawn at random, their median and the band of 95 % of the draws; p: "
-    "the share of draws that are at least as unequal, the true one among them; measured numbers have no interval, "
-    "since chance alone pushes them from equality: the band says how far; – is not defined (0/0, no error in any "
-    "group) or infinite (no error in one of them)"
+    "at random: groups of the same sizes that are drawn at random, their median and the band of 95 % of the "
+    "draws; p: the share of draws that are at least as unequal, the true one among them; measured numbers have no "
+    "interval, since chance alone pushes them from equality: the band says how far; – is not defined (0/0, no "
+    "error in any group) or infinite (no error in one of them); where people of a group are alike, groups drawn "
+    "at random have fewer false matches, and FDR alone then calls equal groups unequal too often"
 )
 
 
@@ -110,7 +111,7 @@ class Groups:
                 lost.append(str(error))
         if not results:
             raise InvariantNetsError("; ".join(lost))
-        return [replace(result, note="; ".join([result.note, *lost])) for result in results]
+        return [replace(results[0], note="; ".join([results[0].note, *lost])), *results[1:]]
 
     def _wanted(self, material: Material) -> list[Nuisance]:
         able = [n for n in material.table.nuisances if n.kind in ("categorical", "binary")]
@@ -280,8 +281,8 @@ def _grouped(found: Calibration, attribute: Nuisance, ladder: np.ndarray) -> tup
             "analysis.groups.share"
         )
     inside = np.isin(code, kept)
-    group = np.searchsorted(kept, code[inside])
-    return GroupErrors(found.others.some(inside), group, ladder), [attribute.categories[g] for g in kept], said
+    group_of = np.searchsorted(np.array(kept), code[inside])
+    return GroupErrors(found.others.some(inside), group_of, ladder), [attribute.categories[g] for g in kept], said
 
 
 def _moving(errors: GroupErrors, name: str) -> str:

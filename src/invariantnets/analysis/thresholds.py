@@ -25,8 +25,9 @@ _MOST = 0.1
 _A_DECADE = 5
 _SAID = (
     "a pair matches if its cosine is at least the threshold, which is the smallest that no larger share of the pairs "
-    "of two calibration people reaches; every pair of two images is used, never two of one source; intervals: over "
-    "people, each left out with all pairs that he or she is in"
+    "of two calibration people reaches; it is chosen and has no interval, the FMR of the calibration people has: how "
+    "well they know it; every pair of two images is used, never two of one source; intervals: over people, each left "
+    "out with all pairs that he or she is in"
 )
 
 
@@ -69,7 +70,7 @@ class Thresholds:
         own = Errors.of(found.known, ladder[asked])
         seen = false_match_rates(own.false, found.known.others)
         results: list[Result] = []
-        for i, place in enumerate(np.flatnonzero(asked)):
+        for i, place in enumerate(np.flatnonzero(asked).tolist()):
             counts = int(others.false[:, place].sum()) // 2, int(others.missed[:, place].sum())
             rates = _at(seen, i), _at(met, place), _at(missed, place)
             results += self._promise(material, found, float(wanted[place]), float(ladder[place]), rates, counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -56,7 +57,7 @@ def met_figure(arrays: Arrays) -> Figure:
     axes.plot(x, y, color=PALETTE[0], linewidth=1.2, label="other people")
     low, high = (100 * arrays[f"fnmr_{end}"][line] for end in ("low", "high"))
     axes.fill_between(x, low, high, color=PALETTE[0], alpha=0.18, linewidth=0)
-    marks = np.flatnonzero(arrays["asked"] & line)
+    marks = np.flatnonzero(arrays["asked"] & line).tolist()
     for place, i in enumerate(marks):
         axes.errorbar(
             [100 * met[i]],
@@ -97,7 +98,7 @@ def promise_figure(arrays: Arrays) -> Figure:
     for i in np.flatnonzero(arrays["asked"]):
         value = 100 * max(met[i], floor)
         bars = whiskers(value, 100 * max(arrays["fmr_low"][i], floor), 100 * arrays["fmr_high"][i])
-        look = {"color": PALETTE[1], "marker": "o", "markersize": 5, "capsize": 2}
+        look: dict[str, Any] = {"color": PALETTE[1], "marker": "o", "markersize": 5, "capsize": 2}
         axes.errorbar([promised[i]], [value], np.array([bars]).T, fillstyle="full" if met[i] else "none", **look)
     axes.axvline(300 / arrays["pairs"][0], color=GREY, linestyle=":", linewidth=1, label="3 / calibration pairs")
     axes.set_xscale("log")
