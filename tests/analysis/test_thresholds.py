@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from invariantnets import FeatureTable
-from invariantnets.analysis import Material, Thresholds
+from invariantnets.analysis import Groups, Material, Thresholds
 from invariantnets.errors import InvariantNetsError
 from invariantnets.figures.drawing import Scene
 from invariantnets.figures.style import render
@@ -160,6 +163,18 @@ def test_thresholds_of_one_population_are_wrong_on_another() -> None:
     assert met.low[0] > 2e-3
 
 
+def test_features_far_from_zero_are_compared_to_more_digits() -> None:
+    """Cosines that differ from the seventh digit on would tie in float32, and a tie matches nobody."""
+    x, who = crowd(64, 4)
+    split = np.where(who < 2, "train", np.where(who < 4, "val", "test"))
+    far = FeatureTable.from_arrays(x.astype(np.float64) + 1e3, label=who, split=split)
+    results = measure(far, fmr=[0.05])
+    known = one(results, "false_match_rate", "thresholds/calibration people", "5 %")
+    assert 0.05 - known.value < 1 / known.n
+    missed = one(results, "false_non_match_rate", "thresholds/other people", "5 %")
+    assert missed.high is not None and missed.high < 0.9
+
+
 def test_features_of_nothing_find_as_many_of_one_person_as_of_two() -> None:
     rng = numpy_rng(4)
     who = np.repeat(np.arange(124), 4)
@@ -200,8 +215,10 @@ def test_somebody_of_whom_most_pairs_are_is_said() -> None:
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"fmr": [0.0]}, r"fmr=\[0.0\]: give false match rates above 0"),
-        ({"fmr": []}, "give false match rates"),
+        ({"fmr": [0.0]}, r"fmr=\[0.0\]: give a list of false match rates above 0"),
+        ({"fmr": []}, "give a list"),
+        ({"fmr": 0.001}, "fmr=0.001: give a list"),
+        ({"fmr": ["low"]}, "give a list"),
         ({"fmr": [0.01, 0.01]}, "each once"),
         ({"share": 1.0}, "share=1: a share of the people"),
         ({"share": 0.01}, "of 20 people of split 'test', 0 would calibrate and 20 be others"),
@@ -210,6 +227,16 @@ def test_somebody_of_whom_most_pairs_are_is_said() -> None:
 def test_knobs_that_make_no_sense(knobs: dict[str, Any], message: str) -> None:
     with pytest.raises(InvariantNetsError, match=message):
         measure(table(20, 3), **knobs)
+
+
+@pytest.mark.parametrize("analysis", [Thresholds, Groups])
+def test_what_the_command_line_asks_for_is_what_python_does(analysis: type) -> None:
+    path = Path(__file__).parents[2] / "conf" / "analysis" / f"{analysis.name}.yaml"
+    knobs = {k: v for k, v in OmegaConf.load(path).items() if k != "_target_"}
+    default = analysis()
+    assert set(knobs) == {f.name for f in fields(default)}
+    assert all(v == (list(d) if isinstance(d := getattr(default, k), tuple) else d) for k, v in knobs.items())
+    assert measure(table(20, 3), fmr=knobs["fmr"])  # as the command line gives it, no list of Python's
 
 
 def test_tables_that_thresholds_cannot_be_chosen_on() -> None:

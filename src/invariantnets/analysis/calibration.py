@@ -121,9 +121,12 @@ def calibrate(material: Material, name: str, fmr: Sequence[float], share: float,
 
 
 def _check_knobs(name: str, fmr: Sequence[float], share: float) -> None:
-    if not len(fmr) or not all(0 < rate <= 0.5 for rate in fmr) or len(set(fmr)) < len(fmr):
+    rates = list(fmr) if isinstance(fmr, Sequence) and not isinstance(fmr, str) else []
+    numbers = [rate for rate in rates if isinstance(rate, float | int) and 0 < rate <= 0.5]
+    if not rates or len(set(numbers)) < len(rates):
         raise InvariantNetsError(
-            f"analysis.{name}.fmr={list(fmr)}: give false match rates above 0 and up to 0.5, each once"
+            f"analysis.{name}.fmr={rates or fmr}: give a list of false match rates above 0 and up to 0.5, each once, "
+            "e.g. [1e-2,1e-3]"
         )
     if not 0 < share < 1:
         raise InvariantNetsError(f"analysis.{name}.share={share:g}: a share of the people, between 0 and 1")

@@ -82,7 +82,7 @@ def groups_figure(results: Sequence[Result], name: str) -> Figure:
             panel.set_xlim(left=0)
         panel.grid(axis="y", color=GREY, alpha=0)
     axes[0].set_yticks(range(len(groups)), [clipped(group, 16) for group in groups])
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(groups) - 0.5, -0.5)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=3, handlelength=1.2, columnspacing=0.9)
     return figure
