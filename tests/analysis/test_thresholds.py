@@ -153,6 +153,20 @@ def test_others_of_the_same_population_meet_what_was_promised() -> None:
     assert missed.n == 150 * 6
 
 
+def test_intervals_over_people_hold_the_truth_of_the_population() -> None:
+    every = everybody(*crowd(2500, 4, noise=0.8, seed=9))
+    ladder = smallest(highest(every, every.impostors // 50), every.impostors, np.array([1e-2, 1e-3]))
+    errors = Errors.of(every, ladder)
+    truth = false_match_rates(errors.false, every.others).value, false_non_match_rates(errors.missed, every.mated).value
+    held = np.zeros((2, 2))
+    for seed in range(100, 180):
+        people = everybody(*crowd(40, 4, noise=0.8, seed=seed))
+        errors = Errors.of(people, ladder)
+        met = false_match_rates(errors.false, people.others), false_non_match_rates(errors.missed, people.mated)
+        held += [(of.low <= true) & (true <= of.high) for of, true in zip(met, truth, strict=True)]
+    assert (held / 80 >= 0.9).all()
+
+
 def test_thresholds_of_one_population_are_wrong_on_another() -> None:
     x, who = crowd(200, 3, size=16)
     known = everybody(x, who)

@@ -138,4 +138,4 @@ def _heavy(found: Calibration) -> str:
     """What must be said if the pairs of one person are most of them; empty if nobody has many."""
     mated = found.others.mated
     share = float(mated.max() / mated.sum())
-    return f"one person has {share:.0%} of the pairs that FNMR is of" if share > _MUCH else ""
+    return f"one person has {100 * share:.0f} % of the pairs that FNMR is of" if share > _MUCH else ""

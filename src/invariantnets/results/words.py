@@ -40,7 +40,7 @@ METRICS = {
     "threshold": Metric("threshold", "fraction", 4),
     "false_match_rate": Metric("FMR", "percent", 2),
     "false_non_match_rate": Metric("FNMR", "percent", 1),
-    "inequality": Metric("inequality"),
+    "inequality": Metric("inequality", "fraction", 3),
     "p_value": Metric("p"),
     "v_information": Metric("V-information (bits per row)", "fraction"),
     "conditional_v_information": Metric("V-information beyond the class (bits per row)", "fraction"),
