@@ -21,6 +21,10 @@ from programs import run
 ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("bins", "mae", "bins/line", {"|yaw|": "all"}, 0.5, 6.0),
     ("bins", "mae", "bins/always the mean", {"|yaw|": "all"}, 13.0, 19.0),
+    ("thresholds", "false_match_rate", "thresholds/calibration people", {"promised FMR": "1 %"}, 0.0099, 0.01),
+    ("thresholds", "false_non_match_rate", "thresholds/other people", {"promised FMR": "1 %"}, 0.2, 0.8),
+    ("groups", "false_non_match_rate", "groups", {"promised FMR": "1 %", "hat": "1"}, 0.2, 0.8),
+    ("groups", "inequality", "groups/measured", {"promised FMR": "1 %", "measure": "FDR (1 is equal)"}, 0.9, 1.0),
 ]
 
 

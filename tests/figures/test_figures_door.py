@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import get_args
 
 import matplotlib
+import numpy as np
 import pytest
 
+from invariantnets.analysis import Groups, Material, Thresholds
 from invariantnets.errors import InvariantNetsError
+from invariantnets.features.table import FeatureTable
 from invariantnets.figures import RUN, SWEEP, Scene, draw_run, draw_sweep
 from invariantnets.figures.drawing import About
+from invariantnets.randomness import numpy_rng
+from invariantnets.results.arrays import Arrays
 from invariantnets.results.result import Result
 
 OF_RUN = {
@@ -24,6 +29,8 @@ OF_RUN = {
     "depth": ["depth_angle.svg"],
     "class_error": ["class_error.svg"],
     "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
+    "thresholds": ["thresholds.svg", "thresholds_promise.svg"],
+    "groups": ["groups_team.svg"],
     "scree": ["scree.svg"],
     "heat_maps": ["heat_map.png", "blocks.png"],
     "norm": ["norm_entropy.svg", "norm_rank.svg", "norm_correlation.svg"],
@@ -50,12 +57,27 @@ def curve(results: list[Result]) -> list[Result]:
     return [replace(best, value=best.value / part, where={"labelled_rows": 9000 // part}) for part in (9, 1)]
 
 
+def asked_for() -> tuple[list[Result], dict[str, Arrays]]:
+    """Measurements of their own definition, and what they keep for their figures."""
+    rng = numpy_rng(0)
+    who = np.repeat(np.arange(24), 4)
+    x = rng.normal(size=(24, 8))[who] + 0.5 * rng.normal(size=(96, 8))
+    split = np.where(who < 2, "train", np.where(who < 4, "val", "test"))
+    people = FeatureTable.from_arrays({"F7": x}, label=who, split=split, team=who % 2)
+    kept: dict[str, Arrays] = {}
+    material = Material(people, "F7", keep=kept.__setitem__)
+    return [r for of in (Thresholds([0.1]), Groups(fmr=[0.1], draws=40)) for r in of(material)], kept
+
+
 @pytest.fixture
 def full_run(make_results, make_face_results, make_attribute_results, measured, table) -> Scene:
     here = make_results(layer="F7") + make_face_results(leaks={"yaw": 0.4})
     here += make_attribute_results({f"attribute_{i}": (0.03 * i, 0.5 + 0.07 * i) for i in range(6)})
     here += [r for r in measured() if r.target == "norm"] + curve(here)
-    return Scene({"": [here]}, {"": [make_results(layer="conv1") + here]}, layer="F7", table=table(layer="F7"))
+    asked, arrays = asked_for()
+    here += asked
+    depths = {"": [make_results(layer="conv1") + here]}
+    return Scene({"": [here]}, depths, layer="F7", table=table(layer="F7"), arrays=arrays)
 
 
 @pytest.fixture

@@ -6,14 +6,18 @@ from collections.abc import Callable
 from invariantnets.analysis.analysis import Analysis, Material, measured
 from invariantnets.analysis.bins import Bins
 from invariantnets.analysis.description import describe
+from invariantnets.analysis.groups import Groups
 from invariantnets.analysis.norm import describe_norm, describe_recognition
+from invariantnets.analysis.thresholds import Thresholds
 from invariantnets.errors import InvariantNetsError
 
 __all__ = [
     "ANALYSES",
     "Analysis",
     "Bins",
+    "Groups",
     "Material",
+    "Thresholds",
     "analysis_named",
     "describe",
     "describe_norm",
@@ -22,7 +26,7 @@ __all__ = [
 ]
 
 # Each with its defaults, by its name; each has a file here and one in conf/analysis.
-ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins,)}
+ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, Thresholds, Groups)}
 
 
 def analysis_named(name: str) -> Analysis:

@@ -18,6 +18,7 @@ from invariantnets.figures import (
     attributes,
     class_error,
     depth,
+    groups,
     heat_maps,
     label_efficiency,
     layers,
@@ -28,6 +29,7 @@ from invariantnets.figures import (
     readable,
     scree,
     selectivity,
+    thresholds,
     trade_off,
     widths,
 )
@@ -37,7 +39,7 @@ from invariantnets.results.select import Runs, at_layer
 
 __all__ = ["RUN", "SWEEP", "Drawn", "Scene", "draw_run", "draw_sweep"]
 
-# What leaks, then recognition, then description.
+# What leaks, then recognition, then what was asked for, then description.
 RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     readable.draw,
     attributes.draw,
@@ -47,6 +49,8 @@ RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     label_efficiency.draw,
     class_error.draw,
     protocols.draw,
+    thresholds.draw,
+    groups.draw,
     scree.draw,
     heat_maps.draw,
     norm.draw,

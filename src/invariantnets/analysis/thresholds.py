@@ -1,0 +1,141 @@
+"""Thresholds people can use: chosen on some people at a promised false match rate, and what others then meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+
+from invariantnets.analysis.analysis import Material, measured
+from invariantnets.analysis.calibration import LEAST_ERRORS, Calibration, calibrate, in_per_cent
+from invariantnets.protocols.every_pair import Errors, Rates, false_match_rates, false_non_match_rates
+from invariantnets.results.result import Result
+
+__all__ = ["Thresholds"]
+
+# What a promise is marked by at which few errors are found.
+FEW_ERRORS = "‡"
+# Of the pairs of one person: said where somebody has more.
+_MUCH = 0.1
+# The curve of the figure goes down from this FMR, so many points a decade.
+_MOST = 0.1
+_A_DECADE = 5
+_SAID = (
+    "a pair matches if its cosine is at least the threshold, which is the smallest that no larger share of the pairs "
+    "of two calibration people reaches; it is chosen and has no interval, the FMR of the calibration people has: how "
+    "well they know it; every pair of two images is used, never two of one source; intervals: over people, each left "
+    "out with all pairs that he or she is in"
+)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Cosine thresholds at promised false match rates, and the error rates that other people meet at them.
+
+    False match rate (FMR): of the pairs of two people, the share that matches. False non-match rate (FNMR): of the
+    pairs of one person, the share that does not (ISO/IEC 19795-1).
+
+    Args:
+        fmr: false match rates to promise.
+        share: of the people of split test, drawn by the seed, on whom thresholds are chosen.
+    """
+
+    fmr: Sequence[float] = (1e-2, 1e-3, 1e-4)
+    share: float = 0.5
+    name: ClassVar[str] = "thresholds"
+    title: ClassVar[str] = "Thresholds that are chosen on some people, and the errors that others meet"
+
+    def __call__(self, material: Material) -> list[Result]:
+        """As `Analysis`."""
+        found = calibrate(material, self.name, self.fmr, self.share, _MOST)
+        wanted = _curve(found, self.fmr)
+        ladder = found.at(wanted)
+        material.progress(f"{self.title}: {found.others.impostors:,} pairs of two others")
+        others = Errors.of(found.others, ladder)
+        met = false_match_rates(others.false, found.others.others)
+        missed = false_non_match_rates(others.missed, found.others.mated)
+        asked = np.isin(wanted, self.fmr)
+        arrays = {
+            "promised": wanted,
+            "threshold": ladder.astype(np.float64),
+            "asked": asked,
+            **{f"fmr_{name}": ends for name, ends in met._asdict().items()},
+            **{f"fnmr_{name}": ends for name, ends in missed._asdict().items()},
+            "pairs": np.array([found.known.impostors, found.others.impostors, found.others.mated.sum()]),
+        }
+        material.keep(self.name, arrays)
+        own = Errors.of(found.known, ladder[asked])
+        seen = false_match_rates(own.false, found.known.others)
+        results: list[Result] = []
+        for i, place in enumerate(np.flatnonzero(asked).tolist()):
+            counts = int(others.false[:, place].sum()) // 2, int(others.missed[:, place].sum())
+            rates = _at(seen, i), _at(met, place), _at(missed, place)
+            results += self._promise(material, found, float(wanted[place]), float(ladder[place]), rates, counts)
+        return results
+
+    def _promise(
+        self,
+        material: Material,
+        found: Calibration,
+        fmr: float,
+        threshold: float,
+        rates: tuple[tuple[float, float, float], ...],
+        counts: tuple[int, int],
+    ) -> Iterator[Result]:
+        """All that is said of one promised FMR: its rates with their intervals, and how many errors they are of."""
+        (seen, met, missed), (false, not_found) = rates, counts
+        few = found.unsupported(fmr)
+        rare = _few_errors(fmr, false, not_found)
+        said = [_SAID, few, rare, _heavy(found)]
+        make = partial(
+            measured,
+            material,
+            target="identity",
+            where=found.promise(fmr, *([FEW_ERRORS] if rare else [])),
+            chosen={"threshold": threshold, "fmr": fmr},
+            n_fit=found.known.impostors,
+            title=self.title,
+            note="; ".join(part for part in said if part),
+        )
+        known, others = found.known, found.others
+        mated = others.mated
+        on_known = {"n": known.impostors, "sources": len(known.images), "probe": "thresholds/calibration people"}
+        on_others = {"n": others.impostors, "sources": len(others.images), "probe": "thresholds/other people"}
+        on_mated = {"n": int(mated.sum()), "sources": int((mated > 0).sum()), "probe": "thresholds/other people"}
+        yield make("threshold", threshold, **on_known)
+        yield make("false_match_rate", seen[0], low=seen[1], high=seen[2], **on_known)
+        yield make("false_match_rate", met[0], low=met[1], high=met[2], **on_others)
+        # Who matches as many pairs without looking finds as many of one person as of two.
+        yield make("false_non_match_rate", missed[0], low=missed[1], high=missed[2], chance=1 - met[0], **on_mated)
+
+
+def _curve(found: Calibration, asked: Sequence[float]) -> np.ndarray:
+    """Promised rates, falling: those that were asked for, and a few a decade down to a single pair."""
+    pairs = found.known.impostors
+    places = np.arange(int(_A_DECADE * np.log10(pairs * _MOST)) + 1 if pairs * _MOST > 1 else 0)
+    grid = [float(f"{rate:.3g}") for rate in _MOST * 10 ** (-places / _A_DECADE)]
+    return np.unique([*asked, *(rate for rate in grid if int(rate * pairs + 1e-6) < len(found.top))])[::-1]
+
+
+def _at(rates: Rates, place: int) -> tuple[float, float, float]:
+    return float(rates.value[place]), float(rates.low[place]), float(rates.high[place])
+
+
+def _few_errors(fmr: float, false: int, missed: int) -> str:
+    """What must be said of rates that rest on few errors; empty if they do not."""
+    counts = {"false matches": false, "false non-matches": missed}
+    few = ", ".join(f"{what}: {count}" for what, count in counts.items() if count < LEAST_ERRORS)
+    if not few:
+        return ""
+    said = f"at {in_per_cent(fmr)} a rate is of fewer than {LEAST_ERRORS} errors, and hardly known"
+    return f"{FEW_ERRORS} {said} ({few})"
+
+
+def _heavy(found: Calibration) -> str:
+    """What must be said if the pairs of one person are most of them; empty if nobody has many."""
+    mated = found.others.mated
+    share = float(mated.max() / mated.sum())
+    return f"one person has {100 * share:.0f} % of the pairs that FNMR is of" if share > _MUCH else ""
