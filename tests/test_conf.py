@@ -52,6 +52,7 @@ def resolved(node: DictConfig) -> dict[str, Any]:
 
 
 GROUPS = [
+    "analysis",
     "backbone",
     "callbacks",
     "constraint",
@@ -85,6 +86,7 @@ def test_every_choice_composes_and_resolves(group: str, name: str) -> None:
         # An optimiser is chosen within a model, and DeepFace's is; a constraint is added to one.
         "optimizer": ["model=deepface_mini", f"optimizer@model.optimizer={name}"],
         "constraint": [f"+constraint={name}"],
+        "analysis": [f"+analysis={name}"],
         "probe": [f"+probe={name}"],
         "scheduler": [f"scheduler@model.scheduler={name}"],
         "method": ["model=lenet_forget", f"method={name}"],
