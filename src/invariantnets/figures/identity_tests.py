@@ -17,14 +17,14 @@ NAMES = 40  # of people; more would overlap
 _MAP = (
     "A row is a person, a column a feature, in the order of the layer; blue: the mean of the feature differs between "
     "{sides} (corrected for as many tests as there are features). Bars: the share of blue of each person and of each "
-    "feature; grey: what is found where sides are shuffled within that person; dashed: chance. Bands along rows are people who are seen "
-    "alike, or not, from both sides; bands along columns are features that tell the sides for everybody. Rows are sorted "
-    "by their share, which would make a gradient of anything. Of people with more images smaller differences are found: "
-    "they look less invariant. What is white may differ in all but its mean."
+    "feature; grey: what is found where sides are shuffled within that person; dashed: chance. Bands along rows are "
+    "people who are seen alike, or not, from both sides; bands along columns are features that tell the sides for "
+    "everybody. Rows are sorted by their share, which would make a gradient of anything. Of people with more images "
+    "smaller differences are found: they look less invariant. What is white may differ in all but its mean."
 )
 _ROC = (
-    "Verification among those whose features differ least between {sides}, and among all others: pairs of images of one "
-    "person accepted, by pairs of two that are (logarithmic). Who differs least is chosen on the images that are "
+    "Verification among those whose features differ least between {sides}, and among all others: pairs of images of "
+    "one person accepted, by pairs of two that are (logarithmic). Who differs least is chosen on the images that are "
     "compared, and the groups are different people: one may be harder to tell apart for another reason."
 )
 

@@ -103,7 +103,7 @@ def shuffled_tests(
 def _student(
     difference: np.ndarray, within0: np.ndarray, within1: np.ndarray, n0: np.ndarray, n1: np.ndarray, welch: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """t and degrees of freedom, from sums of squares about the mean of each side."""
+    """Of a test, t and its degrees of freedom, from sums of squares about the mean of each side."""
     with np.errstate(divide="ignore", invalid="ignore"):
         if welch:
             v0, v1 = within0 / (n0 - 1) / n0, within1 / (n1 - 1) / n1
