@@ -23,6 +23,9 @@ ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("bins", "mae", "bins/always the mean", {"|yaw|": "all"}, 13.0, 19.0),
     ("identity_tests", "features_that_differ", "identity_tests", {"people": "mean"}, 0.2, 0.9),
     ("identity_tests", "auc", "identity_tests/side", {"people": "mean"}, 0.95, 1.0),
+    ("unit_deletion", "auc", "unit_deletion", {"units": 32}, 0.8, 0.95),
+    ("unit_deletion", "r2", "unit_deletion", {"units": 32}, 0.9, 1.0),
+    ("unit_deletion", "auc", "unit_deletion", {"units": 2}, 0.55, 0.68),
 ]
 # What needs more of each person than the table has, asked for less.
 SMALLER: dict[str, Analysis] = {"identity_tests": IdentityTests(nuisance="yaw", magnitude=False, least=4)}

@@ -177,8 +177,9 @@ class _Measured:
         note = (
             f"{self.sides.names[0]} against {self.sides.names[1]}: {'Welch' if asked.welch else 'Student'}'s t, "
             f"two-tailed, p below {alpha:.3g} ({asked.alpha:g} over the features: Bonferroni, within a person); "
-            f"{len(share)} people with {asked.least} images or more on both sides, {self.found.left_out} with fewer "
-            "left out; intervals: over people, none of the least and the most, which move with how many people there are; "
+            f"{len(share)} people with {asked.least} images or more on both sides, {self.found.left_out} with "
+            "fewer left out; intervals: over people, none of the least and the most, which move with how many people "
+            "there are; "
             f"shuffled: sides within each person, {asked.shuffles} times"
         )
         rows = [("features_that_differ", "", share, (share.min(), share.max()), alpha, note, None)]
@@ -229,9 +230,9 @@ class _Measured:
         few = len(order) <= 2 * NAMED
         shown = list(order) if few else [*order[:NAMED], *order[-NAMED:]]
         note = (
-            f"{'all' if few else f'the {NAMED} who differ least and the {NAMED} who differ most of'} {len(order)} people, "
-            "from least to most; shares have no interval: features are not independent of each other; AUC of the side: "
-            "intervals over the images of that person (DeLong et al. 1988)"
+            f"{'all' if few else f'the {NAMED} who differ least and the {NAMED} who differ most of'} {len(order)} "
+            "people, from least to most; shares have no interval: features are not independent of each other; AUC of "
+            "the side: intervals over the images of that person (DeLong et al. 1988)"
         )
         if isinstance(reading, str):
             note += f"; {reading}"

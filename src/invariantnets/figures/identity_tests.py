@@ -14,6 +14,7 @@ from invariantnets.figures.style import GREY, LINES, PALETTE, WIDTH, clipped, le
 __all__ = ["draw", "map_figure", "roc_figure"]
 
 NAMES = 40  # of people; more would overlap
+LEAST = 0.001  # false accept rate: of some thousand pairs it is of a few
 _MAP = (
     "A row is a person, a column a feature, in the order of the layer; blue: the mean of the feature differs between "
     "{sides} (corrected for as many tests as there are features). Bars: the share of blue of each person and of each "
@@ -96,7 +97,8 @@ def roc_figure(arrays: Mapping[str, np.ndarray]) -> Figure:
         axes.plot(arrays["far"], 100 * arrays[f"tar_{place}"], label=str(name), **look)
     axes.plot(arrays["far"], 100 * arrays["far"], color=GREY, linestyle="--", linewidth=1, label="chance")
     axes.set_xscale("log")
-    axes.set_xlim(float(arrays["far"][0]), 1)
+    axes.set_xlim(LEAST, 1)
+    axes.set_xticks([0.001, 0.01, 0.1, 1], ["0.1 %", "1 %", "10 %", "100 %"])
     axes.set_ylim(0, 101)
     axes.set_xlabel("false accept rate")
     axes.set_ylabel("true accept rate (%)")

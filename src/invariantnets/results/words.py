@@ -60,6 +60,7 @@ METRICS = {
     "features_that_differ": Metric("features that differ", "percent", 1),
     "variance_share": Metric("share of the variance", "percent", 1),
     "p_value": Metric("p", "plain"),
+    "sd_over_draws": Metric("s.d. over draws", "fraction"),
 }
 # Decimals beyond those of the metric: what a very short interval may add.
 _MORE_PLACES = 4

@@ -90,8 +90,8 @@ def shuffled_tests(
         s0, q0 = values.sum(0) - s1, whole - q1
         # What is left of a square by rounding alone is none.
         least = 1e-13 * whole
-        within = [np.maximum(q - s**2 / n - least, 0) for s, q, n in ((s0, q0, n0), (s1, q1, n1))]
-        t, freedom = _student(s1 / n1 - s0 / n0, *within, n0, n1, welch)
+        within0, within1 = (np.maximum(q - s**2 / n - least, 0) for s, q, n in ((s0, q0, n0), (s1, q1, n1)))
+        t, freedom = _student(s1 / n1 - s0 / n0, within0, within1, n0, n1, welch)
         # The critical value is least at the most degrees of freedom: few tests need their own.
         maybe = np.nonzero(np.abs(t) > -stdtrit(n0 + n1 - 2, alpha / 2))
         differs = np.zeros(t.shape, bool)
@@ -101,7 +101,12 @@ def shuffled_tests(
 
 
 def _student(
-    difference: np.ndarray, within0: np.ndarray, within1: np.ndarray, n0: np.ndarray, n1: np.ndarray, welch: bool
+    difference: np.ndarray,
+    within0: np.ndarray,
+    within1: np.ndarray,
+    n0: np.ndarray | float,
+    n1: np.ndarray | float,
+    welch: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of a test, t and its degrees of freedom, from sums of squares about the mean of each side."""
     with np.errstate(divide="ignore", invalid="ignore"):
