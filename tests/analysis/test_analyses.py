@@ -26,6 +26,9 @@ ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("unit_deletion", "auc", "unit_deletion", {"units": 32}, 0.8, 0.95),
     ("unit_deletion", "r2", "unit_deletion", {"units": 32}, 0.9, 1.0),
     ("unit_deletion", "auc", "unit_deletion", {"units": 2}, 0.55, 0.68),
+    ("nesting", "variance_share", "nesting/each in turn", {"of": "people"}, 0.3, 0.6),
+    ("nesting", "variance_share", "nesting/each in turn", {"of": "yaw"}, 0.25, 0.45),
+    ("nesting", "variance_share", "nesting/beyond all others", {"of": "light"}, 0.0, 0.01),
 ]
 # What needs more of each person than the table has, asked for less.
 SMALLER: dict[str, Analysis] = {"identity_tests": IdentityTests(nuisance="yaw", magnitude=False, least=4)}

@@ -7,6 +7,7 @@ from invariantnets.analysis.analysis import Analysis, Material, measured
 from invariantnets.analysis.bins import Bins
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.identity_tests import IdentityTests
+from invariantnets.analysis.nesting import Nesting
 from invariantnets.analysis.norm import describe_norm, describe_recognition
 from invariantnets.analysis.unit_deletion import UnitDeletion
 from invariantnets.errors import InvariantNetsError
@@ -17,6 +18,7 @@ __all__ = [
     "Bins",
     "IdentityTests",
     "Material",
+    "Nesting",
     "UnitDeletion",
     "analysis_named",
     "describe",
@@ -26,7 +28,7 @@ __all__ = [
 ]
 
 # Each with its defaults, by its name; each has a file here and one in conf/analysis.
-ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, IdentityTests, UnitDeletion)}
+ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, IdentityTests, UnitDeletion, Nesting)}
 
 
 def analysis_named(name: str) -> Analysis:

@@ -182,7 +182,8 @@ class _Measured:
             "there are; "
             f"shuffled: sides within each person, {asked.shuffles} times"
         )
-        rows = [("features_that_differ", "", share, (share.min(), share.max()), alpha, note, None)]
+        rows: list[tuple[str, str, np.ndarray, tuple[float, float], float | None, str, int | None]] = []
+        rows.append(("features_that_differ", "", share, (share.min(), share.max()), alpha, note, None))
         by_chance = (null.min(1).mean(), null.max(1).mean())
         rows.append(("features_that_differ", "/sides shuffled", null.mean(0), by_chance, None, note, None))
         if isinstance(reading, SideReading):

@@ -93,8 +93,8 @@ def roc_figure(arrays: Mapping[str, np.ndarray]) -> Figure:
     """
     figure, axes = new_axes(3.0)
     for place, name in enumerate(arrays["groups"]):
-        look = {"color": PALETTE[place], "linestyle": LINES[place], "linewidth": 1.4}
-        axes.plot(arrays["far"], 100 * arrays[f"tar_{place}"], label=str(name), **look)
+        tar = 100 * arrays[f"tar_{place}"]
+        axes.plot(arrays["far"], tar, color=PALETTE[place], linestyle=LINES[place], linewidth=1.4, label=str(name))
     axes.plot(arrays["far"], 100 * arrays["far"], color=GREY, linestyle="--", linewidth=1, label="chance")
     axes.set_xscale("log")
     axes.set_xlim(LEAST, 1)
