@@ -93,7 +93,8 @@ class Nesting:
         if len(np.unique(test.label[kept])) < 2:
             raise InvariantNetsError(
                 f"{self.title}: fewer than two people in split 'test' have two images on which "
-                f"{', '.join(n.name for n in wanted) or 'anything'} is known: give more, or fewer analysis.nesting.nuisances"
+                f"{', '.join(n.name for n in wanted) or 'anything'} is known: give more, or fewer "
+                "analysis.nesting.nuisances"
             )
         if missing := int((~known).sum()):
             said.append(f"{missing:,} rows left out on which a nuisance is unknown")

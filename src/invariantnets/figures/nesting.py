@@ -52,7 +52,14 @@ def shares_figure(results: Sequence[Result]) -> Figure:
     figure, axes = new_axes(1.7)
     reached = [0.0, 0.0]
     for name, value, chance, colour in parts:
-        axes.barh([1, 0], [100 * value, 100 * chance], left=reached, color=colour, height=0.6, label=name)
+        axes.barh(
+            [1, 0],
+            [100 * value, 100 * chance],
+            left=reached,
+            color=colour,
+            height=0.6,
+            label=f"{name} {100 * value:.1f} %",
+        )
         reached = [reached[0] + 100 * value, reached[1] + 100 * chance]
     axes.set_yticks([1, 0], ["features", "shuffled"])
     axes.set_xlim(0, 100)
