@@ -188,7 +188,7 @@ class _Measured:
         rows.append(("features_that_differ", "/sides shuffled", null.mean(0), by_chance, None, note, None))
         if isinstance(reading, SideReading):
             whose = "other images of the same people" if reading.closed else "other people"
-            said = f"AUC: which side it is, told by a line that was fitted to {whose}"
+            said = f"AUC: which side it is, told by a line that was fitted to {reading.n_fit:,} rows of {whose}"
             extremes = (reading.areas.min(), reading.areas.max())
             rows.append(("auc", "/side", reading.areas, extremes, 0.5, said, reading.n_fit))
         results = []
@@ -264,7 +264,7 @@ class _Measured:
         groups = {f"the {count} who differ least": order[:count], f"the {people - count} others": order[count:]}
         note = (
             f"cosine of pairs among these people alone, {PAIRS:,} of one person and as many of two at most; intervals: "
-            "over people; who differs least is chosen on the images that are compared"
+            "over people, none of fewer than three; who differs least is chosen on the images that are compared"
         )
         for place, (name, group) in enumerate(groups.items()):
             inside = np.flatnonzero(np.isin(label, group))

@@ -47,8 +47,8 @@ def shares_figure(results: Sequence[Result]) -> Figure:
     if merged := [shares[name] for name in nuisances if name not in largest]:
         first, second = (sum(values) for values in zip(*merged, strict=True))
         parts.append((f"{len(merged)} others", first, second, GREYS[0]))
-    left = [1 - sum(part[place] for part in parts) for place in (1, 2)]
-    parts.append(("the rest", left[0], left[1], GREYS[2]))
+    explained, guessed = sum(part[1] for part in parts), sum(part[2] for part in parts)
+    parts.append(("the rest", 1 - explained, 1 - guessed, GREYS[2]))
     figure, axes = new_axes(1.7)
     reached = [0.0, 0.0]
     for name, value, chance, colour in parts:

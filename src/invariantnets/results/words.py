@@ -57,7 +57,7 @@ METRICS = {
     "mean_norm": Metric("mean length"),
     "accuracy_drop": Metric("accuracy lost", "percent", 1),
     "rank1_drop": Metric("rank 1 lost", "percent", 1),
-    "features_that_differ": Metric("features that differ", "percent", 1),
+    "features_that_differ": Metric("features that differ", "percent", 2),
     "variance_share": Metric("share of the variance", "percent", 1),
     "p_value": Metric("p", "plain"),
     "sd_over_draws": Metric("s.d. over draws", "fraction"),
