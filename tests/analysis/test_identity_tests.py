@@ -117,6 +117,8 @@ def test_who_has_too_few_is_left_out_and_counted() -> None:
     results, kept = found(of.rows(~drop))
     assert len(kept["identity_tests_0"]["map"]) == 11
     assert "11 people with 20 images or more on both sides, 1 with fewer left out" in results[0].note
+    rare = table(by_person(), rare=(np.arange(PEOPLE * IMAGES) % 10 == 0).astype(int))
+    assert "of 'rare' nobody has 20 images on both sides" in found(rare)[0][0].note
     with pytest.raises(
         InvariantNetsError, match=r"nobody .* 30 images on both sides of 'profile'; the most is 22: .*=22"
     ):

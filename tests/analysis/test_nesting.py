@@ -140,7 +140,9 @@ def test_intervals_are_those_of_people_drawn_again() -> None:
 def test_what_never_varies_within_a_person_adds_nothing_to_people() -> None:
     sex = np.repeat(np.arange(PEOPLE) % 2, IMAGES)
     found = shares(table(sex=sex), shuffles=9)
-    assert found["each in turn", "sex"].value == pytest.approx(0, abs=1e-9)
+    r = found["each in turn", "sex"]
+    assert r.value == pytest.approx(0, abs=1e-9) and "sex never varies within a person" in r.note
+    assert "view never" not in r.note
 
 
 def test_what_is_left_out_is_said() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -107,7 +107,8 @@ class IdentityTests:
                 f"nobody in split 'test' has {self.least} images on both sides of {name!r}; the most is {most}: give "
                 f"more images, another analysis.identity_tests.at=…{give}"
             )
-        return results
+        few = [f"of {name!r} nobody has {self.least} images on both sides" for name in too_few]
+        return [replace(results[0], note="; ".join([results[0].note, *few])), *results[1:]]
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,8 @@ class Nesting:
         fits = fit(x, test.label, codes, self.shuffles, numpy_rng(material.seed, 80))
         if not fits.total > 0:
             raise InvariantNetsError(f"layer {material.layer!r}: all features are constant on split 'test'")
+        fixed = [name for name, at in zip(names, fits.columns, strict=True) if fits.zz[at, at].max() < 1e-9]
+        note += "".join(f"; {name} never varies within a person: it is part of who that is" for name in fixed)
         every = list(range(count))
         turns = [every[:i] for i in range(count + 1)]  # people; then with the first nuisance; …; with all
         others = [[f for f in every if f != i] for i in every]
