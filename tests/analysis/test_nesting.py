@@ -152,7 +152,7 @@ def test_what_is_left_out_is_said() -> None:
     label = np.where(np.arange(n) == n - 1, PEOPLE, np.repeat(np.arange(PEOPLE), IMAGES))
     r = shares(table(light=light, rare=rare, label=label), shuffles=1)["each in turn", "light"]
     assert "rare is known in 33% of the rows only: left out" in r.note
-    assert "30 rows left out" in r.note and "1 people with one image left out" in r.note
+    assert "a nuisance is unknown: 30" in r.note and "people with one image left out: 1" in r.note
     assert (r.n, r.sources) == (n - 31, PEOPLE - 1)
 
 

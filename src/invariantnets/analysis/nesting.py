@@ -97,9 +97,9 @@ class Nesting:
                 "analysis.nesting.nuisances"
             )
         if missing := int((~known).sum()):
-            said.append(f"{missing:,} rows left out on which a nuisance is unknown")
+            said.append(f"rows left out on which a nuisance is unknown: {missing:,}")
         if alone := int((known & ~kept).sum()):
-            said.append(f"{alone:,} people with one image left out")
+            said.append(f"people with one image left out: {alone:,}")
         return test.rows(kept), wanted, said
 
     def _coded(self, nuisance: Nuisance, values: np.ndarray) -> np.ndarray:
