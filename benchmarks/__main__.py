@@ -20,6 +20,7 @@ from benchmarks import (
     constraints,
     evaluation,
     faces,
+    identity_tests,
     locally_connected,
     networks,
     probes,
@@ -67,6 +68,7 @@ def main() -> None:
         print(table("probes", probes.measure()), flush=True)
         print(table("networks", networks.measure()), flush=True)
         print(table("bootstrapping", bootstrapping.measure()), flush=True)
+        print(table("identity tests", identity_tests.measure()), flush=True)
     print(table("evaluation", evaluation.measure()), flush=True)
 
 

@@ -7,8 +7,11 @@ from invariantnets.analysis.analysis import Analysis, Material, measured
 from invariantnets.analysis.bins import Bins
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.groups import Groups
+from invariantnets.analysis.identity_tests import IdentityTests
+from invariantnets.analysis.nesting import Nesting
 from invariantnets.analysis.norm import describe_norm, describe_recognition
 from invariantnets.analysis.thresholds import Thresholds
+from invariantnets.analysis.unit_deletion import UnitDeletion
 from invariantnets.errors import InvariantNetsError
 
 __all__ = [
@@ -16,8 +19,11 @@ __all__ = [
     "Analysis",
     "Bins",
     "Groups",
+    "IdentityTests",
     "Material",
+    "Nesting",
     "Thresholds",
+    "UnitDeletion",
     "analysis_named",
     "describe",
     "describe_norm",
@@ -26,7 +32,15 @@ __all__ = [
 ]
 
 # Each with its defaults, by its name; each has a file here and one in conf/analysis.
-ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, Thresholds, Groups)}
+_ALL: tuple[Callable[[], Analysis], ...] = (
+    Bins,
+    IdentityTests,
+    UnitDeletion,
+    Nesting,
+    Thresholds,
+    Groups,
+)
+ANALYSES: dict[str, Callable[[], Analysis]] = {of().name: of for of in _ALL}
 
 
 def analysis_named(name: str) -> Analysis:

@@ -20,8 +20,10 @@ from invariantnets.figures import (
     depth,
     groups,
     heat_maps,
+    identity_tests,
     label_efficiency,
     layers,
+    nesting,
     norm,
     pareto,
     prediction,
@@ -31,6 +33,7 @@ from invariantnets.figures import (
     selectivity,
     thresholds,
     trade_off,
+    unit_deletion,
     widths,
 )
 from invariantnets.figures.drawing import Drawn, Scene, draw_figures
@@ -51,6 +54,9 @@ RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     protocols.draw,
     thresholds.draw,
     groups.draw,
+    identity_tests.draw,
+    unit_deletion.draw,
+    nesting.draw,
     scree.draw,
     heat_maps.draw,
     norm.draw,
