@@ -21,6 +21,8 @@ from programs import run
 ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("bins", "mae", "bins/line", {"|yaw|": "all"}, 0.5, 6.0),
     ("bins", "mae", "bins/always the mean", {"|yaw|": "all"}, 13.0, 19.0),
+    ("discard", "fnmr", "discard", {"discarded": "0 %"}, 0.04, 0.05),
+    ("discard", "discard_area_beyond", "discard", {}, 0.0, 0.01),
 ]
 
 

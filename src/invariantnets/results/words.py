@@ -55,6 +55,12 @@ METRICS = {
     "dir_far1_mean_minus_sd": Metric("DIR at 1 % FAR, mean − s.d.", "percent", 1),
     "tar_far0.1_mean_minus_sd": Metric("TAR at 0.1 % FAR, mean − s.d.", "percent", 1),
     "mean_norm": Metric("mean length"),
+    "fnmr": Metric("false non-match rate", "percent", 2),
+    "fnmr_saved": Metric("false non-matches saved", "percent", 2),
+    "discard_area": Metric("area under the curve"),
+    "discard_area_perfect": Metric("area of perfect discarding"),
+    "discard_area_beyond": Metric("area beyond the perfect"),
+    "discard_area_relative": Metric("of that of random order"),
     "accuracy_drop": Metric("accuracy lost", "percent", 1),
     "rank1_drop": Metric("rank 1 lost", "percent", 1),
 }
