@@ -8,6 +8,7 @@ from invariantnets.analysis.bins import Bins
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.discard import Discard
 from invariantnets.analysis.norm import describe_norm, describe_recognition
+from invariantnets.analysis.tsne import Tsne
 from invariantnets.errors import InvariantNetsError
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Bins",
     "Discard",
     "Material",
+    "Tsne",
     "analysis_named",
     "describe",
     "describe_norm",
@@ -24,7 +26,7 @@ __all__ = [
 ]
 
 # Each with its defaults, by its name; each has a file here and one in conf/analysis.
-ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, Discard)}
+ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, Discard, Tsne)}
 
 
 def analysis_named(name: str) -> Analysis:

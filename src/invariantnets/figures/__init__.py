@@ -30,6 +30,7 @@ from invariantnets.figures import (
     scree,
     selectivity,
     trade_off,
+    tsne,
     widths,
 )
 from invariantnets.figures.drawing import Drawn, Scene, draw_figures
@@ -49,6 +50,7 @@ RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     class_error.draw,
     protocols.draw,
     discard.draw,
+    tsne.draw,
     scree.draw,
     heat_maps.draw,
     norm.draw,
