@@ -23,6 +23,7 @@ ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("bins", "mae", "bins/always the mean", {"|yaw|": "all"}, 13.0, 19.0),
     ("discard", "fnmr", "discard", {"discarded": "0 %"}, 0.04, 0.05),
     ("discard", "discard_area_beyond", "discard", {}, 0.0, 0.01),
+    ("quality", "spearman", "quality/from the origin", {}, -1.0, 1.0),
     ("tsne", "accuracy", "tsne/features", {"images of": "all"}, 0.4, 0.7),
 ]
 

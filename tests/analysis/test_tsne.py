@@ -118,7 +118,7 @@ def test_what_cannot_be_mapped_is_one_line(knobs: dict[str, Any], said: str) -> 
 def test_tables_of_which_nothing_is_known() -> None:
     table = variants()
     bare = replace(table, label=np.zeros_like(table.label), num_classes=1, nuisance={}, nuisances=())
-    with pytest.raises(InvariantNetsError, match="nothing is known of the images"):
+    with pytest.raises(InvariantNetsError, match="nothing is known of the images that differs"):
         Tsne()(Material(bare, "features"))
     with pytest.raises(InvariantNetsError, match="all 360 images are of one source"):
         Tsne()(Material(replace(table, source=np.zeros(360, int)), "features"))

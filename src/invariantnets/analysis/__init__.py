@@ -8,6 +8,7 @@ from invariantnets.analysis.bins import Bins
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.discard import Discard
 from invariantnets.analysis.norm import describe_norm, describe_recognition
+from invariantnets.analysis.quality import Quality
 from invariantnets.analysis.tsne import Tsne
 from invariantnets.errors import InvariantNetsError
 
@@ -17,6 +18,7 @@ __all__ = [
     "Bins",
     "Discard",
     "Material",
+    "Quality",
     "Tsne",
     "analysis_named",
     "describe",
@@ -26,7 +28,7 @@ __all__ = [
 ]
 
 # Each with its defaults, by its name; each has a file here and one in conf/analysis.
-ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, Discard, Tsne)}
+ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, Discard, Quality, Tsne)}
 
 
 def analysis_named(name: str) -> Analysis:

@@ -59,6 +59,9 @@ class Tsne:
             raise InvariantNetsError(f"analysis.tsne.perplexity={self.perplexity}: more than 1 is needed")
         check_layer(table, material.layer)
         test = table.part("test")
+        known = [test.label, *(v[np.isfinite(v)] for v in (test.nuisance[n.name] for n in test.nuisances))]
+        if not any(len(np.unique(values)) > 1 for values in known):
+            raise InvariantNetsError("nothing is known of the images that differs: give a nuisance or label=")
         one, why = self._of_one(test)
         drawn = np.sort(sample_sources(test.source, self.rows, numpy_rng(material.seed, _STREAM, 0)))
         if len(drawn) < LEAST:
@@ -72,10 +75,6 @@ class Tsne:
             arrays |= {f"one_{key}": value for key, value in kept.items()}
         said = [why] if why else []
         said += [f"{len(drawn)} of {len(test)} test images, drawn by source"] if len(drawn) < len(test) else []
-        if not results:
-            raise InvariantNetsError(
-                "nothing is known of the images that neighbours could tell: give a nuisance or label="
-            )
         material.keep(self.name, arrays)
         results[0] = replace(results[0], note="; ".join([results[0].note, *said]))
         return results

@@ -61,6 +61,8 @@ METRICS = {
     "discard_area_perfect": Metric("area of perfect discarding"),
     "discard_area_beyond": Metric("area beyond the perfect"),
     "discard_area_relative": Metric("of that of random order"),
+    "spearman": Metric("Spearman's correlation", "fraction"),
+    "pearson": Metric("Pearson's correlation", "fraction"),
     "accuracy_drop": Metric("accuracy lost", "percent", 1),
     "rank1_drop": Metric("rank 1 lost", "percent", 1),
 }
