@@ -37,7 +37,7 @@ class Discard:
     limit: float = 0.2
     per_person: int = 20
     name: ClassVar[str] = "discard"
-    title: ClassVar[str] = "What is gained where low quality is discarded"
+    title: ClassVar[str] = "Low quality discarded"
 
     def __call__(self, material: Material) -> list[Result]:
         """As `Analysis`."""
@@ -60,9 +60,7 @@ class Discard:
         unknown = np.count_nonzero((material.table.split == "test") & np.isnan(quality))
         missing += [f"{unknown} test rows of unknown quality are left out"] if unknown else []
         said = "; ".join([f"quality: {called}", *missing])
-        # Once, for a table has the notes of all its results below it.
-        first = replace(results[0], note=f"{said}; {results[0].note}")
-        return [replace(r, chosen={"quality": self.quality}) for r in [first, *results[1:]]]
+        return [replace(r, note=f"{said}; {r.note}", chosen={"quality": self.quality}) for r in results]
 
     def _qualities(self, material: Material) -> np.ndarray:
         """``(N,)`` of every row of the table, higher is better, NaN where it is not known."""

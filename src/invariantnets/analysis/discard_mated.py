@@ -69,10 +69,11 @@ class Mated:
             "this threshold"
         )
         note += "" if open_set(material.table) else "; these classes were trained on"
-        make = partial(measured, material, target="identity", probe="discard", title=self.title)
+        make = partial(measured, material, target="identity", probe="discard")
         curve = {"discarded": discarded, "fnmr": left[:, 0] / left[:, 1], "limit": np.array([self.limit])}
-        found = [*self._rates(make, worse, wrong, person), *self._area(make, material.seed, worse, wrong, person)]
-        return [r if r.note else replace(r, note=note) for r in found], curve
+        rates = self._rates(partial(make, title=f"{self.title}: false non-matches", note=note), worse, wrong, person)
+        areas = self._area(partial(make, title=f"{self.title}: areas"), material.seed, worse, wrong, person)
+        return [*rates, *areas], curve
 
     def _drawn(self, material: Material, quality: np.ndarray) -> tuple[FeatureTable, Pairs] | str:
         """Test rows with their quality as their only column, and mated pairs of them; or why there are none."""
@@ -123,14 +124,14 @@ class Mated:
         found = areas_of(worse, wrong, person, self.limit, REPLICATES, numpy_rng(seed, _STREAM, 2))
         reach = f"0 to {100 * self.limit:g} %"
         fields: dict[str, Any] = {"where": {"discarded": reach}, "n": len(worse), "sources": int(person.max()) + 1}
-        yield make("discard_area", found.whole, chance=found.random, **fields)
-        yield make("discard_area_perfect", found.perfect, **fields)
         value, low, high = found.beyond
         how = "by a bootstrap over people" if np.isfinite(low) else NOT_KNOWN
         note = (
-            f"areas are over the share discarded, {reach}, and their chance is random order; the last is the area "
-            f"beyond the perfect, as a part of that of random order; intervals of the last two: {how}"
+            f"areas are under the false non-match rate, over the share discarded, {reach}; their chance is that of "
+            f"random order. Intervals of the area beyond the perfect: {how}; the other two are sums that it is made of"
         )
+        yield make("discard_area", found.whole, chance=found.random, note=note, **fields)
+        yield make("discard_area_perfect", found.perfect, note=note, **fields)
         chance = found.random - found.perfect
         yield make("discard_area_beyond", value, low=low, high=high, chance=chance, note=note, **fields)
         value, low, high = found.relative

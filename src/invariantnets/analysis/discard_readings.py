@@ -140,7 +140,7 @@ def _at_shares(material: Material, errors: _Errors, title: str) -> Iterator[Resu
             "sources": len(np.unique(errors.group[left])),
             "n_fit": errors.n_fit,
             "validation": errors.validation,
-            "title": title,
+            "title": f"{title}: how well nuisances are read",
             "note": _NOTE.format(over=errors.over),
         }
         yield measured(material, "r2", r2, low=low, high=high, chance=0.0, **fields)

@@ -14,6 +14,7 @@ from invariantnets.analysis.people import independent, open_set
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
+from invariantnets.nuisance import Nuisance
 from invariantnets.protocols.inputs import one_of_each_source
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
@@ -24,7 +25,8 @@ from invariantnets.statistics.resampling import Resampling
 __all__ = ["PERCENTILES", "Quality"]
 
 PERCENTILES = (0, 20, 50, 90)  # of distance: the nearest the centre, and those of figure 6
-LEAST = 10  # sources that something is known of, or that have a category, and that have not
+LEAST = 3  # sources in which something is known, and in which a category is there, and is not
+ROWS = 10  # the same of rows
 _STREAM = 77
 _ROW = "row"
 
@@ -35,7 +37,7 @@ class Quality:
 
     Args:
         images: pictures in each row of the sheet.
-        shown: a number of the table to write below each; None for the first.
+        shown: the nuisance to write below each; None for the first number, or for the first of all.
     """
 
     images: int = 8
@@ -47,11 +49,11 @@ class Quality:
         """As `Analysis`."""
         table = material.table
         check_layer(table, material.layer)
-        numbers = [n.name for n in table.nuisances if n.kind == "continuous"]
-        if self.shown is not None and self.shown not in numbers:
+        known = {n.name: n for n in sorted(table.nuisances, key=lambda n: n.kind != "continuous")}
+        if self.shown is not None and self.shown not in known:
             raise InvariantNetsError(
-                f"analysis.quality.shown={self.shown}: no number of that name among the nuisances (numbers: "
-                f"{', '.join(numbers) or 'none'})"
+                f"analysis.quality.shown={self.shown}: there is no nuisance of that name; it has "
+                f"{', '.join(known) or 'none'}"
             )
         if not table.nuisances and material.pictures is None:
             raise InvariantNetsError("nothing to set beside the distance: the table has no nuisance, and no pictures")
@@ -66,9 +68,12 @@ class Quality:
             missing = "no sheets: they need the pictures, which ckpt_path= and backbone= have and a table has not"
         else:
             material.progress(f"{self.title}: pictures")
-            missing = self._sheet(material, material.pictures, self.shown or next(iter(numbers), None))
+            missing = self._sheet(material, material.pictures, known.get(self.shown or next(iter(known), "")))
         if rare:
-            missing = "; ".join(filter(None, [missing, f"of fewer than {LEAST} sources, left out: {', '.join(rare)}"]))
+            few = f"left out, in fewer than {ROWS} images or {LEAST} of the independent: {', '.join(rare)}"
+            missing = "; ".join(filter(None, [missing, few]))
+        if not results and material.pictures is None:
+            raise InvariantNetsError(f"nothing to set beside the distance: {missing}")
         return [replace(r, note=f"{r.note}; {missing}" if missing else r.note) for r in results]
 
     def _correlations(
@@ -82,7 +87,7 @@ class Quality:
             known = np.isfinite(values)
             group = Resampling(source[known])
             for name, where, column in columns(nuisance, values[known]):
-                if _least_side(group.group, column) < LEAST:
+                if _rare(group.group, column):
                     rare.append(": ".join([name, *where.values()]))
                     continue
                 for centre, distance in away.items():
@@ -107,7 +112,7 @@ class Quality:
                             "beside 0",
                         )
 
-    def _sheet(self, material: Material, pictures: Callable[[np.ndarray], np.ndarray], shown: str | None) -> str:
+    def _sheet(self, material: Material, pictures: Callable[[np.ndarray], np.ndarray], shown: Nuisance | None) -> str:
         """Keep pictures at each of `PERCENTILES`, one of a source. Returns what must be said of them."""
         table = material.table
         column = np.arange(len(table), dtype=np.float64)  # so that it goes where its row goes
@@ -120,14 +125,16 @@ class Quality:
         places = np.stack([order[np.clip(s, 0, len(order) - count) + np.arange(count)] for s in starts])
         of_table = one.nuisance[_ROW][places].astype(np.int64)
         found = pictures(of_table.ravel())
-        value = np.full(places.shape, np.nan) if shown is None else np.asarray(table.nuisance[shown])[of_table]
+        value = np.full(places.shape, np.nan) if shown is None else np.asarray(table.nuisance[shown.name])[of_table]
+        names = () if shown is None else shown.categories
+        written = [("" if np.isnan(v) else names[int(v)] if names else f"{v:.3g}") for v in value.ravel()]
         material.keep(
             self.name,
             {
                 "pictures": found.reshape(*places.shape, *found.shape[1:]),
                 "distance": distance[places],
-                "value": value,
-                "shown": np.array([shown or ""]),
+                "value": np.array(written, str).reshape(places.shape),
+                "shown": np.array([shown.name if shown is not None else ""]),
                 "row": of_table,
                 "of": np.array([len(order)]),
             },
@@ -135,9 +142,8 @@ class Quality:
         return "" if count < len(order) / len(PERCENTILES) else f"with {len(order)} images, rows of the sheet overlap"
 
 
-def _least_side(group: np.ndarray, column: np.ndarray) -> int:
-    """How many sources a number is of; of 0 and 1 how many have the rarer. A correlation with one image is a name."""
+def _rare(group: np.ndarray, column: np.ndarray) -> bool:
+    """Whether there is too little of a number, or of the rarer of 0 and 1: a correlation with one image is a name."""
     values = np.unique(column)
-    if len(values) > 2:
-        return len(np.unique(group))
-    return min((len(np.unique(group[column == value])) for value in values), default=0)
+    sides = [column == value for value in values] if len(values) == 2 else [np.ones(len(column), bool)]
+    return any(side.sum() < ROWS or len(np.unique(group[side])) < LEAST for side in sides)

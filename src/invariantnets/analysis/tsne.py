@@ -13,6 +13,7 @@ from invariantnets.analysis.people import independent, open_set
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
+from invariantnets.nuisance import Nuisance
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
 from invariantnets.statistics.intervals import Number
@@ -158,17 +159,20 @@ def _told(
     test: FeatureTable, near: Mapping[str, np.ndarray], source: np.ndarray, of_all: bool, seed: int
 ) -> Iterator[_Told]:
     rng = numpy_rng(seed, _STREAM, 2)
-    columns = [(n.name, n.kind in ("categorical", "binary"), n.encode, test.nuisance[n.name]) for n in test.nuisances]
+    columns: list[tuple[Nuisance | None, np.ndarray]] = [(n, test.nuisance[n.name]) for n in test.nuisances]
     if of_all and test.labelled:
-        columns.append(("", True, None, test.label))
-    for name, by_vote, encode, column in columns:
+        columns.append((None, test.label))
+    for nuisance, column in columns:
         values = np.asarray(column, np.float64)
         known = np.isfinite(values)
         if len(np.unique(values[known])) < 2:
             continue
-        coded = values[:, None] if by_vote else np.full((len(values), encode(values[known]).shape[1]), np.nan)
-        if not by_vote:
-            coded[known] = encode(values[known])
+        by_vote = nuisance is None or nuisance.kind in ("categorical", "binary")
+        coded = values[:, None]
+        if nuisance is not None and not by_vote:
+            encoded = nuisance.encode(values[known])
+            coded = np.full((len(values), encoded.shape[1]), np.nan)
+            coded[known] = encoded
         shuffled = []
         for _ in range(SHUFFLES):
             again = coded.copy()
@@ -187,6 +191,7 @@ def _told(
             value, low, high = _interval(group, sums, by_vote)
             chance = float(np.mean([_share(score(again, index, rows), by_vote) for again in shuffled]))
             numbers.append({"value": value, "low": low, "high": high, "chance": chance, "probe": f"tsne/{space}"})
+        name = nuisance.name if nuisance is not None else ""
         fields = {"target": name or "identity", "n": len(rows), "sources": group.sources}
         yield _Told(name, "accuracy" if by_vote else "r2", numbers, fields)
 

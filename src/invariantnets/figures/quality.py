@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from invariantnets.analysis.quality import PERCENTILES
 from invariantnets.figures.drawing import Drawn, Scene
-from invariantnets.figures.style import WIDTH, new_axes
+from invariantnets.figures.style import WIDTH, clipped, new_axes
 
 __all__ = ["draw", "sheet_figure"]
 
@@ -51,8 +51,8 @@ def sheet_figure(arrays: Mapping[str, np.ndarray]) -> Figure:
             axes.imshow(
                 arrays["pictures"][line, i], extent=(i, i + 0.94, top + tall * 0.94, top), cmap="gray", vmin=0, vmax=255
             )
-            value = arrays["value"][line, i]
-            below = f"{arrays['distance'][line, i]:.3g}" + (f" ({value:.3g})" if np.isfinite(value) else "")
+            value = clipped(arrays["value"][line, i], 9)
+            below = f"{arrays['distance'][line, i]:.3g}" + (f" ({value})" if value else "")
             axes.text(i + 0.47, top + tall * 0.96, below, ha="center", va="top", fontsize=5)
     axes.set_xlim(0, count)
     axes.set_ylim(row * lines + 0.05, 0)

@@ -72,7 +72,7 @@ def _figure(
     for axes in panels:
         axes.set_axis_off()
     if not names:
-        panels[0].scatter(*points.T, s=size, color=PALETTE[0], linewidths=0)
+        panels[0].scatter(points[:, 0], points[:, 1], s=size, color=PALETTE[0], linewidths=0)
     for axes, name, kind, column in zip(panels, names, kinds, values.T, strict=False):
         known = np.isfinite(column)
         axes.scatter(*points[~known].T, s=size, color="#DDDDDD", linewidths=0)
@@ -82,10 +82,9 @@ def _figure(
             wraps = kind is not None and kind.kind == "circular"
             # Few far values must not leave all others one colour.
             low, high = (0.0, 360.0) if wraps else np.percentile(column[known], [2, 98])
-            shown = axes.scatter(
-                *points[known].T, s=size, c=column[known] % 360 if wraps else column[known], linewidths=0,
-                cmap="twilight" if wraps else "viridis", vmin=low, vmax=high,
-            )  # fmt: skip
+            colour = column[known] % 360 if wraps else column[known]
+            look = {"cmap": "twilight" if wraps else "viridis", "vmin": low, "vmax": high, "linewidths": 0}
+            shown = axes.scatter(points[known, 0], points[known, 1], s=size, c=colour, **look)
             figure.colorbar(shown, ax=axes, orientation="horizontal", shrink=0.7, aspect=25, pad=0.01)
         axes.set_title(_told(name, results, scene), fontsize=8)
         axes.set_aspect("equal", adjustable="datalim")
@@ -97,10 +96,10 @@ def _categories(axes: Axes, points: np.ndarray, code: np.ndarray, names: Sequenc
     order = np.argsort(-count, kind="stable")[: _MOST if len(names) > _MOST else len(names)]
     rest = ~np.isin(code, order)
     if rest.any():
-        axes.scatter(*points[rest].T, s=size, color=GREY, linewidths=0, label="others")
+        axes.scatter(points[rest, 0], points[rest, 1], s=size, color=GREY, linewidths=0, label="others")
     for i, c in enumerate(order):
         here = points[code == c]
-        axes.scatter(*here.T, s=size, color=PALETTE[i], linewidths=0, label=clipped(names[c], 14))
+        axes.scatter(here[:, 0], here[:, 1], s=size, color=PALETTE[i], linewidths=0, label=clipped(names[c], 14))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, markerscale=2, handletextpad=0.1, fontsize=7)
 
 
