@@ -224,3 +224,19 @@ def test_a_table_has_its_numbers_in_a_report_without_a_sheet() -> None:
     found = run_suite(by_quality(1.0), [], analyses=["quality"], protocols=None)
     assert not found.failed and "quality" not in found.arrays
     assert not list(draw(Scene({"": [found.results]}, arrays=found.arrays)))
+
+
+def test_features_of_one_length_are_measured_from_their_mean() -> None:
+    table = by_quality(1.0)
+    x = table.features["features"]
+    unit = {"features": x / np.linalg.norm(x, axis=1, keepdims=True)}
+    kept: list[Any] = []
+    blank = Material(
+        FeatureTable(**{**vars(table), "features": unit}), "features",
+        pictures=lambda rows: np.zeros((len(rows), 4, 4), np.uint8), keep=lambda name, arrays: kept.append(arrays),
+    )  # fmt: skip
+    results = Quality(images=3)(blank)
+    assert {r.probe for r in results} == {"quality/from the mean"}
+    assert "features of one length" in results[0].note and kept[0]["centre"].tolist() == ["mean"]
+    away = np.linalg.norm(unit["features"] - unit["features"].mean(0), axis=1)
+    assert kept[0]["distance"] == pytest.approx(away[kept[0]["row"]], rel=1e-5)

@@ -27,6 +27,7 @@ __all__ = ["PERCENTILES", "Quality"]
 PERCENTILES = (0, 20, 50, 90)  # of distance: the nearest the centre, and those of figure 6
 LEAST = 3  # sources in which something is known, and in which a category is there, and is not
 ROWS = 10  # the same of rows
+SAME = 1e-6  # of float32 rows of one length, all that differs is rounding
 _STREAM = 77
 _ROW = "row"
 
@@ -59,22 +60,24 @@ class Quality:
             raise InvariantNetsError("nothing to set beside the distance: the table has no nuisance, and no pictures")
         test = table.part("test")
         x = test.features[material.layer]
-        away = {"origin": norms(x), "mean": norms(x - x.mean(0, dtype=np.float64).astype(x.dtype))}
-        if max(map(np.ptp, away.values())) == 0:
+        every = {"origin": norms(x), "mean": norms(x - x.mean(0, dtype=np.float64).astype(x.dtype))}
+        away = {name: distance for name, distance in every.items() if np.ptp(distance) > SAME * distance.max()}
+        if not away:
             raise InvariantNetsError(f"layer {material.layer!r}: all test features are equally far from the centre")
         rare: list[str] = []
         results = list(self._correlations(material, test, away, rare))
+        missing = [] if "origin" in away else ["features of one length: only the distance from their mean differs"]
         if material.pictures is None:
-            missing = "no sheets: they need the pictures, which ckpt_path= and backbone= have and a table has not"
+            missing.append("no sheets: they need the pictures, which ckpt_path= and backbone= have and a table has not")
         else:
             material.progress(f"{self.title}: pictures")
-            missing = self._sheet(material, material.pictures, known.get(self.shown or next(iter(known), "")))
+            missing += self._sheet(material, material.pictures, away, known.get(self.shown or next(iter(known), "")))
         if rare:
-            few = f"left out, in fewer than {ROWS} images or {LEAST} of the independent: {', '.join(rare)}"
-            missing = "; ".join(filter(None, [missing, few]))
+            few = f"left out, in fewer than {ROWS} images or {LEAST} of the independent"
+            missing.append(f"{few}: {', '.join(rare)}")
         if not results and material.pictures is None:
-            raise InvariantNetsError(f"nothing to set beside the distance: {missing}")
-        return [replace(r, note=f"{r.note}; {missing}" if missing else r.note) for r in results]
+            raise InvariantNetsError(f"nothing to set beside the distance: {'; '.join(missing)}")
+        return [replace(r, note="; ".join([r.note, *missing])) for r in results]
 
     def _correlations(
         self, material: Material, test: FeatureTable, away: dict[str, np.ndarray], rare: list[str]
@@ -85,6 +88,9 @@ class Quality:
             material.progress(f"{self.title}: {nuisance.name}")
             values = np.asarray(test.nuisance[nuisance.name], np.float64)
             known = np.isfinite(values)
+            if not known.any():
+                rare.append(nuisance.name)
+                continue
             group = Resampling(source[known])
             for name, where, column in columns(nuisance, values[known]):
                 if _rare(group.group, column):
@@ -112,13 +118,20 @@ class Quality:
                             "beside 0",
                         )
 
-    def _sheet(self, material: Material, pictures: Callable[[np.ndarray], np.ndarray], shown: Nuisance | None) -> str:
+    def _sheet(
+        self,
+        material: Material,
+        pictures: Callable[[np.ndarray], np.ndarray],
+        away: dict[str, np.ndarray],
+        shown: Nuisance | None,
+    ) -> list[str]:
         """Keep pictures at each of `PERCENTILES`, one of a source. Returns what must be said of them."""
         table = material.table
         column = np.arange(len(table), dtype=np.float64)  # so that it goes where its row goes
         rows = replace(table, nuisance={_ROW: column}, nuisances=())
         one = one_of_each_source(rows, numpy_rng(material.seed, _STREAM, 0))
-        distance = norms(one.features[material.layer])
+        centre, every = next(iter(away.items()))
+        distance = every[np.searchsorted(np.flatnonzero(table.split == "test"), one.nuisance[_ROW].astype(np.int64))]
         order = np.argsort(distance, kind="stable")
         count = min(self.images, len(order))
         starts = [round(p / 100 * (len(order) - 1) - (count - 1) / 2) for p in PERCENTILES]
@@ -137,9 +150,11 @@ class Quality:
                 "shown": np.array([shown.name if shown is not None else ""]),
                 "row": of_table,
                 "of": np.array([len(order)]),
+                "centre": np.array([centre]),
             },
         )
-        return "" if count < len(order) / len(PERCENTILES) else f"with {len(order)} images, rows of the sheet overlap"
+        few = count * len(PERCENTILES) >= len(order)
+        return [f"with {len(order)} images, rows of the sheet overlap"] if few else []
 
 
 def _rare(group: np.ndarray, column: np.ndarray) -> bool:

@@ -14,10 +14,10 @@ from invariantnets.figures.style import WIDTH, clipped, new_axes
 __all__ = ["draw", "sheet_figure"]
 
 _CAPTION = (
-    "Test images, one of each source, by the distance of their features from the origin: the nearest first, then those "
-    "around three percentiles of {of} images. Below each its distance{value}. If the distance tells quality, the top "
-    "row is the worst and the bottom row the best; it may as well tell whatever else makes features short, such as a "
-    "pose or a class. The eye finds in {count} pictures what it looks for: the correlations in the table are the "
+    "Test images, one of each source, by the distance of their features from the {centre}: the nearest first, then "
+    "those around three percentiles of {of} images. Below each its distance{value}. If the distance tells quality, the "
+    "top row is the worst and the bottom row the best; it may as well tell whatever else makes features short, such as "
+    "a pose or a class. The eye finds in {count} pictures what it looks for: the correlations in the table are the "
     "measurement."
 )
 
@@ -29,6 +29,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         return
     shown = str(arrays["shown"][0])
     caption = _CAPTION.format(
+        centre=str(arrays["centre"][0]),
         of=f"{int(arrays['of'][0]):,}",
         value=f" and, in brackets, its {scene.axis('', shown).strip()}" if shown else "",
         count=arrays["distance"].size,
