@@ -210,6 +210,7 @@ def test_intervals_hold_nothing_where_there_is_nothing() -> None:
     ("knobs", "change", "said"),
     [
         ({"shown": "sharp"}, {}, "shown=sharp: there is no nuisance of that name; it has quality, still, rare"),
+        ({"images": 0}, {}, "analysis.quality.images=0: a row of the sheet needs one"),
         ({}, {"nuisance": {}, "nuisances": ()}, "the table has no nuisance, and no pictures"),
         ({}, {"label": np.arange(480) % 2, "num_classes": 2}, "left out, .*: quality, still, rare"),
         ({}, {"features": {"features": np.ones((480, 2), np.float32)}}, "all test features are equally far"),

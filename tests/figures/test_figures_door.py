@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
 import matplotlib
+import numpy as np
 import pytest
 
+from invariantnets import FeatureTable
+from invariantnets.analysis import Discard, Material, Quality, Tsne
 from invariantnets.errors import InvariantNetsError
 from invariantnets.figures import RUN, SWEEP, Scene, draw_run, draw_sweep
 from invariantnets.figures.drawing import About
+from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
 
 OF_RUN = {
@@ -24,6 +30,9 @@ OF_RUN = {
     "depth": ["depth_angle.svg"],
     "class_error": ["class_error.svg"],
     "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
+    "discard": ["discard.svg"],
+    "quality": ["quality.png"],
+    "tsne": ["tsne.png", "tsne_one.png"],
     "scree": ["scree.svg"],
     "heat_maps": ["heat_map.png", "blocks.png"],
     "norm": ["norm_entropy.svg", "norm_rank.svg", "norm_correlation.svg"],
@@ -50,12 +59,27 @@ def curve(results: list[Result]) -> list[Result]:
     return [replace(best, value=best.value / part, where={"labelled_rows": 9000 // part}) for part in (9, 1)]
 
 
+@cache
+def asked_for() -> tuple[list[Result], dict[str, Mapping[str, np.ndarray]]]:
+    """What analyses find in twenty images of each of three people, and keep for their figures."""
+    rng = numpy_rng(0)
+    x, yaw, label = rng.normal(size=(60, 4)).astype(np.float32), rng.normal(size=60), np.arange(60) % 3
+    of = FeatureTable.from_arrays({"F7": x}, label=label, split=np.full(60, "test"), yaw=yaw)
+    kept: dict[str, Mapping[str, np.ndarray]] = {}
+    material = Material(of, "F7", pictures=lambda rows: np.zeros((len(rows), 4, 4), np.uint8), keep=kept.__setitem__)
+    results = [r for analysis in (Discard(), Quality(images=2), Tsne()) for r in analysis(material)]
+    return results, kept
+
+
 @pytest.fixture
 def full_run(make_results, make_face_results, make_attribute_results, measured, table) -> Scene:
     here = make_results(layer="F7") + make_face_results(leaks={"yaw": 0.4})
     here += make_attribute_results({f"attribute_{i}": (0.03 * i, 0.5 + 0.07 * i) for i in range(6)})
     here += [r for r in measured() if r.target == "norm"] + curve(here)
-    return Scene({"": [here]}, {"": [make_results(layer="conv1") + here]}, layer="F7", table=table(layer="F7"))
+    found, arrays = asked_for()
+    here += found
+    depths = {"": [make_results(layer="conv1") + here]}
+    return Scene({"": [here]}, depths, layer="F7", table=table(layer="F7"), arrays=arrays)
 
 
 @pytest.fixture

@@ -50,6 +50,8 @@ class Quality:
         """As `Analysis`."""
         table = material.table
         check_layer(table, material.layer)
+        if self.images < 1:
+            raise InvariantNetsError(f"analysis.quality.images={self.images}: a row of the sheet needs one or more")
         known = {n.name: n for n in sorted(table.nuisances, key=lambda n: n.kind != "continuous")}
         if self.shown is not None and self.shown not in known:
             raise InvariantNetsError(
