@@ -17,7 +17,7 @@ from invariantnets.checkpoint import built, load_model
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import Subject
-from invariantnets.features.extract import extract
+from invariantnets.features.extract import extract, pictures
 from invariantnets.features.table import FeatureTable
 from invariantnets.foreign import Pixels
 from invariantnets.module import InvariantNet
@@ -109,6 +109,7 @@ def opened(
         checksums={name: images.checksum or ""},
         checkpoint=path,
         config=config,
+        pictures=pictures(images, cfg.probe_images),
     )
     return subject, model, images
 
@@ -172,6 +173,7 @@ def from_backbone(
         data=data,
         checksums={data: images.checksum or ""},
         config={**(config or {}), "network": record},
+        pictures=pictures(images, probe_images),
         unlisted=known,
     )
 

@@ -33,6 +33,10 @@ ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("nesting", "variance_share", "nesting/each in turn", {"of": "people"}, 0.3, 0.6),
     ("nesting", "variance_share", "nesting/each in turn", {"of": "yaw"}, 0.25, 0.45),
     ("nesting", "variance_share", "nesting/beyond all others", {"of": "light"}, 0.0, 0.01),
+    ("discard", "fnmr", "discard", {"discarded": "0 %"}, 0.04, 0.05),
+    ("discard", "discard_area_beyond", "discard", {}, 0.0, 0.01),
+    ("quality", "spearman", "quality/from the origin", {}, -1.0, 1.0),
+    ("tsne", "accuracy", "tsne/features", {"images of": "all"}, 0.4, 0.7),
 ]
 # What needs more of each person than the table has, asked for less.
 SMALLER: dict[str, Analysis] = {"identity_tests": IdentityTests(nuisance="yaw", magnitude=False, least=4)}

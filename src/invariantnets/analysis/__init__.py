@@ -6,11 +6,14 @@ from collections.abc import Callable
 from invariantnets.analysis.analysis import Analysis, Material, measured
 from invariantnets.analysis.bins import Bins
 from invariantnets.analysis.description import describe
+from invariantnets.analysis.discard import Discard
 from invariantnets.analysis.groups import Groups
 from invariantnets.analysis.identity_tests import IdentityTests
 from invariantnets.analysis.nesting import Nesting
 from invariantnets.analysis.norm import describe_norm, describe_recognition
+from invariantnets.analysis.quality import Quality
 from invariantnets.analysis.thresholds import Thresholds
+from invariantnets.analysis.tsne import Tsne
 from invariantnets.analysis.unit_deletion import UnitDeletion
 from invariantnets.errors import InvariantNetsError
 
@@ -18,11 +21,14 @@ __all__ = [
     "ANALYSES",
     "Analysis",
     "Bins",
+    "Discard",
     "Groups",
     "IdentityTests",
     "Material",
     "Nesting",
+    "Quality",
     "Thresholds",
+    "Tsne",
     "UnitDeletion",
     "analysis_named",
     "describe",
@@ -37,6 +43,9 @@ _ALL: tuple[Callable[[], Analysis], ...] = (
     IdentityTests,
     UnitDeletion,
     Nesting,
+    Tsne,
+    Quality,
+    Discard,
     Thresholds,
     Groups,
 )

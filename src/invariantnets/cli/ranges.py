@@ -275,7 +275,7 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     "bootstrap": Number(2, 1e6, whole=True),
     "label_rows": Number(10, 1e9, whole=True, null=True, many=True),
     "probes.seeds": COUNT,
-    **dict.fromkeys((*(f"{of}_rows" for of in ("kernel", "tree", "knn", "mlp")), "rows"), COUNT),
+    **dict.fromkeys((*(f"{of}_rows" for of in ("kernel", "tree", "knn", "mlp")), "rows", "per_person"), COUNT),
     **dict.fromkeys(("rbf.landmarks", "quadratic.landmarks", "mlp_epochs", "epochs", "mlp_steps"), COUNT),
     "folds": Number(2, 1e4, whole=True),
     **dict.fromkeys(("pairs_per_fold", "template_images", "enrolled", "impostors"), COUNT),

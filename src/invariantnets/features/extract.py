@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -142,6 +142,40 @@ def choose(images: int, most: int | None) -> Tensor:
     if most is None or most >= images:
         return torch.arange(images)
     return torch.from_numpy(np.sort(numpy_rng(0, images).permutation(images)[:most]))
+
+
+def pictures(data: BankedImages, train_images: int | None = None) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What shows the images behind rows of the table that `extract` makes of the same data.
+
+    Args:
+        data: as of `extract`.
+        train_images: as of `extract`.
+
+    Returns:
+        ``(n,)`` numbers of rows → ``(n, H, W)`` uint8, ``(n, H, W, 3)`` in colour: each row's image in the variant that
+        the row is of. None of images that are neither grey nor in colour.
+    """
+    if data.spec.image_shape[0] not in (1, 3):
+        return None
+
+    def shown(rows: np.ndarray) -> np.ndarray:
+        rows = np.asarray(rows)
+        found = np.empty((len(rows), *data.spec.image_shape), np.uint8)
+        start = 0
+        for split in SPLITS:
+            bank = data.bank(split)
+            chosen = choose(len(bank), train_images if split == "train" else None)
+            size = len(chosen) * bank.variants
+            here = np.flatnonzero((rows >= start) & (rows < start + size))
+            if len(here):
+                at = torch.from_numpy(rows[here] - start)
+                image, variant = chosen[at // bank.variants], at % bank.variants
+                device = bank.label.device
+                found[here] = bank.pixels(image.to(device), variant.to(device)).cpu().numpy()
+            start += size
+        return found[:, 0] if found.shape[1] == 1 else found.transpose(0, 2, 3, 1)
+
+    return shown
 
 
 def _batches(bank: Bank, images: Tensor, size: int) -> Iterator[Batch]:

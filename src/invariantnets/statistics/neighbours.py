@@ -104,3 +104,25 @@ def neighbour_means(targets: np.ndarray, index: np.ndarray, squares: np.ndarray,
                 mean = np.where(differ, (h * plain - by_square) / np.where(differ, weight, 1.0), mean)
             means.append(mean)
     return np.stack(means)
+
+
+def neighbours_elsewhere(points: np.ndarray, source: np.ndarray, k: int) -> np.ndarray:
+    """The ``k`` nearest points of each that are of another source, as the variants of an image are not.
+
+    Args:
+        points: ``(N, D)`` float32, about 0.
+        source: ``(N,)``.
+        k: at most as many as there are points of other sources, for every point.
+
+    Returns:
+        ``(N, k)`` int64, nearest first.
+    """
+    of = torch.from_numpy(np.unique(source, return_inverse=True)[1])
+    every = torch.from_numpy(points)
+    offset = (every**2).sum(1).mul_(-0.5)
+    found = []
+    for rows in torch.arange(len(every)).split(BLOCK_QUERIES):
+        scores = torch.addmm(offset, every[rows], every.T)
+        scores[of[rows, None] == of] = -torch.inf
+        found.append(scores.topk(k).indices)
+    return torch.cat(found).numpy()
