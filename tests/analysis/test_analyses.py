@@ -21,6 +21,10 @@ from programs import run
 ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("bins", "mae", "bins/line", {"|yaw|": "all"}, 0.5, 6.0),
     ("bins", "mae", "bins/always the mean", {"|yaw|": "all"}, 13.0, 19.0),
+    ("lda_draws", "mae", "lda_draws/likeliest bin", {}, 1.0, 8.0),
+    ("lda_draws", "mae", "lda_draws/always the mean", {}, 13.0, 19.0),
+    ("lda_draws", "mae", "lda_draws/shuffled", {}, 15.0, 30.0),
+    ("lda_draws", "accuracy", "lda_draws/likeliest class", {}, 0.4, 0.68),
 ]
 
 

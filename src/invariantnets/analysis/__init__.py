@@ -6,6 +6,7 @@ from collections.abc import Callable
 from invariantnets.analysis.analysis import Analysis, Material, measured
 from invariantnets.analysis.bins import Bins
 from invariantnets.analysis.description import describe
+from invariantnets.analysis.lda_draws import LdaDraws
 from invariantnets.analysis.norm import describe_norm, describe_recognition
 from invariantnets.errors import InvariantNetsError
 
@@ -13,6 +14,7 @@ __all__ = [
     "ANALYSES",
     "Analysis",
     "Bins",
+    "LdaDraws",
     "Material",
     "analysis_named",
     "describe",
@@ -22,7 +24,7 @@ __all__ = [
 ]
 
 # Each with its defaults, by its name; each has a file here and one in conf/analysis.
-ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins,)}
+ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, LdaDraws)}
 
 
 def analysis_named(name: str) -> Analysis:
