@@ -15,11 +15,13 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks import (
+    attributes,
     bootstrapping,
     cache,
     constraints,
     evaluation,
     faces,
+    lda_draws,
     locally_connected,
     networks,
     probes,
@@ -65,6 +67,8 @@ def main() -> None:
         print(table("faces", faces.measure()), flush=True)
         print(table("cache", cache.measure()), flush=True)
         print(table("probes", probes.measure()), flush=True)
+        print(table("linear discriminants", lda_draws.measure()), flush=True)
+        print(table("linear SVMs", attributes.measure()), flush=True)
         print(table("networks", networks.measure()), flush=True)
         print(table("bootstrapping", bootstrapping.measure()), flush=True)
     print(table("evaluation", evaluation.measure()), flush=True)

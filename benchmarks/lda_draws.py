@@ -41,7 +41,9 @@ def theirs(x: np.ndarray, groupings: list[np.ndarray], counts: np.ndarray, solve
     """The same by a fit of each."""
     for fitted in counts:
         for codes in groupings:
-            yield LinearDiscriminantAnalysis(solver=solver).fit(x[fitted > 0], codes[fitted > 0]).predict(x[fitted == 0])
+            yield (
+                LinearDiscriminantAnalysis(solver=solver).fit(x[fitted > 0], codes[fitted > 0]).predict(x[fitted == 0])
+            )
 
 
 def measure(rows: int = ROWS, dims: int = DIMS, draws: int = DRAWS, rounds: int = 1) -> dict[str, dict[str, float]]:
@@ -76,7 +78,7 @@ def measure(rows: int = ROWS, dims: int = DIMS, draws: int = DRAWS, rounds: int 
 
 
 def main() -> None:
-    """python -m benchmarks.lda_draws [rows dims draws]: on one thread."""
+    """Python -m benchmarks.lda_draws [rows dims draws]: on one thread."""
     import sys
 
     from threadpoolctl import threadpool_limits

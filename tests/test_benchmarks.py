@@ -15,6 +15,7 @@ from programs import ROOT
 
 MODULES = (
     "training", "constraints", "solvers", "locally_connected", "faces", "cache", "probes", "networks", "bootstrapping",
+    "lda_draws", "attributes",
 )  # fmt: skip
 # Reached by others, or not a table of `make bench`.
 OTHERS = {

@@ -25,6 +25,7 @@ ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("lda_draws", "mae", "lda_draws/always the mean", {}, 13.0, 19.0),
     ("lda_draws", "mae", "lda_draws/shuffled", {}, 15.0, 30.0),
     ("lda_draws", "accuracy", "lda_draws/likeliest class", {}, 0.4, 0.68),
+    ("attributes", "balanced_accuracy", "attributes", {"group": "identity-independent"}, 0.35, 0.65),
 ]
 
 

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable
 
 from invariantnets.analysis.analysis import Analysis, Material, measured
+from invariantnets.analysis.attributes import Attributes
 from invariantnets.analysis.bins import Bins
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.lda_draws import LdaDraws
@@ -13,6 +14,7 @@ from invariantnets.errors import InvariantNetsError
 __all__ = [
     "ANALYSES",
     "Analysis",
+    "Attributes",
     "Bins",
     "LdaDraws",
     "Material",
@@ -24,7 +26,7 @@ __all__ = [
 ]
 
 # Each with its defaults, by its name; each has a file here and one in conf/analysis.
-ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, LdaDraws)}
+ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, LdaDraws, Attributes)}
 
 
 def analysis_named(name: str) -> Analysis:

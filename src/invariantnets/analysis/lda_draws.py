@@ -25,7 +25,10 @@ from invariantnets.statistics.resampling import Resampling, ratio
 __all__ = ["LdaDraws"]
 
 STREAM = 71
-NUMBERS, CLASSES = "How far off linear discriminants are, over draws", "How often linear discriminants are right, over draws"
+NUMBERS, CLASSES = (
+    "How far off linear discriminants are, over draws",
+    "How often linear discriminants are right, over draws",
+)
 # Which readings, beside what errs with them; the spread over draws is that of the first two and one.
 OF_NUMBER = ("likeliest bin", "mean by the posterior", "always the mean", "shuffled")
 OF_CLASS = ("likeliest class", "most frequent class", "shuffled")
@@ -157,9 +160,7 @@ class LdaDraws:
         edges = np.quantile(number, np.arange(1, self.bins) / self.bins)
         return np.unique(np.searchsorted(edges, number, side="right"), return_inverse=True)[1]
 
-    def _read(
-        self, material: Material, part: FeatureTable, closed: bool, cannot: Mapping[str, str]
-    ) -> list[Result]:
+    def _read(self, material: Material, part: FeatureTable, closed: bool, cannot: Mapping[str, str]) -> list[Result]:
         source = part.source if closed else part.label
         sides = draw_sides(source, self.fit, self.test, self.draws, material.seed, STREAM, 0)
         asked = list(self._asked(part, material.seed))
@@ -183,7 +184,7 @@ class LdaDraws:
             f"each of {self.draws} draws fits to {fitted:,.0f} rows and tests "
             f"{float((sides == TESTED).sum(1).mean()):,.0f}, of other {'images' if closed else 'people'}; s.d. is over "
             "draws, whose rows overlap: it says nothing of other data, as the interval does",
-            "rows of every split are drawn from: analysis.lda_draws.rows=test leaves out those that a network was trained on"
+            "rows of every split are drawn from, those that a network was trained on, too: analysis.lda_draws.rows=test"
             * (self.rows == "all"),
             "some directions have no variance within groups, and were not used: analysis.lda_draws.shrinkage=0.1 would "
             "use them" * bool(singular),

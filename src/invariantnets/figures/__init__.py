@@ -15,6 +15,7 @@ import numpy as np
 from invariantnets.errors import Failure
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import (
+    attribute_errors,
     attributes,
     class_error,
     depth,
@@ -50,6 +51,7 @@ RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     scree.draw,
     heat_maps.draw,
     norm.draw,
+    attribute_errors.draw,
 )
 SWEEP: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     widths.draw,
