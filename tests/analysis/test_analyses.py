@@ -26,6 +26,8 @@ ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("lda_draws", "mae", "lda_draws/shuffled", {}, 15.0, 30.0),
     ("lda_draws", "accuracy", "lda_draws/likeliest class", {}, 0.4, 0.68),
     ("attributes", "balanced_accuracy", "attributes", {"group": "identity-independent"}, 0.35, 0.65),
+    ("pose_knn", "accuracy", "pose_knn/knn", {}, 0.5, 1.0),
+    ("pose_knn", "accuracy", "pose_knn/shuffled", {}, 0.2, 0.8),
 ]
 
 

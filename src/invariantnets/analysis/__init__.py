@@ -9,6 +9,7 @@ from invariantnets.analysis.bins import Bins
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.lda_draws import LdaDraws
 from invariantnets.analysis.norm import describe_norm, describe_recognition
+from invariantnets.analysis.pose_knn import PoseKnn
 from invariantnets.errors import InvariantNetsError
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Bins",
     "LdaDraws",
     "Material",
+    "PoseKnn",
     "analysis_named",
     "describe",
     "describe_norm",
@@ -26,7 +28,7 @@ __all__ = [
 ]
 
 # Each with its defaults, by its name; each has a file here and one in conf/analysis.
-ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, LdaDraws, Attributes)}
+ANALYSES: dict[str, Callable[[], Analysis]] = {of.name: of for of in (Bins, LdaDraws, Attributes, PoseKnn)}
 
 
 def analysis_named(name: str) -> Analysis:

@@ -24,6 +24,7 @@ from invariantnets.figures import (
     layers,
     norm,
     pareto,
+    pose_depth,
     prediction,
     protocols,
     readable,
@@ -52,6 +53,7 @@ RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     heat_maps.draw,
     norm.draw,
     attribute_errors.draw,
+    pose_depth.draw,
 )
 SWEEP: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     widths.draw,
