@@ -11,9 +11,10 @@ from sklearn.svm import LinearSVC
 
 from invariantnets import FeatureTable, run_suite
 from invariantnets.analysis import Attributes, Material
-from invariantnets.analysis.attributes import variation_within
+from invariantnets.analysis.attributes import GROUPS, variation_within
 from invariantnets.probes.balanced_svm import fit_balanced, weights_of
 from invariantnets.randomness import numpy_rng
+from invariantnets.report.analyses import analysis_tables
 from invariantnets.results.result import Result
 from invariantnets.statistics.moments import moments
 
@@ -109,7 +110,10 @@ def test_one_value_is_skipped_unknown_rows_are_left_out_and_the_figure_shows_the
     assert value(found, "balanced_accuracy", "part").n_fit == (known & (table.split != "test")).sum()
     page = evaluation.save(tmp_path).read_text(encoding="utf-8")
     assert (tmp_path / "figures" / "attribute_errors.svg").is_file() and "missed and seen in vain" in page
-    assert "Attributes by linear SVMs: identity-dependent" in page
+    tables = list(analysis_tables(found, {}))
+    assert [table.title for table in tables] == [f"Attributes by linear SVMs: {group}" for group in GROUPS]
+    assert all(table.title in page for table in tables)
+    assert [row.name for row in tables[-1].parts[""]] == ["luck", "hat", "smile", "part"], "a row each, by its name"
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ class Attributes:
 
     def _wanted(self, table: FeatureTable) -> tuple[list[Nuisance], dict[str, str]]:
         binary = [n for n in table.nuisances if n.kind == "binary"]
-        penalties = list(self.penalties)
+        penalties = self._penalties
         if not penalties or penalties[0] <= 0 or (np.diff(penalties) <= 0).any():
             raise InvariantNetsError(f"analysis.attributes.penalties={penalties}: they must ascend from more than 0")
         # What has one value only in the whole table may have been taken for a number: only who names it means it.
@@ -101,6 +101,10 @@ class Attributes:
         constant = {n: v[~np.isnan(v)] for n, v in single.items() if len(np.unique(v[~np.isnan(v)])) == 1}
         return binary, {n: f"it has one value only ({v[0]:g})" for n, v in constant.items()}
 
+    @property
+    def _penalties(self) -> list[float]:
+        return [float(c) for c in self.penalties]
+
     def _grouped(self, table: FeatureTable, told: Sequence[Nuisance]) -> dict[str, str]:
         if self.groups is not None:
             of = {name: group for group, names in self.groups.items() for name in names}
@@ -113,16 +117,14 @@ class Attributes:
 
     def _read(self, task: Task, told: Sequence[Nuisance]) -> Iterator[_Read]:
         """All attributes and folds at once."""
-        known, folds = task.parts["known"], task.folds
+        known, folds, penalties = task.parts["known"], task.folds, self._penalties
         value = np.stack([known.nuisance[n.name] for n in told])
         present = value == 1
         fitted = [np.isin(np.arange(len(known)), folds.fit(k)) for k in task.fits]
         columns = [(i, ~np.isnan(value[i]) & rows) for rows in fitted for i in range(len(told))]
         weights = np.stack([weights_of(present[i], rows) for i, rows in columns])
-        svms = fit_balanced(
-            task.x["known"], task.moments(), present[[i for i, _ in columns]], weights, list(self.penalties)
-        )
-        hits, sides = np.zeros((2, len(self.penalties), len(told))), np.zeros((2, len(told)))
+        svms = fit_balanced(task.x["known"], task.moments(), present[[i for i, _ in columns]], weights, penalties)
+        hits, sides = np.zeros((2, len(penalties), len(told))), np.zeros((2, len(told)))
         for k in range(folds.count):
             held, part = folds.held(k), slice(k * len(told), (k + 1) * len(told))
             said = _part(svms, part).scores(task.x["known"], held) > 0
@@ -137,7 +139,7 @@ class Attributes:
         scores = last.scores(task.x["test"], np.arange(len(task.x["test"])))
         for i in range(len(told)):
             fit = int((~np.isnan(value[i])).sum())
-            yield _Read(scores[best[i], :, i] > 0, float(self.penalties[best[i]]), float(balanced[best[i], i]), fit)
+            yield _Read(scores[best[i], :, i] > 0, penalties[best[i]], float(balanced[best[i], i]), fit)
 
 
 @dataclass(frozen=True)

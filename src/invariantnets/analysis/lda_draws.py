@@ -179,11 +179,11 @@ class LdaDraws:
             for i, of in enumerate(scores):
                 of.judge(r, rows, found[2 * i : 2 * i + 2], posteriors[2 * i : 2 * i + 2])
             singular += found[0].singular
-        fitted = float((sides == FITTED).sum(1).mean())
+        fitted, tested = (float((sides == side).sum(1).mean()) for side in (FITTED, TESTED))
         note = [
-            f"each of {self.draws} draws fits to {fitted:,.0f} rows and tests "
-            f"{float((sides == TESTED).sum(1).mean()):,.0f}, of other {'images' if closed else 'people'}; s.d. is over "
-            "draws, whose rows overlap: it says nothing of other data, as the interval does",
+            f"each of {self.draws} draws fits to {100 * fitted / len(part):.0f} % of the rows and tests "
+            f"{100 * tested / len(part):.0f} %, of other {'images' if closed else 'people'}; s.d. is over draws, whose rows "
+            "overlap: it says nothing of other data, as the interval does",
             "rows of every split are drawn from, those that a network was trained on, too: analysis.lda_draws.rows=test"
             * (self.rows == "all"),
             "some directions have no variance within groups, and were not used: analysis.lda_draws.shrinkage=0.1 would "

@@ -19,7 +19,7 @@ _CAPTION = (
     "pictures that show it were missed; right, in how many of the others it was seen in vain. Who does not look is "
     "wrong in half of both, at the dashed line, or in more of one by as much as in fewer of the other: one side alone "
     "misleads. Hollow: the interval of both together (balanced accuracy) holds a half, so that nothing was shown to be "
-    "left; of twenty attributes that are not there one is filled by luck. Behind each name how many test pictures show "
+    "left; of forty attributes that are not there one is filled by luck. Behind each name how many test pictures show "
     "it: of few, whiskers are long. Whiskers: 95 % intervals over people, over pictures where people of test were "
     "trained on. Groups are by how much of an attribute's variance lies within people, unless they were named."
 )
