@@ -141,3 +141,11 @@ def test_a_table_without_attributes_and_one_whose_only_one_is_of_one_person() ->
     alone = FeatureTable.from_arrays(bare.features["features"], label=bare.label, split=split, scar=one)
     run_suite(alone, [], analyses=[Attributes()], protocols=None, lost=told.append)
     assert "'scar': 1 people of splits 'train' and 'val' are with it, and 2 are needed" in str(told[1])
+
+
+def test_where_nobody_is_known_there_are_no_groups() -> None:
+    table = people(30, 8)
+    bare = FeatureTable.from_arrays(table.features["features"], male=table.nuisance["male"], hat=table.nuisance["hat"])
+    found = measure(bare)
+    assert {(r.where["group"], r.title) for r in found} == {("in no group", "Attributes by linear SVMs")}
+    assert value(found, "balanced_accuracy", "male").value > 0.95

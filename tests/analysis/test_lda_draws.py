@@ -131,7 +131,10 @@ def test_the_truth_is_found_and_chance_said() -> None:
 def test_a_table_of_errors_and_one_of_hits() -> None:
     errors, hits = analysis_tables(measure(people(), within={"yaw": 24}), {"yaw": "°"})
     assert [row.name for of in (errors, hits) for row in of.parts[""]] == ["yaw", "yaw: within ±24", "media"]
-    assert "s.d. of MAE over draws, likeliest bin" in errors.header and "each of 5 draws fits to 73 % of the rows" in errors.shared
+    assert (
+        "s.d. of MAE over draws, likeliest bin" in errors.header
+        and "each of 5 draws fits to 73 % of the rows" in errors.shared
+    )
 
 
 def test_where_there_is_nothing_it_is_no_better_than_the_mean() -> None:

@@ -109,6 +109,8 @@ class Attributes:
         if self.groups is not None:
             of = {name: group for group, names in self.groups.items() for name in names}
             return {n.name: of.get(n.name, OTHERS) for n in told}
+        if not table.labelled:
+            return {n.name: OTHERS for n in told}
         within = {n.name: variation_within(table.nuisance[n.name], table.label) for n in told}
         return {
             name: OTHERS if np.isnan(share) else next(g for g, most in GROUPS.items() if share <= most)

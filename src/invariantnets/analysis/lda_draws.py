@@ -182,8 +182,8 @@ class LdaDraws:
         fitted, tested = (float((sides == side).sum(1).mean()) for side in (FITTED, TESTED))
         note = [
             f"each of {self.draws} draws fits to {100 * fitted / len(part):.0f} % of the rows and tests "
-            f"{100 * tested / len(part):.0f} %, of other {'images' if closed else 'people'}; s.d. is over draws, whose rows "
-            "overlap: it says nothing of other data, as the interval does",
+            f"{100 * tested / len(part):.0f} %, of other {'images' if closed else 'people'}; s.d. is over draws, whose "
+            "rows overlap: it says nothing of other data, as the interval does",
             "rows of every split are drawn from, those that a network was trained on, too: analysis.lda_draws.rows=test"
             * (self.rows == "all"),
             "some directions have no variance within groups, and were not used: analysis.lda_draws.shrinkage=0.1 would "
@@ -198,9 +198,12 @@ class LdaDraws:
 class _Scores:
     """How far off the readings of one thing are, draw by draw and row by row."""
 
+    metric: str
+    readers: tuple[str, ...]
+
     def __init__(self, asked: Asked, sides: np.ndarray) -> None:
         self.asked, self.sides = asked, sides
-        self.metric, self.readers = ("mae", OF_NUMBER) if asked.number is not None else ("accuracy", OF_CLASS)
+        self.metric, self.readers = ("accuracy", OF_CLASS) if asked.number is None else ("mae", OF_NUMBER)
         draws, rows = sides.shape
         self.of_draw = np.zeros((draws, len(self.readers)))
         # Each draw counts as much as the others, however many rows it tests.
@@ -233,10 +236,10 @@ class _Scores:
 
     def results(self, material: Material, people: Resampling, common: Mapping[str, Any]) -> Iterator[Result]:
         """The mean over draws of each reader, and of those of the features the spread."""
-        kind = "positive" if self.metric == "mae" else "share"
         width = len(self.readers)
         weights = np.repeat(self.weight[:, None], width, 1)
-        numbers = [Number(kind, (width + i,)) for i in range(width)]
+        counts = [(width + i,) for i in range(width)]
+        numbers = [Number("positive", of) if self.metric == "mae" else Number("share", of) for of in counts]
         value, low, high = people.interval(np.concatenate([self.of_row, weights], 1), ratio, numbers)
         tested = self.weight > 0
         fields: dict[str, Any] = {
@@ -261,8 +264,8 @@ class _Scores:
 
 def _together(found: Sequence[Discriminant]) -> Discriminant:
     """One that scores the groups of all of them, so that rows are read once."""
-    parts = {key: np.concatenate([getattr(one, key) for one in found], -1) for key in ("weights", "intercept")}
-    return replace(found[0], **parts)
+    weights, intercept = np.concatenate([d.weights for d in found], 1), np.concatenate([d.intercept for d in found])
+    return replace(found[0], weights=weights, intercept=intercept)
 
 
 def _why_not(nuisance: Nuisance, values: np.ndarray | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -70,5 +71,5 @@ def draw(scene: Scene) -> Iterator[Drawn]:
 
 def _point(axes: Axes, r: Result, place: float, group: int, face: str) -> None:
     bar = 100 * np.array([whiskers(r.value, r.low, r.high)]).T
-    look = {"color": colour(group), "mfc": face, "markersize": 4, "elinewidth": 0.9}
+    look: dict[str, Any] = {"color": colour(group), "mfc": face, "markersize": 4, "elinewidth": 0.9}
     axes.errorbar(100 * r.value, place, xerr=bar, fmt=marker(group), **look)

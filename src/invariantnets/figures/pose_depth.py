@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         figure, axes = new_axes(3.2)
         place = np.arange(len(told))
         bars = 100 * np.array([whiskers(r.value, r.low, r.high) for r in told]).T
-        look = {"color": colour(0), "marker": marker(0), "markersize": 4, "capsize": 2}
+        look: dict[str, Any] = {"color": colour(0), "marker": marker(0), "markersize": 4, "capsize": 2}
         axes.errorbar(place, [100 * r.value for r in told], bars, **look)
         shuffled = [100 * r.value for r in rows if r.target == target and r.probe == "pose_knn/shuffled"]
         axes.plot(place, shuffled, marker(1), color=GREY, markersize=3)

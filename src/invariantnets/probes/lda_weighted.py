@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.blas import dsyrk
 
 from invariantnets.statistics.moments import BLOCK_ROWS, precision, project, varies
 
@@ -135,33 +136,40 @@ def _statistics(
     """
     dims, known = features.shape[1], whole is not None
     total = np.zeros((dims, dims)) if whole is None else whole
+    size = min(max(BLOCK_ROWS // 4, BLOCK // (8 * dims)), len(features))
+    block_rows, taken = np.empty((size, dims)), np.empty((size, dims))  # once: new memory costs as much as a product
     cells = [np.zeros((len(shared.weights) - 1, dims, dims)) for shared in batch]
     sums = [np.zeros((len(counts), int(codes.max()) + 1, dims)) for codes in groupings]
-    size = max(BLOCK_ROWS // 4, BLOCK // (8 * dims))
     for start in range(0, len(features), size):
         block = slice(start, start + size)
-        x = features[block] - origin
+        x = np.subtract(features[block], origin, out=block_rows[: len(features[block])])
         weight = counts[:, block].astype(np.float64)
         if not known:
-            total += x.T @ x
+            _add_products(x, total)
         for shared, cell in zip(batch, cells, strict=True):
             for kind, rows in _sorted(shared.kind[block]):
                 if kind:
-                    drawn = x[rows]
-                    cell[kind - 1] += drawn.T @ drawn
+                    _add_products(np.take(x, rows, 0, out=taken[: len(rows)], mode="clip"), cell[kind - 1])
         for codes, of_groups in zip(groupings, sums, strict=True):
             for group, rows in _sorted(codes[block]):
-                of_groups[:, group] += weight[:, rows] @ x[rows]
+                of_groups[:, group] += weight[:, rows] @ np.take(x, rows, 0, out=taken[: len(rows)], mode="clip")
     scatter = np.empty((len(counts), dims, dims))
-    r = 0
+    first = batch[0].draws.start
     for shared, cell in zip(batch, cells, strict=True):
-        for most, *others in shared.weights.T:
-            scatter[r] = most * total
-            for other, of_kind in zip(others, cell, strict=True):
-                if other != most:
-                    scatter[r] += (other - most) * of_kind
-            r += 1
+        most, others = shared.weights[0][:, None], shared.weights[1:].T
+        draws = scatter[shared.draws.start - first : shared.draws.stop - first]
+        np.matmul(others - most, cell.reshape(len(cell), dims**2), out=draws.reshape(len(draws), dims**2))
+        for one, times in zip(draws, most[:, 0], strict=True):
+            one += times * total
+            lower = np.tril(one, -1)
+            one -= np.triu(one, 1)
+            one += lower.T
     return total, scatter, sums
+
+
+def _add_products(x: Array, total: Array) -> None:
+    """Add ``x.T @ x`` to the lower half of a matrix, in place."""
+    dsyrk(1.0, x.T, beta=1.0, c=total.T, overwrite_c=1)  # the upper half of what is seen column by column
 
 
 def _sorted(codes: Array) -> Iterator[tuple[int, Array]]:
