@@ -24,6 +24,8 @@ OF_RUN = {
     "depth": ["depth_angle.svg"],
     "class_error": ["class_error.svg"],
     "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
+    "attribute_errors": ["attribute_errors.svg"],
+    "pose_depth": ["pose_depth_yaw.svg"],
     "scree": ["scree.svg"],
     "heat_maps": ["heat_map.png", "blocks.png"],
     "norm": ["norm_entropy.svg", "norm_rank.svg", "norm_correlation.svg"],
@@ -50,12 +52,25 @@ def curve(results: list[Result]) -> list[Result]:
     return [replace(best, value=best.value / part, where={"labelled_rows": 9000 // part}) for part in (9, 1)]
 
 
+def asked_for(layer: str) -> list[Result]:
+    """What two analyses found."""
+    base = Result("accuracy", 0.8, layer, "yaw", "pose_knn/knn", "test", 90, 30, 0, low=0.7, high=0.9, about="analysis")
+    told = replace(base, probe="attributes", target="hat", where={"group": "of the moment"})
+    rates = ("balanced_accuracy", "false_negative_rate", "false_positive_rate")
+    return [base, *(replace(told, metric=metric) for metric in rates)]
+
+
 @pytest.fixture
 def full_run(make_results, make_face_results, make_attribute_results, measured, table) -> Scene:
     here = make_results(layer="F7") + make_face_results(leaks={"yaw": 0.4})
     here += make_attribute_results({f"attribute_{i}": (0.03 * i, 0.5 + 0.07 * i) for i in range(6)})
-    here += [r for r in measured() if r.target == "norm"] + curve(here)
-    return Scene({"": [here]}, {"": [make_results(layer="conv1") + here]}, layer="F7", table=table(layer="F7"))
+    here += [r for r in measured() if r.target == "norm"] + curve(here) + asked_for("F7")
+    return Scene(
+        {"": [here]},
+        {"": [make_results(layer="conv1") + asked_for("conv1") + here]},
+        layer="F7",
+        table=table(layer="F7"),
+    )
 
 
 @pytest.fixture

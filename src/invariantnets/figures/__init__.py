@@ -39,7 +39,7 @@ from invariantnets.results.select import Runs, at_layer
 
 __all__ = ["RUN", "SWEEP", "Drawn", "Scene", "draw_run", "draw_sweep"]
 
-# What leaks, then recognition, then description.
+# What leaks, then recognition, then what was asked for, then description.
 RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     readable.draw,
     attributes.draw,
@@ -49,11 +49,11 @@ RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     label_efficiency.draw,
     class_error.draw,
     protocols.draw,
+    attribute_errors.draw,
+    pose_depth.draw,
     scree.draw,
     heat_maps.draw,
     norm.draw,
-    attribute_errors.draw,
-    pose_depth.draw,
 )
 SWEEP: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     widths.draw,

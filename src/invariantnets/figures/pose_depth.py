@@ -34,8 +34,11 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         bars = 100 * np.array([whiskers(r.value, r.low, r.high) for r in told]).T
         look: dict[str, Any] = {"color": colour(0), "marker": marker(0), "markersize": 4, "capsize": 2}
         axes.errorbar(place, [100 * r.value for r in told], bars, **look)
-        shuffled = [100 * r.value for r in rows if r.target == target and r.probe == "pose_knn/shuffled"]
-        axes.plot(place, shuffled, marker(1), color=GREY, markersize=3)
+        at = {r.layer: i for i, r in enumerate(told)}
+        shuffled = [r for r in rows if r.target == target and r.probe == "pose_knn/shuffled"]
+        axes.plot(
+            [at[r.layer] for r in shuffled], [100 * r.value for r in shuffled], marker(1), color=GREY, markersize=3
+        )
         axes.axhline(50, color=GREY, linestyle="--", linewidth=1)
         names = [clipped(r.layer, 16) for r in told]
         axes.set_xticks(place, names, rotation=30 if len(told) > 6 else 0)
