@@ -47,8 +47,7 @@ def theirs(x: np.ndarray, groupings: list[np.ndarray], counts: np.ndarray, solve
 
 
 def measure(rows: int = ROWS, dims: int = DIMS, draws: int = DRAWS, rounds: int = 1) -> dict[str, dict[str, float]]:
-    """CPU seconds, how many times faster ours is, and the share of predictions that are equal; of one target and three,
-    as many as the paper has.
+    """CPU seconds, how many times faster ours is, and the share of equal predictions; of one target and three.
 
     Raises:
         AssertionError: fewer than 999 predictions of 1,000 are those of ``lsqr``.

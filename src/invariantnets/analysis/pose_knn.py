@@ -82,7 +82,8 @@ class PoseKnn:
         note = (
             f"profile: {of} of {self.profile:g} or more, {profile:,} rows; frontal: of {self.frontal:g} or less, "
             f"{frontal:,} rows; as many of either were drawn, "
-            f"{int(both.sum()):,} of them of {what} that have both; {self.folds} folds of {what}"
+            + f"{int(both.sum()):,} of them of people that have both; " * (not closed)
+            + f"{self.folds} folds of {what}"
         )
         results = []
         for i, reader in enumerate(("knn", "shuffled")):
