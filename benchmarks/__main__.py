@@ -15,12 +15,14 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks import (
+    attributes,
     bootstrapping,
     cache,
     constraints,
     evaluation,
     faces,
     identity_tests,
+    lda_draws,
     locally_connected,
     networks,
     probes,
@@ -66,6 +68,8 @@ def main() -> None:
         print(table("faces", faces.measure()), flush=True)
         print(table("cache", cache.measure()), flush=True)
         print(table("probes", probes.measure()), flush=True)
+        print(table("linear discriminants", lda_draws.measure()), flush=True)
+        print(table("linear SVMs", attributes.measure()), flush=True)
         print(table("networks", networks.measure()), flush=True)
         print(table("bootstrapping", bootstrapping.measure()), flush=True)
         print(table("identity tests", identity_tests.measure()), flush=True)

@@ -15,7 +15,7 @@ from programs import ROOT
 
 MODULES = (
     "training", "constraints", "solvers", "locally_connected", "faces", "cache", "probes", "networks", "bootstrapping",
-    "identity_tests",
+    "identity_tests", "lda_draws", "attributes",
 )  # fmt: skip
 # Reached by others, or not a table of `make bench`.
 OTHERS = {

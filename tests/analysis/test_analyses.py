@@ -37,6 +37,13 @@ ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("discard", "discard_area_beyond", "discard", {}, 0.0, 0.01),
     ("quality", "spearman", "quality/from the origin", {}, -1.0, 1.0),
     ("tsne", "accuracy", "tsne/features", {"images of": "all"}, 0.4, 0.7),
+    ("lda_draws", "mae", "lda_draws/likeliest bin", {}, 1.0, 8.0),
+    ("lda_draws", "mae", "lda_draws/always the mean", {}, 13.0, 19.0),
+    ("lda_draws", "mae", "lda_draws/shuffled", {}, 15.0, 30.0),
+    ("lda_draws", "accuracy", "lda_draws/likeliest class", {}, 0.4, 0.68),
+    ("attributes", "balanced_accuracy", "attributes", {"group": "identity-independent"}, 0.35, 0.65),
+    ("pose_knn", "accuracy", "pose_knn/knn", {}, 0.5, 1.0),
+    ("pose_knn", "accuracy", "pose_knn/shuffled", {}, 0.2, 0.8),
 ]
 # What needs more of each person than the table has, asked for less.
 SMALLER: dict[str, Analysis] = {"identity_tests": IdentityTests(nuisance="yaw", magnitude=False, least=4)}

@@ -30,6 +30,8 @@ OF_RUN = {
     "depth": ["depth_angle.svg"],
     "class_error": ["class_error.svg"],
     "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
+    "attribute_errors": ["attribute_errors.svg"],
+    "pose_depth": ["pose_depth_yaw.svg"],
     "identity_tests": ["identity_tests_yaw.png", "identity_tests_yaw_roc.svg"],
     "unit_deletion": ["unit_deletion.svg"],
     "nesting": ["nesting.svg"],
@@ -69,8 +71,8 @@ def asked_for() -> tuple[list[Result], dict[str, Arrays]]:
     """What every analysis finds in eight images of each of 24 people (20 of the last), and keeps for its figures."""
     rng = numpy_rng(0)
     who = np.repeat(np.arange(24), np.where(np.arange(24) == 23, 20, 8))
-    yaw = rng.normal(size=len(who))
-    x = rng.normal(size=(24, 8))[who] + 0.5 * rng.normal(size=(len(who), 8)) + yaw[:, None]
+    yaw = 30 * rng.normal(size=len(who))
+    x = rng.normal(size=(24, 8))[who] + 0.5 * rng.normal(size=(len(who), 8)) + yaw[:, None] / 30
     split = np.where(who < 4, "train", np.where(who < 8, "val", "test"))
     people = FeatureTable.from_arrays({"F7": x}, label=who, split=split, team=who % 2, yaw=yaw)
     kept: dict[str, Arrays] = {}
@@ -94,7 +96,8 @@ def full_run(make_results, make_face_results, make_attribute_results, measured, 
     here += [r for r in measured() if r.target == "norm"] + curve(here)
     found, arrays = asked_for()
     here += found
-    depths = {"": [make_results(layer="conv1") + here]}
+    deep = [replace(r, layer="conv1") for r in found if r.probe.startswith("pose_knn")]
+    depths = {"": [make_results(layer="conv1") + deep + here]}
     return Scene({"": [here]}, depths, layer="F7", table=table(layer="F7"), arrays=arrays)
 
 

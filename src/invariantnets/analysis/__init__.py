@@ -4,13 +4,16 @@ import difflib
 from collections.abc import Callable
 
 from invariantnets.analysis.analysis import Analysis, Material, measured
+from invariantnets.analysis.attributes import Attributes
 from invariantnets.analysis.bins import Bins
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.discard import Discard
 from invariantnets.analysis.groups import Groups
 from invariantnets.analysis.identity_tests import IdentityTests
+from invariantnets.analysis.lda_draws import LdaDraws
 from invariantnets.analysis.nesting import Nesting
 from invariantnets.analysis.norm import describe_norm, describe_recognition
+from invariantnets.analysis.pose_knn import PoseKnn
 from invariantnets.analysis.quality import Quality
 from invariantnets.analysis.thresholds import Thresholds
 from invariantnets.analysis.tsne import Tsne
@@ -20,12 +23,15 @@ from invariantnets.errors import InvariantNetsError
 __all__ = [
     "ANALYSES",
     "Analysis",
+    "Attributes",
     "Bins",
     "Discard",
     "Groups",
     "IdentityTests",
+    "LdaDraws",
     "Material",
     "Nesting",
+    "PoseKnn",
     "Quality",
     "Thresholds",
     "Tsne",
@@ -40,6 +46,9 @@ __all__ = [
 # Each with its defaults, by its name; each has a file here and one in conf/analysis.
 _ALL: tuple[Callable[[], Analysis], ...] = (
     Bins,
+    LdaDraws,
+    Attributes,
+    PoseKnn,
     IdentityTests,
     UnitDeletion,
     Nesting,

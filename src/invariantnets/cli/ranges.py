@@ -99,15 +99,18 @@ class Columns:
         return "names of columns, as in [yaw,light]" if self.many else "the name of a column"
 
 
+@dataclass(frozen=True)
 class OfEach:
-    """Something for each of some names."""
+    """Something for each of some names, and how to say it."""
+
+    said: str = "one for each nuisance, as in '{yaw: circular}' or '{yaw: deg}'"
 
     def fits(self, value: Any) -> bool:
         """Only null: what is given by name has keys of its own."""
         return value is None
 
     def __str__(self) -> str:
-        return "one for each nuisance, as in '{yaw: circular}' or '{yaw: deg}'"
+        return self.said
 
 
 class Switch:
@@ -228,7 +231,6 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     "views": Number(1, 64, whole=True),
     "image_shape": Shape(),
     "batch_size": Number(1, 65536, whole=True),
-    "epoch_batches": COUNT,
     "shift": Number(0, 4096, whole=True),
     **dict.fromkeys(("kinds", "units"), OfEach()),
     **dict.fromkeys(("label", "split", "name", "source"), Columns()),
@@ -238,12 +240,12 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     "backbone.num_classes": COUNT_OR_NULL,
     "backbone.shift": Number(-1, 1),
     "data.classes": Number(0, 1e9, whole=True, null=True, many=True),
-    **dict.fromkeys(("test_fraction", "label_noise"), SHARE),
-    "val_fraction": BELOW_1,
+    **dict.fromkeys(("test_fraction", "label_noise", "lda_draws.shrinkage"), SHARE),
+    **dict.fromkeys(("val_fraction", "momentum", "conv_momentum", "dropout"), BELOW_1),
     **dict.fromkeys(("images_per_identity", "min_images", "neighbours", "negatives", "seeds"), COUNT),
     **dict.fromkeys(("val_images", "test_identities", "test_images", "first_identity"), FROM_0),
     **dict.fromkeys(("train_images", "probe_images", "center_crop", "image_size"), COUNT_OR_NULL),
-    **dict.fromkeys(("source.size", "val_size"), COUNT),
+    **dict.fromkeys(("source.size", "val_size", "lda_draws.fit", "lda_draws.test"), COUNT),
     **dict.fromkeys(("on_device", "cache", "evaluate", "save_features", "learned_noise", "conv2_relu"), Switch()),
     **dict.fromkeys(("conditional", "beyond_chance", "fused", "enable_progress_bar"), Switch()),
     "max_epochs": Number(1, 1e6, whole=True),
@@ -253,20 +255,17 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     "devices": Number(1, max(8, os.cpu_count() or 1), whole=True),
     "gradient_clip_val": Number(0, above=True, null=True),
     "log_every_n_steps": FROM_0,
-    **dict.fromkeys(("check_val_every_n_epoch", "every_n_epochs", "max_images"), COUNT),
+    **dict.fromkeys(("check_val_every_n_epoch", "every_n_epochs", "epoch_batches", "max_images"), COUNT),
     **dict.fromkeys(("patience", "ramp", "collapse_alarm.warm_up"), FROM_0),
     "num_sanity_val_steps": Number(-1, 1e9, whole=True),
-    "tolerance": AT_LEAST_0,
+    **dict.fromkeys(("tolerance", "pose_knn.frontal", "pose_knn.profile"), AT_LEAST_0),
     **dict.fromkeys(("lr", "conv_lr", "lr_multiplier"), POSITIVE),
-    "momentum": BELOW_1,
-    "conv_momentum": BELOW_1,
     **dict.fromkeys(("weight_decay", "conv_weight_decay", "bias_lr_multiplier"), AT_LEAST_0),
     **dict.fromkeys(("scheduler.gamma", "power"), AT_LEAST_0),
     "scheduler.warm_up": Number(0, 1, above=True, below=True),
     **dict.fromkeys(("weight", "variance", "covariance", "gamma", "epsilon", "embedding_noise"), AT_LEAST_0),
     **dict.fromkeys(("temperature", "timeout"), POSITIVE),
     "embedding_norm": Number(0, above=True, null=True),
-    "dropout": BELOW_1,
     **dict.fromkeys(("embedding_dim", "backbone.bottleneck", "hidden", "outputs"), Number(1, 1e5, whole=True)),
     **dict.fromkeys(("filters", "kernels", "mlp_widths", "widths"), Number(1, 1e5, whole=True, many=True)),
     "groups": Number(2, 1e5, whole=True),
@@ -280,6 +279,12 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     "folds": Number(2, 1e4, whole=True),
     **dict.fromkeys(("pairs_per_fold", "template_images", "enrolled", "impostors"), COUNT),
     "shrinkage": Number(0, 1, many=True),
+    "lda_draws.draws": Number(2, 1e6, whole=True),
+    "lda_draws.within": OfEach("a limit of each number, as in '{pitch: 8}'"),
+    **dict.fromkeys(("lda_draws.rows", "pose_knn.rows"), Word("all|test", "all or test")),
+    "attributes.groups": OfEach("the attributes of each group, as in '{face: [nose, chin]}'"),
+    "attributes.penalties": Number(0, above=True, many=True),
+    "pose_knn.neighbours": Number(1, 1e6, whole=True, many=True),
 }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from invariantnets.errors import Failure
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import (
+    attribute_errors,
     attributes,
     class_error,
     depth,
@@ -27,6 +28,7 @@ from invariantnets.figures import (
     nesting,
     norm,
     pareto,
+    pose_depth,
     prediction,
     protocols,
     quality,
@@ -63,6 +65,8 @@ RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     discard.draw,
     quality.draw,
     tsne.draw,
+    attribute_errors.draw,
+    pose_depth.draw,
     scree.draw,
     heat_maps.draw,
     norm.draw,

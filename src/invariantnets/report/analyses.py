@@ -40,11 +40,16 @@ def _table(title: str, found: Sequence[Result], units: Mapping[str, str]) -> Tab
     guessed = [c for c in columns if any(row[c].chance is not None for row in cells.values() if c in row)]
     rows: dict[str, list[Row]] = {}
     one = len({target for target, _ in cells}) == 1
+    # Of many targets of one row each, the rows are called as the targets are.
+    flat = not one and len({target for target, _ in cells}) == len(cells)
+    same = len({part for _, part in cells}) == 1
     for (target, part), row in cells.items():
         values = (bounded(row[c], units.get(target, "")) if c in row else NONE for c in columns)
         chances = (_chance(row[c], units.get(target, "")) if c in row else NONE for c in guessed)
         name = part or (target if one else "all")
-        rows.setdefault("" if one else target, []).append(Row(name, (_rows(row), *values, *chances)))
+        if flat:
+            name = target if same or not part else part if part.startswith(f"{target}: ") else f"{target}, {part}"
+        rows.setdefault("" if one or flat else target, []).append(Row(name, (_rows(row), *values, *chances)))
     header = ("of what", "n (independent)", *columns, *(f"chance: {c}" for c in guessed))
     notes = "; ".join(dict.fromkeys(r.note for r in found if r.note))
     return Table(title, header, rows, notes, stacked=True)
