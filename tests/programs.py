@@ -32,6 +32,8 @@ QUICK = (
     "probes.mlp_epochs=2",
     "probes.mlp_steps=50",
 )
+# None but those that are linear: where a command is tried, and not what it reads.
+LINEAR = ("probe.quadratic=null", "probe.rbf=null", "probe.trees=null", "probe.knn=null", "probe.mlp=null")
 # A run that is over in a second or two, once Python has started.
 SMALL = (
     "data.epoch_batches=10",
@@ -39,6 +41,7 @@ SMALL = (
     "trainer.log_every_n_steps=5",
     "trainer.enable_progress_bar=false",
     *QUICK,
+    *LINEAR,
 )
 # Of the digits three classes: a third of the rows to validate on, to probe and to draw, and a third of the regressors.
 FEW = ("data.classes=[0,1,2]", "data.num_classes=3")

@@ -59,7 +59,7 @@ def test_one_command_from_a_checkpoint_to_a_report(tmp_path: Path, initial: Path
 
     moved = tmp_path / "elsewhere"
     shutil.move(folder, moved)
-    probes = [word for word in (*SMALL, *POOL) if word.startswith(("probes.", "protocols."))]
+    probes = [word for word in (*SMALL, *POOL) if word.startswith(("probe.", "probes.", "protocols."))]
     run("evaluate.py", f"ckpt_path={moved}/checkpoints/best.ckpt", *probes, "hydra.run.dir=out", cwd=tmp_path, **cached)
     assert read_jsonl(tmp_path / "out" / "results.jsonl") == read_jsonl(moved / "results.jsonl")
 

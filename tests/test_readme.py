@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from programs import EXPERIMENTS, FACES, FEW, ROOT, SMALL, run
+from programs import EXPERIMENTS, FACES, FEW, LINEAR, ROOT, SMALL, run
 
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
@@ -53,6 +53,7 @@ def test_command(folder: Path, command: str) -> None:
     program, *words = shlex.split(command)
     small = [word for word in SMALL if program == "train.py" or word.startswith("probes.")]
     small += EXPERIMENTS.get(experiment(command) or "", ())  # hours of jobs; here a few
+    small = [word for word in dict.fromkeys((*small, *LINEAR)) if word not in words]
     if "model=deepface_mini" in words:
         small += FACES
     elif "-m" in words and not experiment(command):

@@ -18,7 +18,7 @@ HONEST = ("ridge", "ridge/per_mav_label", "quadratic", "rbf", "trees", "knn", "m
 REGRESSORS = (*HONEST, "ridge/per_label")
 FLOORS = ("class_mean", "class_mean/mav")
 # The default readers, but that they look at fewer rows, for a shorter while.
-FEWER = {KernelRidge: {"rows": 600}, Trees: {"rows": 600}, Mlp: {"epochs": 1, "steps": 300}}
+FEWER = {KernelRidge: {"rows": 400}, Trees: {"rows": 400}, Mlp: {"epochs": 1, "steps": 120}}
 READERS = tuple(replace(probe, **FEWER.get(type(probe), {})) for probe in DEFAULT)
 
 

@@ -13,11 +13,10 @@ from moments import Moment, after, appears, best_alone, count, replaced, tempora
 from trial import Trial
 from whole import Work, differences
 
-from programs import FACES, FEW, POOL, SMALL, Forked, start
+from programs import FACES, FEW, LINEAR, POOL, SMALL, Forked, start
 
 KILL, TERM, INT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
-QUICK = ("probe.mlp=null", "probe.knn=null")
-TRAIN = (*SMALL, *FEW, *QUICK, "trainer.max_epochs=4")
+TRAIN = (*SMALL, *FEW, *LINEAR, "trainer.max_epochs=4")
 LENET = Work("lenet", "train.py", TRAIN)
 VALIDATING = Work("validating", "train.py", (*TRAIN, "data.epoch_batches=1", "trainer.max_epochs=12", "evaluate=false"))
 PAIR = Work("pair_lenet", "train.py", (*TRAIN, "model=pair_lenet"))
@@ -32,11 +31,11 @@ STOPPED_TEACHER = Work(
     "train.py",
     (*TRAIN, "model=mu_lenet", *SOON[:2], "trainer.max_epochs=7", "recipes.teacher.model.optimizer.lr=0.03"),
 )
-FACE = (*SMALL, *FACES, *QUICK, "data.image_shape=[3,40,40]", "model=deepface_mini", "model.backbone.bottleneck=32")
+FACE = (*SMALL, *FACES, *LINEAR, "data.image_shape=[3,40,40]", "model=deepface_mini", "model.backbone.bottleneck=32")
 DEEPFACE = Work("deepface_mini", "train.py", (*FACE, "data.cache=true", "trainer.max_epochs=3"))
 INITIAL = Work("initial", "train.py", (*FACE, "trainer.max_epochs=1", "evaluate=false"))
 LOOK_ALIKES = ("data=bootstrap", "model=deepface_plus_mini", "data.features_from={given}/checkpoints/best.ckpt")
-GROWING = Work("growing", "train.py", (*SMALL, *POOL, *QUICK, *LOOK_ALIKES), INITIAL.done)
+GROWING = Work("growing", "train.py", (*SMALL, *POOL, *LINEAR, *LOOK_ALIKES), INITIAL.done)
 SWEEP = Work("sweep", "train.py", ("-m", *TRAIN, "trainer.max_epochs=2", "seed=0,1"))
 LAYERS = [f"layer{i}" for i in range(6)]
 
@@ -59,7 +58,7 @@ MEASURING = Work(
     (
         "features={given}",
         f"layers=[{','.join(LAYERS)}]",
-        *QUICK,
+        *LINEAR,
     ),
     many_layers,
 )
