@@ -54,6 +54,8 @@ def test_command(folder: Path, command: str) -> None:
     small = [word for word in SMALL if program == "train.py" or word.startswith("probes.")]
     small += EXPERIMENTS.get(experiment(command) or "", ())  # hours of jobs; here a few
     small = [word for word in dict.fromkeys((*small, *LINEAR)) if word not in words]
+    if "layers=all" in words:
+        small += ("probe_images=60",)
     if "model=deepface_mini" in words:
         small += FACES
     elif "-m" in words and not experiment(command):

@@ -10,8 +10,11 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import remarks_on
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
-from invariantnets.probes import DEFAULT, named, run_probes
+from invariantnets.probes import DEFAULT, KernelRidge, Mlp, Trees, named, run_probes
 from invariantnets.results import to_jsonl
+
+# Those that take no time.
+FEW = tuple(probe for probe in DEFAULT if not isinstance(probe, KernelRidge | Mlp | Trees))
 
 
 def spoil(table: FeatureTable, how: str) -> FeatureTable:
@@ -91,7 +94,7 @@ def test_a_nuisance_that_cannot_be_probed_is_named_and_the_rest_goes_on(make_tab
     spoilt = spoil(two, how)
     nuisance = {"light": light, **{k: v for k, v in spoilt.nuisance.items() if k == "angle"}}
     spoilt = replace(spoilt, nuisance=nuisance)
-    results = run_probes(spoilt, "ip1", DEFAULT)
+    results = run_probes(spoilt, "ip1", FEW)
     (lost,) = [r for r in results if r.target == "angle"]
     assert (lost.metric, lost.probe, lost.status) == ("r2", "strongest", "failed") and np.isnan(lost.value)
     assert lost.note == f"not probed: {why}"
@@ -125,7 +128,7 @@ def test_rows_in_which_a_nuisance_is_unknown_count_for_the_others(make_table):
 @pytest.mark.parametrize("how", ["few sources", "class not in val"])
 def test_a_class_with_few_images_is_said_and_still_counts(make_table, how):
     table = spoil(make_table(ideal), how)
-    results = run_probes(table, "ip1", DEFAULT)
+    results = run_probes(table, "ip1", FEW)
     assert next(r for r in results if r.probe == "mav" and not r.where).value == 1
     expected = ["1 of 4 classes, as 2, have fewer than 2 images"] if how == "few sources" else []
     assert [remark[:46] for remark in remarks_on(table)] == [text[:46] for text in expected]
