@@ -159,8 +159,9 @@ class _Read:
         there, absent = value == 1, value == 0
         people = Resampling(test.source if task.closed and not nuisance.fixed else test.label)
         quantities = np.stack([there & ~self.said, there, absent & self.said, absent], 1).astype(np.float64)
-        found = people.interval(quantities, _rates, _NUMBERS)
-        for metric, rows, value_, low, high in zip(METRICS, (there | absent, there, absent), *found, strict=False):
+        # The interval of the first needs that of all shares that it is made of; these three are shown.
+        found = [ends[: len(METRICS)] for ends in people.interval(quantities, _rates, _NUMBERS)]
+        for metric, rows, value_, low, high in zip(METRICS, (there | absent, there, absent), *found, strict=True):
             known = np.isfinite(high)
             ends: dict[str, Any] = {"low": float(low), "high": float(high)} if known else {"note": NOT_KNOWN}
             yield measured(

@@ -73,7 +73,7 @@ def _figure(
         axes.set_axis_off()
     if not names:
         panels[0].scatter(points[:, 0], points[:, 1], s=size, color=PALETTE[0], linewidths=0)
-    for axes, name, kind, column in zip(panels, names, kinds, values.T, strict=False):
+    for axes, name, kind, column in zip(panels[: len(names)], names, kinds, values.T, strict=True):
         known = np.isfinite(column)
         axes.scatter(*points[~known].T, s=size, color="#DDDDDD", linewidths=0)
         if kind is not None and kind.kind in ("categorical", "binary"):
