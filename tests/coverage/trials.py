@@ -88,7 +88,9 @@ def of_sums(metrics: Sequence[str], sample: Sample) -> Found:
 
 
 def _ends(metrics: Sequence[str], low: np.ndarray, high: np.ndarray) -> dict[str, tuple[float, float]]:
-    return dict(zip(metrics, zip(low.tolist(), high.tolist(), strict=True), strict=False))
+    count = len(metrics)
+    ends = zip(low[:count].tolist(), high[:count].tolist(), strict=True)
+    return dict(zip(metrics, ends, strict=True))
 
 
 def count(case: Case, trials: int, seed: int = 0) -> Iterator[Held]:

@@ -57,11 +57,11 @@ def compare(now: list[Result], then: list[Result], tolerance: float) -> None:
         new = found[key(old)]
         for field in ("value", "low", "high", "chance", "control", "validation"):
             # An end of R² moves by (1 - end) / (1 - value), of these tables twice as far as the value.
-            learned = 0.05 if field in ("low", "high") else 0.02
+            learned = 0.05 if old.probe == "mlp" and field in ("low", "high") else 0.02
             allowed = max(tolerance, learned) if old.probe in LEARNED else tolerance
             if old.metric in ("r2", "auc", "accuracy") or old.probe not in LEARNED:
                 after, before = getattr(new, field), getattr(old, field)
-                if field == "control" and old.probe in LEARNED and before is not None:
+                if field == "control" and old.probe == "mlp" and before is not None:
                     # How far below chance it lies goes by how long it was trained; in selectivity it counts as chance.
                     after, before = max(after, old.chance or 0.0), max(before, old.chance or 0.0)
                 assert same(after, before, allowed), (field, new, old)
