@@ -35,11 +35,13 @@ def test_columns_are_told_on_the_command_line(tmp_path: Path) -> None:
     assert best["value"] > 0.5 and best["n"] == 80 and best["sources"] == 40
 
 
-@pytest.mark.parametrize("word", ["label=who", "nuisances=[yaw]", "ignore=[bbox]", "kinds={yaw: circular}"])
+@pytest.mark.parametrize(
+    "word", ["label=who", "nuisances=[yaw]", "ignore=[bbox]", "kinds={yaw: circular}", "images=faces"]
+)
 def test_what_is_told_of_tables_is_refused_elsewhere(tmp_path: Path, word: str) -> None:
     _, err = run("evaluate.py", "backbone=torchvision", "data=rotated_digits", word, cwd=tmp_path, code=2)
     key = word.partition("=")[0]
-    assert err.splitlines()[-1] == f"error: {key}= tells of the columns of features=<table>; backbone= has its own"
+    assert err.splitlines()[-1] == f"error: {key}= tells of features=<table>; backbone= has its own"
 
 
 def test_the_page_on_tables(tmp_path: Path) -> None:

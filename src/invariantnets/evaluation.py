@@ -20,6 +20,7 @@ import pandas as pd
 
 from invariantnets.analysis import Analysis, Material, analysis_named
 from invariantnets.errors import Failure, InvariantNetsError
+from invariantnets.features.shown import pictures_in
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import draw_run
 from invariantnets.files import write_atomically
@@ -167,8 +168,17 @@ class Evaluation(Reported):
         return render_run(folder), failed
 
 
-def subject_of(table: FeatureTable, name: str = "table") -> Subject:
-    """Features that came from anywhere, as what is probed."""
+def subject_of(table: FeatureTable, name: str = "table", images: str | Path | None = None) -> Subject:
+    """Features that came from anywhere, as what is probed.
+
+    Args:
+        table: the features.
+        name: of the data.
+        images: folder of the pictures that its rows are named after, for measurements that show some.
+
+    Raises:
+        InvariantNetsError: what `pictures_in` raises.
+    """
     layers = list(table.features)
     return Subject(
         table=lambda layer: table,
@@ -177,6 +187,7 @@ def subject_of(table: FeatureTable, name: str = "table") -> Subject:
         model="features",
         data=name,
         checksums={name: table.meta.get("checksum", "")},
+        pictures=None if images is None else pictures_in(images, table.name),
     )
 
 
@@ -293,6 +304,7 @@ def run_suite(
     *,
     analyses: Sequence[Analysis | str] = (),
     name: str = "table",
+    images: str | Path | None = None,
     **options: Any,
 ) -> Evaluation:
     """Measure a table of features: what its layers know of the class and of every nuisance.
@@ -302,13 +314,14 @@ def run_suite(
         probes: the readers, or names of some of `invariantnets.probes`: ``["ridge", "lda"]``.
         analyses: what else to measure, or names of some of `invariantnets.analysis`: ``["bins"]``.
         name: what to call the data.
+        images: folder of the pictures that the rows are named after.
         **options: ``layers``, ``protocols``, ``seed``, ``progress`` and others of `evaluate`.
 
     Raises:
         InvariantNetsError: an unknown probe or analysis, or a table that cannot be used; the message says why.
     """
     asked = [analysis_named(analysis) if isinstance(analysis, str) else analysis for analysis in analyses]
-    return evaluate(subject_of(table, name), readers_of(probes), analyses=asked, **options)
+    return evaluate(subject_of(table, name, images), readers_of(probes), analyses=asked, **options)
 
 
 def readers_of(probes: Sequence[Probe | str]) -> list[Probe]:

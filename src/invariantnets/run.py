@@ -110,11 +110,9 @@ def evaluate(cfg: DictConfig) -> None:
             "sweep=<multirun folder>, backbone=<network>; "
             f"got {' and '.join(given) or 'none'}"
         )
-    told = {key: cfg[key] for key in OF_TABLES if cfg[key] is not None}
+    told = {key: cfg[key] for key in (*OF_TABLES, "images") if cfg[key] is not None}
     if told and cfg.features is None:
-        raise InvariantNetsError(
-            f"{next(iter(told))}= tells of the columns of features=<table>; {given[0]}= has its own"
-        )
+        raise InvariantNetsError(f"{next(iter(told))}= tells of features=<table>; {given[0]}= has its own")
     if cfg.beside and given[0] not in ("ckpt_path", "backbone"):
         raise InvariantNetsError(f"beside= is of a network, ckpt_path= or backbone=, and not of {given[0]}=")
     if cfg.sweep is not None:
@@ -149,8 +147,9 @@ def own_table(cfg: DictConfig, told: dict[str, Any]) -> Subject:
     Raises:
         InvariantNetsError: what the table raises.
     """
-    mapping = plain(OmegaConf.create({"layers": cfg.layers, "seed": cfg.seed, **told}))
-    return subject_of(load_table(cfg.features, **mapping), Path(cfg.features).name)
+    columns = {key: value for key, value in told.items() if key in OF_TABLES}
+    mapping = plain(OmegaConf.create({"layers": cfg.layers, "seed": cfg.seed, **columns}))
+    return subject_of(load_table(cfg.features, **mapping), Path(cfg.features).name, cfg.images)
 
 
 def own_network(cfg: DictConfig, other: tuple[str, DictConfig] | None) -> tuple[Subject, Beside]:

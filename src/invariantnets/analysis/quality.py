@@ -70,7 +70,7 @@ class Quality:
         results = list(self._correlations(material, test, away, rare))
         missing = [] if "origin" in away else ["features of one length: only the distance from their mean differs"]
         if material.pictures is None:
-            missing.append("no sheets: they need the pictures, which ckpt_path= and backbone= have and a table has not")
+            missing.append("no sheets: they need the pictures; of a table say images=<folder>")
         else:
             material.progress(f"{self.title}: pictures")
             missing += self._sheet(material, material.pictures, away, known.get(self.shown or next(iter(known), "")))
