@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import get_args
 
 import matplotlib
 import numpy as np
@@ -16,7 +15,7 @@ from invariantnets.analysis import ANALYSES, Groups, IdentityTests, Material, Qu
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import RUN, SWEEP, Scene, draw_run, draw_sweep
-from invariantnets.figures.drawing import About
+from invariantnets.figures.drawing import PARTS
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.arrays import Arrays
 from invariantnets.results.result import Result
@@ -136,7 +135,9 @@ def test_no_figure_is_in_no_list():
 @pytest.mark.parametrize("figures, scene", [(RUN, "full_run"), (SWEEP, "full_sweep")])
 def test_what_leaks_comes_first_then_recognition_then_description(figures, scene, drawn, request):
     about = [d.about for draw in figures for d in drawn(draw, request.getfixturevalue(scene))]
-    assert about == sorted(about, key=get_args(About).index)
+    known = [part for part in about if part in PARTS]
+    assert known == sorted(known, key=PARTS.index)
+    assert {part for part in about if part not in PARTS} <= {f"analysis/{name}" for name in ANALYSES}
 
 
 def listed(folder: Path) -> list[dict[str, str]]:

@@ -145,6 +145,8 @@ class _Measured:
         # Between equals, who has the smaller differences.
         order = np.lexsort((np.nan_to_num(np.abs(tests.t), posinf=1e300).mean(1), share))
         reading = read_side(self.part, self.material.layer, seed, self.sides, found)
+        if len(share) < 2:
+            return self._who(order, share, reading)
         results = [*self._shares(share, null, reading, alpha), *self._bands(differs), *self._who(order, share, reading)]
         verified, curves = self._verified(x, order)
         names = np.array([self._name(i) for i in order])
@@ -204,9 +206,9 @@ class _Measured:
 
     def _bands(self, differs: np.ndarray) -> list[Result]:
         make = partial(self._make, title=_BANDS)
-        if len(differs) < 2 or differs.all() or not differs.any():
-            why = "of one person alone" if len(differs) < 2 else "all the same"
-            return [make("variance_share", np.nan, where={"of": "people"}, note=f"the map is {why}: it has no bands")]
+        if differs.all() or not differs.any():
+            said = "the map is all the same: it has no bands"
+            return [make("variance_share", np.nan, where={"of": "people"}, note=said)]
         note = (
             "of the variance of the map (1: differs), in the means of people, and in those of features; chance: of "
             f"{MAPS} maps in which people are shuffled within each feature, or features within each person; features "
@@ -238,6 +240,10 @@ class _Measured:
         )
         if isinstance(reading, str):
             note += f"; {reading}"
+        if len(order) < 4:
+            note += (
+                f"; of {self.sides.nuisance.name} too few people have enough images: 2 make a mean, 4 a verification"
+            )
         results = []
         for i in map(int, shown):
             images = int(self.found.images[i].sum())
@@ -254,9 +260,11 @@ class _Measured:
         people, asked = len(order), self.asked.invariant
         count = asked if asked is not None else max(2, round(PAPER * people))
         if not 2 <= count <= people - 2:
-            why = f"needs two people or more who differ least, and two others: there are {people}"
+            if asked is None:
+                return [], {}
             fields: dict[str, Any] = {"title": _ROC, "where": {"people": "differ least"}}
-            return [self._make("auc", np.nan, note=f"verification {why}", **fields)], {}
+            said = f"verification needs two people or more who differ least, and two others: there are {people}"
+            return [self._make("auc", np.nan, note=said, **fields)], {}
         # One row of each image, also where it was rendered on both sides.
         source = self.test.source[self.found.rows]
         single = np.unique(source, return_index=True)[1]

@@ -65,7 +65,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         figure,
         "What is missed and seen in vain of each attribute",
         _CAPTION,
-        "analysis",
+        "analysis/attributes",
     )
 
 

@@ -53,7 +53,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         quality=results[0].note.partition(";")[0],
         read=" ".join({"fnmr": _FNMR, "r2": _R2}[part] for part in parts),
     )
-    yield Drawn("discard.svg", figure, "What is left where low quality is discarded", caption, "analysis")
+    yield Drawn("discard.svg", figure, "What is left where low quality is discarded", caption, "analysis/discard")
 
 
 def _fnmr(axes: Axes, arrays: Mapping[str, np.ndarray], results: list[Result]) -> None:

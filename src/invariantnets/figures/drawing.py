@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -20,11 +20,11 @@ from invariantnets.files import slug, write_atomically
 from invariantnets.results.result import Result
 from invariantnets.results.select import CLASS_ACCURACY, PEOPLE_ACCURACY, Runs, nuisances, select, with_figures
 
-__all__ = ["About", "Drawn", "Scene", "draw_figures", "slug"]
+__all__ = ["PARTS", "Drawn", "Scene", "draw_figures", "slug"]
 
 log = logging.getLogger(__name__)
 # In the order in which reports show them: what leaks, how well the network does its work, what the features look like.
-About = Literal["leaks", "recognition", "analysis", "description"]
+PARTS = ("leaks", "recognition", "description")
 Subject = TypeVar("Subject")
 
 _FEWER = " Of {count} nuisances, the {shown} that are read best have a figure of this kind."
@@ -38,14 +38,14 @@ class Drawn(NamedTuple):
         figure: what is rendered.
         title: for people; it is also the alternative text.
         caption: how to read it, and how it could mislead.
-        about: the part of a report where it belongs.
+        about: the part of a report where it belongs: one of `PARTS`, or ``analysis/`` and the name of an analysis.
     """
 
     file: str
     figure: Figure
     title: str
     caption: str
-    about: About
+    about: str
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,11 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         caption = _CAPTION.format(beside=_beside([r for r in scene.run if r.target == name]))
         figure = groups_figure([r for r in rates if r.target == name], name)
         yield Drawn(
-            f"groups_{slug(name)}.svg", figure, f"Errors by {name}, at one threshold for all", caption, "analysis"
+            f"groups_{slug(name)}.svg",
+            figure,
+            f"Errors by {name}, at one threshold for all",
+            caption,
+            "analysis/groups",
         )
 
 

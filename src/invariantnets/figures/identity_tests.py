@@ -38,10 +38,12 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         nuisance, sides = str(arrays["nuisance"]), " and ".join(f"“{side}”" for side in arrays["sides"])
         title = f"Features that differ, person by person: {nuisance}"
         file = f"identity_tests_{slug(nuisance)}"
-        yield Drawn(f"{file}.png", map_figure(arrays), title, _MAP.format(sides=sides), "analysis")
+        yield Drawn(f"{file}.png", map_figure(arrays), title, _MAP.format(sides=sides), "analysis/identity_tests")
         if "far" in arrays:
             title = f"Verification of those who differ least: {nuisance}"
-            yield Drawn(f"{file}_roc.svg", roc_figure(arrays), title, _ROC.format(sides=sides), "analysis")
+            yield Drawn(
+                f"{file}_roc.svg", roc_figure(arrays), title, _ROC.format(sides=sides), "analysis/identity_tests"
+            )
 
 
 def map_figure(arrays: Mapping[str, np.ndarray]) -> Figure:

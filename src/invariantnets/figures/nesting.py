@@ -28,7 +28,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
     found = [r for r in scene.run if r.probe == "nesting/each in turn"]
     if found:
         title = "Variance of the features: who it is, then what varies within"
-        yield Drawn("nesting.svg", shares_figure(found), title, _CAPTION, "analysis")
+        yield Drawn("nesting.svg", shares_figure(found), title, _CAPTION, "analysis/nesting")
 
 
 def shares_figure(results: Sequence[Result]) -> Figure:

@@ -47,4 +47,6 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         axes.set_xlabel("layer, from the image to the output")
         axes.set_ylabel(f"% told by neighbours (n = {told[0].n:,})")
         title = f"{target}, small or large, by neighbours against depth"
-        yield Drawn(f"pose_depth_{slug(target)}.svg", figure, title, _CAPTION.format(target=target), "analysis")
+        yield Drawn(
+            f"pose_depth_{slug(target)}.svg", figure, title, _CAPTION.format(target=target), "analysis/pose_knn"
+        )

@@ -34,7 +34,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         value=f" and, in brackets, its {scene.axis('', shown).strip()}" if shown else "",
         count=arrays["distance"].size,
     )
-    yield Drawn("quality.png", sheet_figure(arrays), "Images by distance from the centre", caption, "analysis")
+    yield Drawn("quality.png", sheet_figure(arrays), "Images by distance from the centre", caption, "analysis/quality")
 
 
 def sheet_figure(arrays: Mapping[str, np.ndarray]) -> Figure:

@@ -53,7 +53,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
             k=results[0].chosen["k"],
             chance=chance,
         )
-        yield Drawn(file, figure, title, caption, "analysis")
+        yield Drawn(file, figure, title, caption, "analysis/tsne")
 
 
 def _figure(

@@ -31,7 +31,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
     if found:
         figure, left_out = deletion_figure(found)
         more = f" The {MOST} nuisances of which most is read are shown, {left_out} are not." if left_out else ""
-        yield Drawn("unit_deletion.svg", figure, _TITLE, _CAPTION.format(more=more), "analysis")
+        yield Drawn("unit_deletion.svg", figure, _TITLE, _CAPTION.format(more=more), "analysis/unit_deletion")
 
 
 def deletion_figure(results: Sequence[Result]) -> tuple[Figure, int]:

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from invariantnets.analysis import ANALYSES
 from invariantnets.report.tables import Row, Table
 from invariantnets.results.format import bounded, count
 from invariantnets.results.result import Result
 from invariantnets.results.words import NONE, metric_name, probe_name
 
-__all__ = ["analysis_tables"]
+__all__ = ["analysis_tables", "asked_for"]
+
+# A longer table is shown when asked for.
+ROWS = 24
 
 
-def analysis_tables(results: Sequence[Result], units: Mapping[str, str]) -> Iterator[Table]:
-    """One of each title, in their order.
+def asked_for(name: str) -> tuple[str, str]:
+    """Title and lead of the part of an analysis."""
+    title = ANALYSES[name]().title if name in ANALYSES else name
+    return title, f"Asked for by its name, {name}."
+
+
+def analysis_tables(results: Sequence[Result], units: Mapping[str, str]) -> dict[str, list[Table]]:
+    """Name of an analysis → its tables, one of each title, in their order.
 
     Args:
         results: of one layer.
         units: nuisance → unit.
     """
-    titles: dict[str, list[Result]] = {}
+    found: dict[str, dict[str, list[Result]]] = {}
     for r in results:
         if r.about == "analysis":
-            titles.setdefault(r.title, []).append(r)
-    for title, found in titles.items():
-        yield _table(title, found, units)
+            found.setdefault(r.probe.partition("/")[0], {}).setdefault(r.title, []).append(r)
+    return {name: [_table(title, of, units) for title, of in titles.items()] for name, titles in found.items()}
 
 
 def _table(title: str, found: Sequence[Result], units: Mapping[str, str]) -> Table:
@@ -37,7 +46,15 @@ def _table(title: str, found: Sequence[Result], units: Mapping[str, str]) -> Tab
         part = ", ".join(f"{key}: {value}" for key, value in r.where.items())
         cells.setdefault((r.target, part), {})[column] = r
         columns.setdefault(column)
-    guessed = [c for c in columns if any(row[c].chance is not None for row in cells.values() if c in row)]
+    chances = {c: dict.fromkeys(_chance(row[c], units) for row in cells.values() if c in row) for c in columns}
+    # One chance for all is said once, in the last row; where rows differ, it has a column of its own.
+    own = [c for c in columns if len(chances[c]) > 1]
+    shared = {c: next(iter(chances[c])) for c in columns if c not in own}
+    last = (
+        ("", *(shared.get(c, "") for c in columns), *("" for _ in own))
+        if any(v != NONE for v in shared.values())
+        else ()
+    )
     rows: dict[str, list[Row]] = {}
     one = len({target for target, _ in cells}) == 1
     # Of many targets of one row each, the rows are called as the targets are.
@@ -45,14 +62,14 @@ def _table(title: str, found: Sequence[Result], units: Mapping[str, str]) -> Tab
     same = len({part for _, part in cells}) == 1
     for (target, part), row in cells.items():
         values = (bounded(row[c], units.get(target, "")) if c in row else NONE for c in columns)
-        chances = (_chance(row[c], units.get(target, "")) if c in row else NONE for c in guessed)
+        guesses = (_chance(row[c], units) if c in row else NONE for c in own)
         name = part or (target if one else "all")
         if flat:
             name = target if same or not part else part if part.startswith(f"{target}: ") else f"{target}, {part}"
-        rows.setdefault("" if one or flat else target, []).append(Row(name, (_rows(row), *values, *chances)))
-    header = ("of what", "n (independent)", *columns, *(f"chance: {c}" for c in guessed))
-    notes = "; ".join(dict.fromkeys(r.note for r in found if r.note))
-    return Table(title, header, rows, notes, stacked=True)
+        rows.setdefault("" if one or flat else target, []).append(Row(name, (_rows(row), *values, *guesses)))
+    header = ("of what", "n (independent)", *columns, *(f"chance: {c}" for c in own))
+    notes = "; ".join(dict.fromkeys(part for r in found for part in r.note.split("; ") if part))
+    return Table(title, header, rows, notes, last, folded=len(cells) > ROWS, stacked=True)
 
 
 def _reader(r: Result) -> str:
@@ -67,5 +84,7 @@ def _rows(row: Mapping[str, Result]) -> str:
     return " / ".join(f"{count(n)} ({count(s)})" if s else count(n) for n, s in pairs)
 
 
-def _chance(r: Result, unit: str) -> str:
-    return NONE if r.chance is None else bounded(replace(r, value=r.chance, low=None, high=None), unit)
+def _chance(r: Result, units: Mapping[str, str]) -> str:
+    if r.chance is None:
+        return NONE
+    return bounded(replace(r, value=r.chance, low=None, high=None), units.get(r.target, ""))

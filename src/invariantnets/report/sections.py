@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from invariantnets.report.analyses import analysis_tables
+from invariantnets.report.analyses import analysis_tables, asked_for
 from invariantnets.report.efficiency import OF_CURVE, curve_tables, has_curve
 from invariantnets.report.readers import more_in_runs, more_on_test
 from invariantnets.report.tables import Row, Table, overview, result_tables
@@ -38,13 +38,11 @@ _NAMED = 3
 _PARTS = {
     "leaks": ("What leaks", "How well each nuisance, which the features should have forgotten, can still be read."),
     "recognition": ("Recognition", "How well the features tell what they should."),
-    "analysis": (
-        "Measurements that were asked for",
-        "Each by its own definition.",
-    ),
     "description": ("The features themselves", "What they look like, whatever is read from them."),
     "": ("More figures", ""),
 }
+# Each analysis is a part of its own, before this one, and its figures are about this and its name.
+_BEFORE, _ASKED = "description", "analysis/"
 # Where a table stands; what is not said here, a map, say, is of the features.
 _PART: dict[About, str] = {"class": "recognition", "identity": "recognition"}
 _TITLES: dict[About, str] = {
@@ -84,7 +82,11 @@ def run_sections(
         units: nuisance → unit.
         figures: those of the run, each with ``about``; one without it goes to the end.
     """
-    tables: dict[str, list[Table]] = {part: [] for part in _PARTS}
+    tables: dict[str, list[Table]] = {}
+    for part in _PARTS:
+        if part == _BEFORE:
+            tables |= {f"{_ASKED}{name}": found for name, found in analysis_tables(results, units).items()}
+        tables[part] = []
     targets = nuisances(results)
     best = read_best([[results]])
     many = len(targets) > FEW_NUISANCES
@@ -99,7 +101,6 @@ def run_sections(
     for about, title in _TITLES.items():
         found = [r for r in results if r.about == about and not (many and r.probe.startswith("mav/"))]
         tables[_PART.get(about, "description")] += result_tables(title, found, units, results)
-    tables["analysis"] += analysis_tables(results, units)
     return _sections(tables, figures)
 
 
@@ -194,14 +195,15 @@ def _group_table(
 
 def _sections(tables: Mapping[str, Sequence[Table]], figures: Sequence[Mapping[str, Any]]) -> list[Section]:
     """Tables and figures by section; figures are numbered as they are met, and their numbers stand in the text."""
-    drawn: dict[str, list[dict[str, Any]]] = {part: [] for part in _PARTS}
+    drawn: dict[str, list[dict[str, Any]]] = {part: [] for part in tables}
     for figure in figures:
         about = str(figure.get("about"))
-        drawn[about if about in _PARTS else ""].append(dict(figure))
+        drawn[about if about in drawn else ""].append(dict(figure))
     for place, figure in enumerate(chain.from_iterable(drawn.values()), 1):
         figure["number"] = place
     sections = []
-    for part, (title, lead) in _PARTS.items():
+    for part in tables:
+        title, lead = _PARTS.get(part) or asked_for(part.removeprefix(_ASKED))
         if tables[part] or drawn[part]:
             texts = (lead, _cited(drawn[part]) if tables[part] else "")
             sections.append(Section(title, " ".join(filter(None, texts)), tables[part], drawn[part]))
