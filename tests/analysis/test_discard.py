@@ -211,5 +211,5 @@ def test_the_figure_shows_the_stairs() -> None:
     assert above.lines[0].get_ydata() == pytest.approx(100 * arrays["fnmr"][shown])
     assert above.lines[0].get_drawstyle() == "steps-post" and arrays["nuisances"].tolist() == ["yaw"]
     assert below.lines[0].get_ydata()[0] == pytest.approx(of(found.results, "r2", "0 %", "yaw").value)
-    assert about == "analysis" and "quality: sharp, higher is better" in caption
+    assert about == "analysis/discard" and "quality: sharp, higher is better" in caption
     assert not list(draw(Scene({"": [[]]})))

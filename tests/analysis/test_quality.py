@@ -142,7 +142,7 @@ def test_a_sheet_shows_what_its_distances_say(release: bool) -> None:
     ((_, figure, _, caption, about),) = draw(scene)
     images = [image.get_array() for image in figure.axes[0].images]
     assert np.array_equal(np.stack(images).reshape(arrays["pictures"].shape), arrays["pictures"])
-    assert about == "analysis" and "its angle" in caption and "no sheets" not in found.results[-1].note
+    assert about == "analysis/quality" and "its angle" in caption and "no sheets" not in found.results[-1].note
 
 
 def by_quality(strength: float, seed: int = 0) -> FeatureTable:

@@ -241,9 +241,7 @@ class _Measured:
         if isinstance(reading, str):
             note += f"; {reading}"
         if len(order) < 4:
-            note += (
-                f"; of {self.sides.nuisance.name} too few people have enough images: 2 make a mean, 4 a verification"
-            )
+            note += f"; of {self.sides.nuisance.name} too few people have enough: 2 make a mean, 4 a verification"
         results = []
         for i in map(int, shown):
             images = int(self.found.images[i].sum())
@@ -263,8 +261,8 @@ class _Measured:
             if asked is None:
                 return [], {}
             fields: dict[str, Any] = {"title": _ROC, "where": {"people": "differ least"}}
-            said = f"verification needs two people or more who differ least, and two others: there are {people}"
-            return [self._make("auc", np.nan, note=said, **fields)], {}
+            why = f"verification needs two people or more who differ least, and two others: there are {people}"
+            return [self._make("auc", np.nan, note=why, **fields)], {}
         # One row of each image, also where it was rendered on both sides.
         source = self.test.source[self.found.rows]
         single = np.unique(source, return_index=True)[1]

@@ -41,10 +41,18 @@ def draw(scene: Scene) -> Iterator[Drawn]:
     known, others, mated = (f"{int(count):,}" for count in arrays["pairs"])
     caption = _MET.format(known=known, others=others, mated=mated)
     yield Drawn(
-        "thresholds.svg", met_figure(arrays), "Errors of other people at chosen thresholds", caption, "analysis"
+        "thresholds.svg",
+        met_figure(arrays),
+        "Errors of other people at chosen thresholds",
+        caption,
+        "analysis/thresholds",
     )
     yield Drawn(
-        "thresholds_promise.svg", promise_figure(arrays), "The promised FMR, and that met", _PROMISE, "analysis"
+        "thresholds_promise.svg",
+        promise_figure(arrays),
+        "The promised FMR, and that met",
+        _PROMISE,
+        "analysis/thresholds",
     )
 
 
