@@ -34,7 +34,12 @@ def analysis_tables(results: Sequence[Result], units: Mapping[str, str]) -> dict
     for r in results:
         if r.about == "analysis":
             found.setdefault(r.probe.partition("/")[0], {}).setdefault(r.title, []).append(r)
-    return {name: [_table(title, of, units) for title, of in titles.items()] for name, titles in found.items()}
+    tables = {name: [_table(title, of, units) for title, of in titles.items()] for name, titles in found.items()}
+    # One that is called as its part is, is not called so twice.
+    return {
+        name: [replace(t, title="") if t.title == asked_for(name)[0] and not t.folded else t for t in of]
+        for name, of in tables.items()
+    }
 
 
 def _table(title: str, found: Sequence[Result], units: Mapping[str, str]) -> Table:
