@@ -243,7 +243,7 @@ def test_what_is_sent_is_what_the_evaluation_of_this_run_wrote(tmp_path: Path) -
     (folder / "report.html").write_text("old")
     (folder / "figures" / "figures.json").write_text('[{"file": "old.png", "title": "Old", "caption": ""}]')
     Image.new("RGB", (4, 3)).save(folder / "figures" / "old.png")
-    line = (*SMALL, "model=lenet", "logger=wandb", f"hydra.run.dir={folder}")
+    line = (*SMALL, "model=lenet", "logger=wandb", "+analysis=bins", f"hydra.run.dir={folder}")
     run("train.py", *line, "release=leace", "release.nuisances=[nope]", cwd=tmp_path, code=2, **home)
     run("train.py", *line, "trainer.max_epochs=3", "release=null", "ckpt_path=last", cwd=tmp_path, **home)
     failed, resumed = (list(read_records(path)) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")))
@@ -258,6 +258,7 @@ def test_what_is_sent_is_what_the_evaluation_of_this_run_wrote(tmp_path: Path) -
     assert [row.type for row in of_type(resumed, "artifact")].count("report") == 1
     measured = loggers.summary(read_jsonl(folder / "results.jsonl"))
     assert measured.items() <= summaries[1].items() and "test/label/mav/accuracy/ip1" in measured
+    assert "test/angle/bins/line/mae/ip1/|angle|=all" in measured
     drawn = {f"figures/{Path(f['file']).stem}/_type" for f in json.loads((folder / "figures/figures.json").read_text())}
     found = {key for key in history[1] if key.startswith("figures/") and key.endswith("/_type")}
     assert found == drawn and "figures/old/_type" not in found

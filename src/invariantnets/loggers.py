@@ -233,10 +233,13 @@ def summary(results: Iterable[Result]) -> dict[str, float]:
     """The numbers worth a column in a table of runs, named ``test/<target>/<probe>/<metric>/<layer>``.
 
     Left out are those about a part of the rows, those that are not numbers, and those of failed
-    probes: a failed probe says nothing about invariance, and a column has no room to say so.
+    probes: a failed probe says nothing about invariance, and a column has no room to say so. What an analysis was asked
+    for is all there, each part by its name behind the layer: ``/promised FMR=0.1 %``.
     """
     return {
-        f"{r.split}/{r.target}/{r.probe}/{r.metric}/{r.layer}": r.value
+        "/".join(
+            [r.split, r.target, r.probe, r.metric, r.layer, *(f"{of}={part}" for of, part in r.where.items())]
+        ): r.value
         for r in results
-        if not r.where and r.status == "ok" and math.isfinite(r.value)
+        if (not r.where or r.about == "analysis") and r.status == "ok" and math.isfinite(r.value)
     }
