@@ -58,6 +58,7 @@ GROUPS = [
     "constraint",
     "data",
     "experiment",
+    "inspect",
     "logger",
     "method",
     "model",
@@ -87,11 +88,12 @@ def test_every_choice_composes_and_resolves(group: str, name: str) -> None:
         "optimizer": ["model=deepface_mini", f"optimizer@model.optimizer={name}"],
         "constraint": [f"+constraint={name}"],
         "analysis": [f"+analysis={name}"],
+        "inspect": [f"inspect=[{name}]"],
         "probe": [f"+probe={name}"],
         "scheduler": [f"scheduler@model.scheduler={name}"],
         "method": ["model=lenet_forget", f"method={name}"],
     }
-    program = "evaluate" if group == "backbone" else "train"
+    program = "evaluate" if group in ("backbone", "inspect") else "train"
     cfg = composed(*place.get(group, [f"{group}={name}"]), program=program)
     found = resolved(cfg)
     if not OmegaConf.missing_keys(cfg):

@@ -13,14 +13,12 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from invariantnets.analysis import Analysis, Material, analysis_named
-from invariantnets.errors import Failure, InvariantNetsError
-from invariantnets.features.shown import pictures_in
+from invariantnets.errors import Failure
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import draw_run
 from invariantnets.files import write_atomically
@@ -31,65 +29,14 @@ from invariantnets.provenance import provenance
 from invariantnets.report import render_run
 from invariantnets.results import Result, to_jsonl
 from invariantnets.results.arrays import Arrays, read_arrays, write_arrays
+from invariantnets.subject import Subject, choose_layers, looked_into, shown_of, subject_of
 
 __all__ = ["Evaluation", "Subject", "evaluate", "run_suite", "subject_of"]
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Subject:
-    """What is probed.
-
-    Attributes:
-        table: layer → its table of features. Called once per layer, so that one is held at a time.
-        available: all layers.
-        embedding: the layer that is meant where none is named, and that figures are drawn of.
-        classifier: the layer that the network's own answers come from, if it gives any.
-        model, data: names of the two.
-        checksums: of the data.
-        checkpoint: where the network came from.
-        config: of the run that trained it.
-        pictures: rows of a layer's table → their images, see `Material`; None where there are none.
-        unlisted: asks the network for a layer that is not among ``available``; raises if it has none of that name.
-    """
-
-    table: Callable[[str], FeatureTable]
-    available: Sequence[str]
-    embedding: str
-    model: str
-    data: str
-    checksums: dict[str, str]
-    checkpoint: Path | None = None
-    classifier: str | None = None
-    config: dict[str, Any] = field(default_factory=dict)
-    pictures: Callable[[np.ndarray], np.ndarray] | None = None
-    unlisted: Callable[[str], object] | None = None
-
-    @property
-    def name(self) -> str:
-        """For titles."""
-        return f"{self.model} on {self.data}"
-
-
-def choose_layers(wanted: str | Iterable[str] | None, subject: Subject) -> list[str]:
-    """``layers=``: null, ``all``, one name or a list.
-
-    Raises:
-        InvariantNetsError: a layer that does not exist.
-    """
-    if wanted == "all":
-        return list(subject.available)
-    if wanted is None:
-        return [subject.embedding]
-    names = [str(name) for name in ([wanted] if isinstance(wanted, str | int) else wanted)]  # "0" of a Sequential
-    for name in names:
-        if name not in subject.available and subject.unlisted is not None:
-            subject.unlisted(name)
-        elif name not in subject.available:
-            known = ", ".join(subject.available)
-            raise InvariantNetsError(f"layers={name}: there is no such layer; choose from {known}, or all")
-    return names
+if TYPE_CHECKING:
+    from invariantnets.inspection import Inspection
 
 
 class Reported(ABC):
@@ -168,29 +115,6 @@ class Evaluation(Reported):
         return render_run(folder), failed
 
 
-def subject_of(table: FeatureTable, name: str = "table", images: str | Path | None = None) -> Subject:
-    """Features that came from anywhere, as what is probed.
-
-    Args:
-        table: the features.
-        name: of the data.
-        images: folder of the pictures that its rows are named after, for measurements that show some.
-
-    Raises:
-        InvariantNetsError: what `pictures_in` raises.
-    """
-    layers = list(table.features)
-    return Subject(
-        table=lambda layer: table,
-        available=layers,
-        embedding=layers[-1],
-        model="features",
-        data=name,
-        checksums={name: table.meta.get("checksum", "")},
-        pictures=None if images is None else pictures_in(images, table.name),
-    )
-
-
 def evaluate(
     subject: Subject,
     probes: Sequence[Probe] = DEFAULT,
@@ -199,6 +123,7 @@ def evaluate(
     protocols: Protocols | None = run_protocols,
     curves: Curves | None = None,
     analyses: Sequence[Analysis] = (),
+    inspections: Sequence[Inspection] = (),
     seed: int = 0,
     prepare: Callable[[FeatureTable, str], FeatureTable] = lambda table, layer: table,
     keep: Callable[[list[Result]], object] = lambda results: None,
@@ -216,6 +141,7 @@ def evaluate(
         curves: what says how the strongest reader goes on with more labelled rows, as a partial of
             `invariantnets.probes.label_efficiency`.
         analyses: what else is measured, each of its own definition.
+        inspections: how the network itself is looked into, once, in the report of the layer that is shown.
         seed: of probes, protocols and intervals.
         prepare: what is done to the features of a layer before anybody reads them.
         keep: is given all results so far after each step, so that none is lost.
@@ -239,7 +165,9 @@ def evaluate(
         log.error("%s", failure)
         lost(failure)
 
-    for layer in choose_layers(layers, subject):
+    wanted = choose_layers(layers, subject)
+    looks = looked_into(subject, inspections)
+    for layer in wanted:
         _tell(progress, layer, "features")
         ready = None
         with _outlived(f"layer {layer}", results, lose):
@@ -260,11 +188,12 @@ def evaluate(
         told = partial(_tell, progress, layer)
         kept = arrays.setdefault(layer, {})
         material = Material(table, layer, seed, subject.pictures, told, kept.__setitem__)
-        for what, step in measure(material, probes, recognition, answers, lose, curves, analyses):
+        asked = [*analyses, *(looks if layer == shown_of(wanted, subject) else [])]
+        for what, step in measure(material, probes, recognition, answers, lose, curves, asked):
             with _outlived(f"{layer}: {what}", results, lose):
                 results += step()
             keep(results)
-        if shown is None or layer == subject.embedding:
+        if shown is None or layer == shown_of(wanted, subject):
             shown = table, layer
     assert shown is not None
     record = provenance(

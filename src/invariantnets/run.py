@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
     from invariantnets.data import BankedImages
+    from invariantnets.inspection import Inspection
 
 
 def train(cfg: DictConfig) -> None:
@@ -204,6 +205,11 @@ def analyses_of(cfg: DictConfig) -> list[Analysis]:
     return [instantiate(analysis) for analysis in (cfg.get("analysis") or {}).values() if analysis]
 
 
+def inspections_of(cfg: DictConfig) -> list[Inspection]:
+    """How the network is looked into, as configured."""
+    return [instantiate(inspection) for inspection in (cfg.get("inspect") or {}).values() if inspection]
+
+
 def curves_of(cfg: DictConfig) -> Curves | None:
     """What goes on with more labelled rows, or with other seeds of the probes, if it is asked for."""
     rows, seeds = cfg.probes.label_rows, cfg.probes.seeds
@@ -255,6 +261,7 @@ def probe(
             protocols=instantiate(cfg.protocols),
             curves=curves_of(cfg),
             analyses=analyses_of(cfg),
+            inspections=inspections_of(cfg),
             prepare=prepare,
             keep=journal.keep,
             lost=lambda failure: journal.spoil(),

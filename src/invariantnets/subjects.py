@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from invariantnets.analysis import Material
 from invariantnets.backbones import Backbone
 from invariantnets.checkpoint import built, load_model
 from invariantnets.data import BankedImages
@@ -20,6 +22,7 @@ from invariantnets.evaluation import Subject
 from invariantnets.features.extract import extract, pictures
 from invariantnets.features.table import FeatureTable
 from invariantnets.foreign import Pixels
+from invariantnets.inspection import Specimen
 from invariantnets.module import InvariantNet
 from invariantnets.provenance import moved, plain
 from invariantnets.randomness import torch_rng
@@ -111,7 +114,8 @@ def opened(
         config=config,
         pictures=pictures(images, cfg.probe_images),
     )
-    return subject, model, images
+    specimen = partial(_specimen, model.backbone, images, subject.available, cfg.device)
+    return replace(subject, specimen=specimen), model, images
 
 
 def untrained(path: Path, config: Mapping[str, Any]) -> Backbone:
@@ -175,7 +179,14 @@ def from_backbone(
         config={**(config or {}), "network": record},
         pictures=pictures(images, probe_images),
         unlisted=known,
+        specimen=partial(_specimen, network, images, network.layer_names, device),
     )
+
+
+def _specimen(
+    network: Backbone, images: BankedImages, layers: Sequence[str], device: str, material: Material
+) -> Specimen:
+    return Specimen(material, network, images, layers, chosen_device(device))
 
 
 def set_beside(

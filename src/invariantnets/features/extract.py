@@ -57,12 +57,12 @@ def extract(
     Raises:
         InvariantNetsError: a layer that the network does not have.
     """
-    with _reading(backbone, device) as device:
+    with reading(backbone, device) as device:
         return _extract(backbone, data, layers, classifies, device, max_width, train_images, batch_images)
 
 
 @contextmanager
-def _reading(backbone: Backbone, device: str | torch.device) -> Iterator[str | torch.device]:
+def reading(backbone: Backbone, device: str | torch.device) -> Iterator[str | torch.device]:
     """A module is in evaluation mode and on the device for as long as it is read; gives the device of its images."""
     if not isinstance(backbone, nn.Module):
         yield "cpu"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from invariantnets.analysis import ANALYSES
+from invariantnets.analysis import ANALYSES, Analysis
 from invariantnets.report.tables import Row, Table
 from invariantnets.results.format import bounded, count
 from invariantnets.results.result import Result
 from invariantnets.results.words import NONE, metric_name, probe_name
+
+if TYPE_CHECKING:
+    from invariantnets.inspection import Inspection
 
 __all__ = ["analysis_tables", "asked_for"]
 
@@ -19,8 +23,12 @@ ROWS = 24
 
 def asked_for(name: str) -> tuple[str, str]:
     """Title and lead of the part of an analysis."""
-    title = ANALYSES[name]().title if name in ANALYSES else name
-    return title, f"Asked for by its name, {name}."
+    known: Mapping[str, Callable[[], Analysis | Inspection]] = ANALYSES
+    if name not in known:
+        from invariantnets.inspection import INSPECTIONS  # here: it loads torch, which other reports do without
+
+        known = INSPECTIONS
+    return known[name]().title if name in known else name, f"Asked for by its name, {name}."
 
 
 def analysis_tables(results: Sequence[Result], units: Mapping[str, str]) -> dict[str, list[Table]]:

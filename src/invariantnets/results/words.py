@@ -50,6 +50,7 @@ METRICS = {
     "effective_rank": Metric("effective rank"),
     "ideal_rank": Metric("ideal rank"),
     "variance_in_ideal_rank": Metric("variance in the ideal rank", "percent", 1),
+    "neurons": Metric("neurons"),
     "sparsity": Metric("sparsity (zeros)", "percent", 1),
     "dead_fraction": Metric("dead features", "percent", 1),
     "within_between": Metric("scatter within / between classes"),

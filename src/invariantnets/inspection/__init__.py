@@ -1,0 +1,12 @@
+"""A network with its pixels: what its layers do, and what its neurons see."""
+
+from collections.abc import Callable
+
+from invariantnets.inspection.firing import Firing
+from invariantnets.inspection.inspection import Inspection, Specimen, under
+
+__all__ = ["INSPECTIONS", "Firing", "Inspection", "Specimen", "under"]
+
+# Each with its defaults, by its name; each has a file here and one in conf/inspect.
+_ALL: tuple[Callable[[], Inspection], ...] = (Firing,)
+INSPECTIONS: dict[str, Callable[[], Inspection]] = {of().name: of for of in _ALL}
