@@ -197,10 +197,12 @@ def test_many_draws_of_few_and_of_many_kinds_of_rows() -> None:
     """Draws share what they can, of seven or of one: each is as if it were alone."""
     x, group = rows(400, 6)
     rng = numpy_rng(6)
-    counts = np.concatenate([
-        (rng.random((17, 400)) > 0.3).astype(np.uint8),
-        rng.poisson(1.0, (4, 400)).astype(np.uint8),
-    ])
+    counts = np.concatenate(
+        [
+            (rng.random((17, 400)) > 0.3).astype(np.uint8),
+            rng.poisson(1.0, (4, 400)).astype(np.uint8),
+        ]
+    )
     for count, (one,) in zip(counts, weighted_discriminants(x, [group], counts), strict=True):
         ((alone,),) = weighted_discriminants(x, [group], count[None])
         assert one.weights == pytest.approx(alone.weights, rel=1e-6, abs=1e-8)
