@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -116,7 +117,7 @@ def _panel(axes: Axes, panel: Sequence[_Told], first: bool) -> None:
         height = place + np.linspace(0.24, -0.24, len(draws))
         axes.plot(draws, height, ".", color=colour(i), alpha=0.45, markersize=4, mew=0, label=label[_DRAWS])
         bar = scale * np.array([whiskers(r.value, r.low, r.high)]).T
-        look = {"color": colour(i), "markersize": 4, "capsize": 3, "label": label[_MEAN]}
+        look: dict[str, Any] = {"color": colour(i), "markersize": 4, "capsize": 3, "label": label[_MEAN]}
         axes.errorbar(scale * r.value, place, xerr=bar, fmt=marker(i), **look)
         blind, ends = scale * one.blind.value, [place - 0.5, place + 0.5]
         axes.plot([blind, blind], ends, "--", color=GREY, linewidth=1.2, label=label[_BLIND])
