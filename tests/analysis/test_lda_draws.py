@@ -193,6 +193,22 @@ def test_the_figure_shows_every_draw_and_who_does_not_look() -> None:
     assert not list(draw(Scene({"": [[]]})))
 
 
+def test_what_varies_a_thousandth_as_much_is_not_rounded_away() -> None:
+    """Features of eight strong directions, and a number in what is left: sums of float32 would tell another third."""
+    rng = numpy_rng(7)
+    number = rng.normal(size=2000)
+    x = rng.normal(size=(2000, 8)) @ rng.normal(size=(8, 40))
+    x += 1e-3 * (0.3 * rng.normal(size=x.shape) + number[:, None] * rng.normal(size=40))
+    x, group = (x / x.std(0)).astype(np.float32), np.searchsorted(np.quantile(number, np.arange(1, 8) / 8), number)
+    counts = (rng.random((4, 2000)) > 0.3).astype(np.uint8)
+    for count, (one,) in zip(counts, weighted_discriminants(x, [group], counts), strict=True):
+        left = np.flatnonzero(count == 0)
+        theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(x[count > 0].astype(np.float64), group[count > 0])
+        named = one.group[one.scores(x, left).argmax(1)]
+        assert (named == theirs.predict(x[left].astype(np.float64))).mean() >= 0.998 and not one.singular
+        assert (named == group[left]).mean() > 0.5
+
+
 def test_many_draws_of_few_and_of_many_kinds_of_rows() -> None:
     """Draws share what they can, of seven or of one: each is as if it were alone."""
     x, group = rows(400, 6)
