@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,24 @@ def test_a_table_without_attributes_and_one_whose_only_one_is_of_one_person() ->
     alone = FeatureTable.from_arrays(bare.features["features"], label=bare.label, split=split, scar=one)
     run_suite(alone, [], analyses=[Attributes()], protocols=None, lost=told.append)
     assert "'scar': 1 people of splits 'train' and 'val' are with it, and 2 are needed" in str(told[1])
+
+
+@pytest.mark.parametrize("categories", [("female", "male"), ("female", "male", "nobody's")])
+def test_two_words_are_binary_however_they_are_called(categories: tuple[str, ...]) -> None:
+    """As text, as categories, or as two of three categories: the numbers are those of 0 and 1."""
+    table = people(60, 8)
+    male = table.nuisance["male"]
+    words = {"male": np.where(male == 1, "male", "female"), "hat": np.where(np.arange(len(male)) % 9, "on", None)}
+    text = FeatureTable.from_arrays(table.features["features"], label=table.label, split=table.split, **words)
+    of_categories = replace(
+        text, nuisances=tuple(replace(n, kind="categorical", categories=categories) for n in text.nuisances[:1])
+    )
+    plain = FeatureTable.from_arrays(table.features["features"], label=table.label, split=table.split, male=male)
+    assert "not told: 'hat': it has one value only (on)" in measure(text)[0].note
+    for of in (text, of_categories):
+        found, numbers = measure(of), measure(plain)
+        assert [(r.metric, r.value, r.low) for r in found] == [(r.metric, r.value, r.low) for r in numbers]
+        assert "the attribute is there where it is: male 'male'" in found[0].note
 
 
 def test_where_nobody_is_known_there_are_no_groups() -> None:
