@@ -111,7 +111,7 @@ def test_one_value_is_skipped_unknown_rows_are_left_out_and_the_figure_shows_the
     assert value(found, "balanced_accuracy", "part").n_fit == (known & (table.split != "test")).sum()
     page = evaluation.save(tmp_path).read_text(encoding="utf-8")
     assert (tmp_path / "figures" / "attribute_errors.svg").is_file() and "missed and seen in vain" in page
-    tables = list(analysis_tables(found, {}))
+    (tables,) = analysis_tables(found, {}).values()
     assert [table.title for table in tables] == [f"Attributes by linear SVMs: {group}" for group in GROUPS]
     assert all(table.title in page for table in tables)
     assert [row.name for row in tables[-1].parts[""]] == ["luck", "hat", "smile", "part"], "a row each, by its name"

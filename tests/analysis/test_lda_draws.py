@@ -131,7 +131,7 @@ def test_the_truth_is_found_and_chance_said() -> None:
 
 
 def test_a_table_of_errors_and_one_of_hits() -> None:
-    errors, hits = analysis_tables(measure(people(), within={"yaw": 24}), {"yaw": "°"})
+    ((errors, hits),) = analysis_tables(measure(people(), within={"yaw": 24}), {"yaw": "°"}).values()
     assert [row.name for of in (errors, hits) for row in of.parts[""]] == ["yaw", "yaw: within ±24", "media"]
     assert (
         "s.d. of MAE over draws, likeliest bin" in errors.header
@@ -176,7 +176,7 @@ def test_the_figure_shows_every_draw_and_who_does_not_look() -> None:
     found = run_suite(table, [], analyses=[LdaDraws(draws=5, within={"yaw": 24})], protocols=None)
     scene = Scene({"": [found.results]}, units={"yaw": "°"}, layer=found.layer, arrays=found.arrays)
     ((file, figure, _, caption, about),) = draw(scene)
-    assert (file, about) == ("lda_draws.svg", "analysis") and "In each of 5 draws" in caption
+    assert (file, about) == ("lda_draws.svg", "analysis/lda_draws") and "In each of 5 draws" in caption
     assert "left out: 1." in caption and len(figure.axes) == MOST_NUMBERS + 1
     yaw, hits = figure.axes[0], figure.axes[-1]
     assert yaw.get_xlabel().startswith("mean absolute error of yaw, ° (n = ")

@@ -88,7 +88,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         axes.set_xlabel(of if number else "% that are right")
     legend_above(figure, every[0], columns=2)
     caption = _CAPTION.format(draws=arrays["of_draw"].shape[1], more=more)
-    yield Drawn("lda_draws.svg", figure, "What linear discriminants tell, draw by draw", caption, "analysis")
+    yield Drawn("lda_draws.svg", figure, "What linear discriminants tell, draw by draw", caption, "analysis/lda_draws")
 
 
 def _told(arrays: Mapping[str, np.ndarray], results: Sequence[Result]) -> Iterator[_Told]:
