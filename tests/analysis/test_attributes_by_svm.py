@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_one_value_is_skipped_unknown_rows_are_left_out_and_the_figure_shows_the
     assert value(found, "balanced_accuracy", "part").n_fit == (known & (table.split != "test")).sum()
     page = evaluation.save(tmp_path).read_text(encoding="utf-8")
     assert (tmp_path / "figures" / "attribute_errors.svg").is_file() and "missed and seen in vain" in page
-    tables = list(analysis_tables(found, {}))
+    (tables,) = analysis_tables(found, {}).values()
     assert [table.title for table in tables] == [f"Attributes by linear SVMs: {group}" for group in GROUPS]
     assert all(table.title in page for table in tables)
     assert [row.name for row in tables[-1].parts[""]] == ["luck", "hat", "smile", "part"], "a row each, by its name"
@@ -141,6 +142,24 @@ def test_a_table_without_attributes_and_one_whose_only_one_is_of_one_person() ->
     alone = FeatureTable.from_arrays(bare.features["features"], label=bare.label, split=split, scar=one)
     run_suite(alone, [], analyses=[Attributes()], protocols=None, lost=told.append)
     assert "'scar': 1 people of splits 'train' and 'val' are with it, and 2 are needed" in str(told[1])
+
+
+@pytest.mark.parametrize("categories", [("female", "male"), ("female", "male", "nobody's")])
+def test_two_words_are_binary_however_they_are_called(categories: tuple[str, ...]) -> None:
+    """As text, as categories, or as two of three categories: the numbers are those of 0 and 1."""
+    table = people(60, 8)
+    male = table.nuisance["male"]
+    words = {"male": np.where(male == 1, "male", "female"), "hat": np.where(np.arange(len(male)) % 9, "on", None)}
+    text = FeatureTable.from_arrays(table.features["features"], label=table.label, split=table.split, **words)
+    of_categories = replace(
+        text, nuisances=tuple(replace(n, kind="categorical", categories=categories) for n in text.nuisances[:1])
+    )
+    plain = FeatureTable.from_arrays(table.features["features"], label=table.label, split=table.split, male=male)
+    assert "not told: 'hat': it has one value only (on)" in measure(text)[0].note
+    for of in (text, of_categories):
+        found, numbers = measure(of), measure(plain)
+        assert [(r.metric, r.value, r.low) for r in found] == [(r.metric, r.value, r.low) for r in numbers]
+        assert "the attribute is there where it is: male 'male'" in found[0].note
 
 
 def test_where_nobody_is_known_there_are_no_groups() -> None:

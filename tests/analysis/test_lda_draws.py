@@ -13,6 +13,8 @@ from invariantnets import FeatureTable, run_suite
 from invariantnets.analysis import LdaDraws, Material
 from invariantnets.analysis.draws import FITTED, TESTED, draw_sides
 from invariantnets.errors import InvariantNetsError
+from invariantnets.figures.drawing import Scene
+from invariantnets.figures.lda_draws import MOST_NUMBERS, draw
 from invariantnets.probes.lda_weighted import weighted_discriminants
 from invariantnets.randomness import numpy_rng
 from invariantnets.report.analyses import analysis_tables
@@ -129,7 +131,7 @@ def test_the_truth_is_found_and_chance_said() -> None:
 
 
 def test_a_table_of_errors_and_one_of_hits() -> None:
-    errors, hits = analysis_tables(measure(people(), within={"yaw": 24}), {"yaw": "°"})
+    ((errors, hits),) = analysis_tables(measure(people(), within={"yaw": 24}), {"yaw": "°"}).values()
     assert [row.name for of in (errors, hits) for row in of.parts[""]] == ["yaw", "yaw: within ±24", "media"]
     assert (
         "s.d. of MAE over draws, likeliest bin" in errors.header
@@ -165,6 +167,62 @@ def test_magnitude_of_some_unknown_rows_and_what_cannot_be_told() -> None:
     known = value(found, "mae", "likeliest bin", "pitch")
     assert 100 < known.n < 150 and known.n < value(found, "accuracy", "likeliest class", "media").n <= 200
     assert "'turn': it goes round a circle" in known.note
+
+
+def test_the_figure_shows_every_draw_and_who_does_not_look() -> None:
+    """The mean of the dots is the number of the table; of many numbers those told best are shown."""
+    rng = numpy_rng(5)
+    table = people(**{f"noise_{i}": rng.normal(size=1000) for i in range(MOST_NUMBERS)})
+    found = run_suite(table, [], analyses=[LdaDraws(draws=5, within={"yaw": 24})], protocols=None)
+    scene = Scene({"": [found.results]}, units={"yaw": "°"}, layer=found.layer, arrays=found.arrays)
+    ((file, figure, _, caption, about),) = draw(scene)
+    assert (file, about) == ("lda_draws.svg", "analysis/lda_draws") and "In each of 5 draws" in caption
+    assert "left out: 1." in caption and len(figure.axes) == MOST_NUMBERS + 1
+    yaw, hits = figure.axes[0], figure.axes[-1]
+    assert yaw.get_xlabel().startswith("mean absolute error of yaw, ° (n = ")
+    assert [t.get_text() for t in yaw.get_yticklabels()] == ["likeliest bin", "mean by the posterior"]
+    lines = {line.get_label(): line.get_xdata() for line in yaw.lines if not line.get_label().startswith("_")}
+    assert len(lines["a draw"]) == 5
+    of = {reader: value(found.results, "mae", reader, "yaw").value for reader in ("likeliest bin", "always the mean")}
+    assert lines["a draw"].mean() == pytest.approx(of["likeliest bin"])
+    assert lines["always the mean, or the most frequent class"][0] == pytest.approx(of["always the mean"])
+    assert lines["shuffled"][0] == pytest.approx(value(found.results, "mae", "shuffled", "yaw").value)
+    assert [t.get_text().partition(" (")[0] for t in hits.get_yticklabels()] == ["media", "yaw: within ±24"]
+    dots = hits.lines[0].get_xdata()
+    assert dots.mean() == pytest.approx(100 * value(found.results, "accuracy", "likeliest class", "media").value)
+    assert not list(draw(Scene({"": [[]]})))
+
+
+def test_what_varies_a_thousandth_as_much_is_not_rounded_away() -> None:
+    """Features of eight strong directions, and a number in what is left: sums of float32 would tell another third."""
+    rng = numpy_rng(7)
+    number = rng.normal(size=2000)
+    x = rng.normal(size=(2000, 8)) @ rng.normal(size=(8, 40))
+    x += 1e-3 * (0.3 * rng.normal(size=x.shape) + number[:, None] * rng.normal(size=40))
+    x, group = (x / x.std(0)).astype(np.float32), np.searchsorted(np.quantile(number, np.arange(1, 8) / 8), number)
+    counts = (rng.random((4, 2000)) > 0.3).astype(np.uint8)
+    for count, (one,) in zip(counts, weighted_discriminants(x, [group], counts), strict=True):
+        left = np.flatnonzero(count == 0)
+        theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(x[count > 0].astype(np.float64), group[count > 0])
+        named = one.group[one.scores(x, left).argmax(1)]
+        assert (named == theirs.predict(x[left].astype(np.float64))).mean() >= 0.998 and not one.singular
+        assert (named == group[left]).mean() > 0.5
+
+
+def test_many_draws_of_few_and_of_many_kinds_of_rows() -> None:
+    """Draws share what they can, of seven or of one: each is as if it were alone."""
+    x, group = rows(400, 6)
+    rng = numpy_rng(6)
+    counts = np.concatenate(
+        [
+            (rng.random((17, 400)) > 0.3).astype(np.uint8),
+            rng.poisson(1.0, (4, 400)).astype(np.uint8),
+        ]
+    )
+    for count, (one,) in zip(counts, weighted_discriminants(x, [group], counts), strict=True):
+        ((alone,),) = weighted_discriminants(x, [group], count[None])
+        assert one.weights == pytest.approx(alone.weights, rel=1e-6, abs=1e-8)
+        assert (one.count == alone.count).all()
 
 
 @pytest.mark.parametrize(

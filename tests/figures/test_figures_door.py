@@ -32,6 +32,7 @@ OF_RUN = {
     "attribute_errors": ["attribute_errors.svg"],
     "pose_depth": ["pose_depth_yaw.svg"],
     "identity_tests": ["identity_tests_yaw.png", "identity_tests_yaw_roc.svg"],
+    "lda_draws": ["lda_draws.svg"],
     "unit_deletion": ["unit_deletion.svg"],
     "nesting": ["nesting.svg"],
     "discard": ["discard.svg"],

@@ -39,6 +39,7 @@ _NUMBERS = (
 class Attributes:
     """A linear SVM of squared hinge for every binary nuisance, either side weighing the same in its loss.
 
+    Categories of which the table has two are binary, too: the attribute is the latter of them, as the note says.
     C of each attribute is chosen by balanced accuracy on people (images of a closed set) that it was not fitted to.
 
     Args:
@@ -53,7 +54,7 @@ class Attributes:
 
     def __call__(self, material: Material) -> list[Result]:
         """As `Analysis`."""
-        table = material.table
+        table = _of_two_values(material.table)
         binary, cannot = self._wanted(table)
         closed = probable(table, material.layer)
         task = prepare(replace(table, nuisances=()), material.layer, material.seed, closed)
@@ -95,11 +96,13 @@ class Attributes:
                 )
         if not binary:
             raise InvariantNetsError(
-                "no binary nuisance in the table: give a column of 0 and 1, or kinds={hat: binary}"
+                "no binary nuisance in the table: give a column of 0 and 1 or of two words, or kinds={hat: binary}"
             )
         single = {n: table.nuisance[n] for n in table.nuisance if n not in {b.name for b in binary}}
         constant = {n: v[~np.isnan(v)] for n, v in single.items() if len(np.unique(v[~np.isnan(v)])) == 1}
-        return binary, {n: f"it has one value only ({v[0]:g})" for n, v in constant.items()}
+        words = {n.name: n.categories for n in table.nuisances}
+        values = {n: words[n][int(v[0])] if words.get(n) else f"{v[0]:g}" for n, v in constant.items()}
+        return binary, {n: f"it has one value only ({value})" for n, value in values.items()}
 
     @property
     def _penalties(self) -> list[float]:
@@ -187,6 +190,18 @@ def _rates(sums: np.ndarray) -> np.ndarray:
     """Of ``(R, 4)`` missed, there, seen in vain, absent: balanced accuracy, both rates, and what they leave of 1."""
     missed, vain = sums[:, 0] / sums[:, 1], sums[:, 2] / sums[:, 3]
     return np.stack([1 - (missed + vain) / 2, missed, vain, 1 - missed, 1 - vain], 1)
+
+
+def _of_two_values(table: FeatureTable) -> FeatureTable:
+    """The same table, in which categories of which it has two are binary: 1 is the latter of their order."""
+    columns, nuisances = dict(table.nuisance), list(table.nuisances)
+    for i, n in enumerate(nuisances):
+        value = columns.get(n.name)
+        codes = np.unique(value[~np.isnan(value)]) if n.kind == "categorical" and value is not None else np.zeros(0)
+        if value is not None and len(codes) == 2:
+            columns[n.name] = np.where(np.isnan(value), np.nan, value == codes[1])
+            nuisances[i] = replace(n, kind="binary", categories=tuple(n.categories[int(code)] for code in codes))
+    return replace(table, nuisance=columns, nuisances=tuple(nuisances))
 
 
 def _part(svms: Svms, columns: slice) -> Svms:

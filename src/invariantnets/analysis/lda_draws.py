@@ -22,7 +22,7 @@ from invariantnets.results.result import Result
 from invariantnets.statistics.intervals import NOT_KNOWN, Number
 from invariantnets.statistics.resampling import Resampling, ratio
 
-__all__ = ["LdaDraws"]
+__all__ = ["OF_CLASS", "OF_NUMBER", "LdaDraws"]
 
 STREAM = 71
 NUMBERS, CLASSES = (
@@ -89,11 +89,20 @@ class LdaDraws:
         table = material.table if self.rows == "all" else material.table.part("test")
         cannot = self._check(table)
         results: list[Result] = []
+        told: list[_Scores] = []
         for part, _ in known_together(table, tuple(cannot)):
             if part.nuisances:
-                results += self._read(material, part, closed, cannot)
+                scores, found = self._read(material, part, closed, cannot)
+                results += found
+                told += scores
         if not results:
             raise InvariantNetsError("nothing to tell from the features: " + _listed(cannot))
+        of_draw = np.full((len(told), self.draws, len(OF_NUMBER)), np.nan)
+        for i, of in enumerate(told):
+            of_draw[i, :, : len(of.readers)] = of.of_draw
+        names = [of.asked.target for of in told]
+        where = [", ".join(f"{key}: {value}" for key, value in of.asked.where.items()) for of in told]
+        material.keep(self.name, {"target": np.array(names), "where": np.array(where), "of_draw": of_draw})
         return results
 
     def _check(self, table: FeatureTable) -> dict[str, str]:
@@ -160,7 +169,9 @@ class LdaDraws:
         edges = np.quantile(number, np.arange(1, self.bins) / self.bins)
         return np.unique(np.searchsorted(edges, number, side="right"), return_inverse=True)[1]
 
-    def _read(self, material: Material, part: FeatureTable, closed: bool, cannot: Mapping[str, str]) -> list[Result]:
+    def _read(
+        self, material: Material, part: FeatureTable, closed: bool, cannot: Mapping[str, str]
+    ) -> tuple[list[_Scores], list[Result]]:
         source = part.source if closed else part.label
         sides = draw_sides(source, self.fit, self.test, self.draws, material.seed, STREAM, 0)
         asked = list(self._asked(part, material.seed))
@@ -192,7 +203,7 @@ class LdaDraws:
         ]
         people = Resampling(source)
         common = {"n_fit": round(fitted), "note": "; ".join(filter(None, note))}
-        return [result for of in scores for result in of.results(material, people, common)]
+        return scores, [result for of in scores for result in of.results(material, people, common)]
 
 
 class _Scores:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from invariantnets.figures.drawing import Drawn, Scene, slug
 from invariantnets.figures.style import GREY, LINES, PALETTE, WIDTH, clipped, legend_above, new_axes
+from invariantnets.results.select import FEW_NUISANCES
 
 __all__ = ["draw", "map_figure", "roc_figure"]
 
@@ -31,14 +32,18 @@ _ROC = (
 
 
 def draw(scene: Scene) -> Iterator[Drawn]:
-    """The map of each nuisance that was tested, and the ROC of those who differ least."""
-    for name, arrays in scene.arrays.items():
-        if not name.startswith("identity_tests_"):
-            continue
+    """The map of each nuisance, of many those that change most, and the ROC of those who differ least."""
+    every = [arrays for name, arrays in scene.arrays.items() if name.startswith("identity_tests_")]
+    most = sorted(every, key=lambda arrays: -float(arrays["map"].mean()))[:FEW_NUISANCES]
+    fewer = f" Of {len(every)} nuisances, the {len(most)} of which most differs have such a figure."
+    fewer *= len(most) < len(every)
+    for arrays in most:
         nuisance, sides = str(arrays["nuisance"]), " and ".join(f"“{side}”" for side in arrays["sides"])
         title = f"Features that differ, person by person: {nuisance}"
         file = f"identity_tests_{slug(nuisance)}"
-        yield Drawn(f"{file}.png", map_figure(arrays), title, _MAP.format(sides=sides), "analysis/identity_tests")
+        yield Drawn(
+            f"{file}.png", map_figure(arrays), title, _MAP.format(sides=sides) + fewer, "analysis/identity_tests"
+        )
         if "far" in arrays:
             title = f"Verification of those who differ least: {nuisance}"
             yield Drawn(

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.linalg.blas import dsyrk
+from scipy.linalg.blas import dgemm, dsyrk
 
-from invariantnets.statistics.moments import BLOCK_ROWS, precision, project, varies
+from invariantnets.statistics.moments import BLOCK_ROWS, precision, varies
 
 __all__ = ["Discriminant", "weighted_discriminants"]
 
-# Bytes of the scatters that are summed in one pass.
+# Bytes of the scatters that are held at a time.
 SCATTERS = 1 << 30
-# Bytes of rows at a time: of each kind and group there should be hundreds, for what is added is of D × D numbers.
-BLOCK = 1 << 26
-# Draws that share the sums of rows that are in the same of them, and as many kinds of rows at most: of four draws
-# without replacement sixteen. Of more draws, kinds would have too few rows each for a fast product.
-TOGETHER, KINDS = 4, 32
+# Rows at a time, which stay in the cache from where they are read until their product is taken.
+ROWS = 256
+# Draws at most that share the sums of rows that are in the same of them: of seven draws without replacement there are
+# 128 kinds of rows. Kinds of which so many scatters are held before they are added to those of the draws.
+TOGETHER, CELLS = 8, 16
 # Of standardised features: directions of less variance are the rounding of others, and tell nothing.
 SINGULAR = 1e-10
 Array = np.ndarray
@@ -51,7 +51,11 @@ class Discriminant:
 
     def scores(self, features: Array, rows: Array) -> Array:
         """Logarithms of the posteriors, but for a constant of each row: ``(len(rows), G)``."""
-        return project(features, self.weights, rows, origin=self.origin) + self.intercept
+        out = np.empty((len(rows), self.weights.shape[1]))
+        for block, x in _centred(features, rows, self.origin):
+            np.matmul(x, self.weights, out=out[block])
+        out += self.intercept
+        return out
 
 
 def weighted_discriminants(
@@ -73,15 +77,15 @@ def weighted_discriminants(
         Draw after draw the discriminants of the groupings.
     """
     origin = features[:BLOCK_ROWS].mean(0, dtype=np.float64)
-    whole: Array | None = None
+    sums = [_sums(features, origin, codes, counts) for codes in groupings]
+    total: Array | None = None
     for shared in _batches(counts, features.shape[1]):
-        draws = slice(shared[0].draws.start, shared[-1].draws.stop)
-        whole, scatter, sums = _statistics(features, origin, groupings, counts[draws], shared, whole)
-        for r, weight in enumerate(counts[draws]):
+        total, scatter = _scatters(features, origin, shared, total)
+        for r, of_draw in enumerate(scatter, shared.start):
             found = []
-            for grouping, of_draws in zip(groupings, sums, strict=True):
-                count = np.bincount(grouping, weight, of_draws.shape[1])
-                found.append(_discriminant(scatter[r], of_draws[r], count, origin, precision(features), shrinkage))
+            for codes, of_groups in zip(groupings, sums, strict=True):
+                count = np.bincount(codes, counts[r], of_groups.shape[1])
+                found.append(_discriminant(of_draw, of_groups[r], count, origin, precision(features), shrinkage))
             yield found
 
 
@@ -90,86 +94,95 @@ class _Shared:
     """A few draws, and the rows that are in the same of them: their scatter is summed once.
 
     Attributes:
-        draws: which.
+        start: the first of the draws.
         weights: ``(P, R)`` how often each of these draws holds a row of each kind, the most frequent kind first.
-        kind: ``(N,)`` of each row.
+        rows: P indices of the rows of each kind.
     """
 
-    draws: slice
+    start: int
     weights: Array
-    kind: Array
+    rows: list[Array]
 
     @classmethod
     def of(cls, counts: Array, start: int, together: int) -> _Shared:
-        draws = slice(start, min(start + together, len(counts)))
+        draws = counts[start : start + together]
         packed = np.zeros((counts.shape[1], TOGETHER), np.uint8)  # a byte of a number each, which are soon sorted
-        packed[:, : draws.stop - start] = counts[draws].T
-        codes, kind, rows = np.unique(packed.view(f"u{TOGETHER}")[:, 0], return_inverse=True, return_counts=True)
-        order = np.argsort(-rows, kind="stable")
-        weights = codes[order][:, None].view(np.uint8)[:, : draws.stop - start].astype(np.float64)
-        return cls(draws, weights, np.argsort(order).astype(np.int32)[kind])
+        packed[:, : len(draws)] = draws.T
+        codes, kind, size = np.unique(packed.view(np.uint64)[:, 0], return_inverse=True, return_counts=True)
+        order = np.argsort(-size, kind="stable")
+        weights = codes[order][:, None].view(np.uint8)[:, : len(draws)].astype(np.float64)
+        rows = [rows for _, rows in _sorted(kind)]
+        return cls(start, weights, [rows[i] for i in order])
+
+    @property
+    def pays(self) -> bool:
+        """Whether the sums of the kinds add less than what rows cost that were summed for each of the draws."""
+        kinds, draws = self.weights.shape
+        return draws == 1 or 2 * kinds * draws <= sum(map(len, self.rows))
 
 
-def _batches(counts: Array, dims: int) -> Iterator[list[_Shared]]:
-    """All draws, a few together; as many of these at a time as memory holds the scatters of."""
-    room = max(1, SCATTERS // (8 * dims**2))
-    batch: list[_Shared] = []
+def _batches(counts: Array, dims: int) -> Iterator[_Shared]:
+    """All draws, as many together as pays and as memory holds the scatters of."""
+    room = max(1, SCATTERS // (8 * dims**2) - 2)  # beside them that of all rows, and of one kind
     start = 0
     while start < len(counts):
-        options = (_Shared.of(counts, start, together) for together in (TOGETHER, 2))
-        few = (one for one in options if len(one.weights) <= min(KINDS, room))
-        shared = next(few, None) or _Shared.of(counts, start, 1)
-        if batch and sum(len(one.weights) + len(one.weights[0]) for one in (*batch, shared)) > room:
-            yield batch
-            batch = []
-        batch.append(shared)
-        start = shared.draws.stop
-    yield batch
+        most = min(TOGETHER, room)
+        while True:
+            left = len(counts) - start
+            shared = _Shared.of(counts, start, -(-left // -(-left // most)))  # batches of as many draws
+            if shared.pays:
+                break
+            most //= 2
+        yield shared
+        start += shared.weights.shape[1]
 
 
-def _statistics(
-    features: Array, origin: Array, groupings: Sequence[Array], counts: Array, batch: list[_Shared], whole: Array | None
-) -> tuple[Array, Array, list[Array]]:
-    """About an origin: ``(D, D)`` scatter of all rows, ``(R, D, D)`` of each draw, and of each grouping ``(R, G, D)``.
+def _centred(features: Array, rows: Array, origin: Array) -> Iterator[tuple[slice, Array]]:
+    """Rows about an origin in float64, and which of the rows they are: a few at a time, always in the same memory."""
+    size = min(ROWS, len(rows))
+    taken, centred = np.empty((size, len(origin)), features.dtype), np.empty((size, len(origin)))
+    for start in range(0, len(rows), ROWS):
+        block = slice(start, min(start + ROWS, len(rows)))
+        x = centred[: block.stop - start]
+        x[:] = np.take(features, rows[block], 0, out=taken[: len(x)], mode="clip")
+        x -= origin
+        yield block, x
 
-    The scatter of the most frequent kind of rows is that of all less that of the others.
+
+def _sums(features: Array, origin: Array, codes: Array, counts: Array) -> Array:
+    """``(R, G, D)`` sums about an origin of the groups in each draw."""
+    sums = np.zeros((len(counts), int(codes.max()) + 1, len(origin)))
+    for group, rows in _sorted(codes):
+        for block, x in _centred(features, rows, origin):
+            sums[:, group] += counts[:, rows[block]].astype(np.float64) @ x
+    return sums
+
+
+def _scatters(features: Array, origin: Array, shared: _Shared, total: Array | None) -> tuple[Array, Array]:
+    """About an origin, of all rows ``(D, D)`` and of each draw ``(R, D, D)``: the lower halves.
+
+    Where the scatter of all rows is known, that of the most frequent kind is what the others leave of it.
     """
-    dims, known = features.shape[1], whole is not None
-    total = np.zeros((dims, dims)) if whole is None else whole
-    size = min(max(BLOCK_ROWS // 4, BLOCK // (8 * dims)), len(features))
-    block_rows, taken = np.empty((size, dims)), np.empty((size, dims))  # once: new memory costs as much as a product
-    cells = [np.zeros((len(shared.weights) - 1, dims, dims)) for shared in batch]
-    sums = [np.zeros((len(counts), int(codes.max()) + 1, dims)) for codes in groupings]
-    for start in range(0, len(features), size):
-        block = slice(start, start + size)
-        x = np.subtract(features[block], origin, out=block_rows[: len(features[block])])
-        weight = counts[:, block].astype(np.float64)
-        if not known:
-            _add_products(x, total)
-        for shared, cell in zip(batch, cells, strict=True):
-            for kind, rows in _sorted(shared.kind[block]):
-                if kind:
-                    _add_products(np.take(x, rows, 0, out=taken[: len(rows)], mode="clip"), cell[kind - 1])
-        for codes, of_groups in zip(groupings, sums, strict=True):
-            for group, rows in _sorted(codes[block]):
-                of_groups[:, group] += weight[:, rows] @ np.take(x, rows, 0, out=taken[: len(rows)], mode="clip")
-    scatter = np.empty((len(counts), dims, dims))
-    first = batch[0].draws.start
-    for shared, cell in zip(batch, cells, strict=True):
-        most, others = shared.weights[0][:, None], shared.weights[1:].T
-        draws = scatter[shared.draws.start - first : shared.draws.stop - first]
-        np.matmul(others - most, cell.reshape(len(cell), dims**2), out=draws.reshape(len(draws), dims**2))
-        for one, times in zip(draws, most[:, 0], strict=True):
-            one += times * total
-            lower = np.tril(one, -1)
-            one -= np.triu(one, 1)
-            one += lower.T
-    return total, scatter, sums
-
-
-def _add_products(x: Array, total: Array) -> None:
-    """Add ``x.T @ x`` to the lower half of a matrix, in place."""
-    dsyrk(1.0, x.T, beta=1.0, c=total.T, overwrite_c=1)  # the upper half of what is seen column by column
+    dims, weights, rows = len(origin), shared.weights, shared.rows
+    if total is None:
+        weights = np.column_stack([weights, np.ones(len(rows))])
+    else:
+        weights, rows = weights[1:] - weights[0], rows[1:]
+    scatter = np.zeros((weights.shape[1], dims, dims))
+    room = SCATTERS // (8 * dims**2) - len(scatter)
+    cells = np.zeros((max(1, min(CELLS, room, len(rows))), dims, dims))
+    for start in range(0, len(rows), len(cells)):
+        of = rows[start : start + len(cells)]
+        for cell, kind in zip(cells, of, strict=False):
+            for block, x in _centred(features, kind, origin):  # the half below as it is seen column by column
+                dsyrk(1.0, x.T, beta=float(block.start > 0), c=cell.T, overwrite_c=1)
+        flat, sums = cells[: len(of)].reshape(len(of), -1), scatter.reshape(len(scatter), -1)
+        dgemm(1.0, flat.T, weights[start : start + len(of)], beta=1.0, c=sums.T, overwrite_c=1)
+    if total is None:
+        return scatter[-1], scatter[:-1]
+    for one, times in zip(scatter, shared.weights[0], strict=True):
+        one += times * total
+    return total, scatter
 
 
 def _sorted(codes: Array) -> Iterator[tuple[int, Array]]:
@@ -185,26 +198,31 @@ def _discriminant(
     (present,) = np.nonzero(count)
     n, count = float(count.sum()), count[present]
     means = sums[present] / count[:, None]
-    within = (scatter - (means.T * count) @ means) / n
+    within = (means.T * count) @ means
+    np.subtract(scatter, within, out=within)
+    within /= n
     variance = np.maximum(np.diag(within), 0)
     # As many digits as the features have: what does not vary tells nothing.
     live = varies(origin, np.sqrt(np.maximum(np.diag(scatter), 0) / n), rounding) & (variance > 0)
-    shrunk = (1 - shrinkage) * within[np.ix_(live, live)]
+    shrunk = within if live.all() else within[np.ix_(live, live)]
+    shrunk *= 1 - shrinkage
     shrunk[np.diag_indices_from(shrunk)] += shrinkage * variance.mean()
     scale = 1 / np.sqrt(np.diag(shrunk))
     centred = means[:, live]
     weights, singular = np.zeros((len(origin), len(present))), False
     if live.any():
-        inner, singular = _solved(shrunk * np.outer(scale, scale), scale[:, None] * centred.T)
+        shrunk *= scale[:, None]
+        shrunk *= scale
+        inner, singular = _solved(shrunk, scale[:, None] * centred.T)
         weights[live] = scale[:, None] * inner
     intercept = np.log(count / n) - 0.5 * np.einsum("gd,dg->g", means, weights)
     return Discriminant(weights, intercept, origin, present, count, singular)
 
 
 def _solved(matrix: Array, right: Array) -> tuple[Array, bool]:
-    """The shortest solution, and whether there are others."""
+    """The shortest solution, and whether there are others, of a matrix of which the lower half is read."""
     try:
-        factor = cho_factor(matrix, lower=True, check_finite=False)
+        factor = cho_factor(matrix.T, lower=False, check_finite=False)  # as LAPACK wants it, column by column
         if float(np.diag(factor[0]).min()) ** 2 > SINGULAR:
             return np.asarray(cho_solve(factor, right, check_finite=False)), False
     except LinAlgError:
