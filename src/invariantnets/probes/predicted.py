@@ -41,9 +41,9 @@ def predictions(task: Task, target: Target, found: Sequence[Found]) -> Arrays:
     for name in ("row", "name", "label", "split"):
         if name == "label" and not test.labelled:
             continue
-        values = getattr(known, name), getattr(test, name)
-        if values[0] is not None and values[1] is not None:
-            columns[name] = np.concatenate([values[0][task.choice], values[1]])
+        of_known, of_test = getattr(known, name), getattr(test, name)
+        if of_test is not None:
+            columns[name] = np.concatenate([of_known[task.choice], of_test])
     if "label" in columns and test.classes:
         columns["label"] = np.array(test.classes)[columns["label"]]
     true = np.concatenate([known.nuisance[nuisance.name][task.choice], test.nuisance[nuisance.name]])
