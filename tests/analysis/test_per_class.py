@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 from sklearn.metrics import mean_absolute_error, recall_score
 from sklearn.metrics import r2_score as plain_r2
 
@@ -71,6 +72,17 @@ def test_numbers_are_those_of_sklearn_within_each_class(rows: Any) -> None:
     assert moved.by_class(who, 4) == pytest.approx(scores.by_class(who, 4), abs=1e-9)
     nothing = score(YAW, np.full((400, 1), 7.0), true[:, None], np.zeros(1), who)
     assert nothing.by_class(who, 4)[:, 0] == pytest.approx(np.zeros(4), abs=1e-12)
+
+
+def test_of_an_angle_both_columns_count(rows: Any) -> None:
+    who, true, read = rows
+    y, p = (Nuisance("turn", "circular").encode(20 * v) for v in (true, read))
+    scores = score(Nuisance("turn", "circular"), p, y, np.zeros(2), who)
+    assert scores.metrics == ("r2",)
+    for c, (value,) in enumerate(scores.by_class(who, 4)):
+        inside = who == c
+        expected = [((v[inside] - v[inside].mean(0)) ** 2).sum() for v in (y - p, y)]
+        assert value == pytest.approx(1 - expected[0] / expected[1], abs=1e-12)
 
 
 def test_categories_are_those_that_exceed_their_mean_within_the_class(rows: Any) -> None:
@@ -209,6 +221,22 @@ def test_classes_that_do_not_differ_lie_as_far_apart_as_chance_puts_them() -> No
     assert pick(hat, "balanced_accuracy", classes="mean").chance == 0.5
     shuffled = pick(hat, "balanced_accuracy", "per_class/shuffled within the class", classes="mean")
     assert 0.35 < shuffled.value < 0.65
+
+
+def test_where_it_varies_less_r2_is_lower_and_that_is_said() -> None:
+    """One error for all, but another range of each class."""
+    rng = numpy_rng(7)
+    who = np.repeat(np.arange(DIGITS), IMAGES)
+    yaw = (0.2 + 0.3 * who) * rng.normal(size=len(who))
+    x = np.stack([yaw + 0.5 * rng.normal(size=len(who)), rng.normal(size=len(who))], 1)
+    results, kept = found(FeatureTable.from_arrays(x, label=who, division="image", yaw=yaw), nuisance="yaw")
+    of, arrays = pick(results, "spearman", classes="how far apart"), kept["per_class_0"]
+    assert of.value == pytest.approx(spearmanr(arrays["value"], arrays["varies"]).statistic) and of.value > 0.9
+    assert of.low is not None and of.low < of.value <= of.high and of.chance == 0
+    test = arrays["names"].astype(int)
+    assert np.corrcoef(arrays["varies"], (0.2 + 0.3 * test) ** 2)[0, 1] > 0.95
+    mae = [pick(results, "mae", **{"class": int(name)}).value for name in arrays["names"]]
+    assert max(mae) < 2.5 * min(mae) and arrays["value"][-1] - arrays["value"][0] > 0.5
 
 
 def test_what_is_left_out_is_named() -> None:

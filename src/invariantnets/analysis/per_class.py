@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -9,7 +10,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from invariantnets.analysis.analysis import Material, measured
-from invariantnets.analysis.class_scores import FEW, Apart, Scores, apart, enough, score
+from invariantnets.analysis.class_scores import FEW, Apart, Scores, apart, centred, enough, score
+from invariantnets.analysis.norm import correlation
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.checks import unprobable
 from invariantnets.features.table import FeatureTable
@@ -129,6 +131,7 @@ class _Found(NamedTuple):
         own: ``(C, metrics)`` by a line of each class of its own; None where there is none.
         rows: ``(C,)`` how many each has.
         images: ``(C,)`` how many of them are independent.
+        varies: ``(C,)`` variance of the nuisance within each, over all columns of its encoding.
         far: how far classes lie apart; None of one class alone.
     """
 
@@ -139,6 +142,7 @@ class _Found(NamedTuple):
     own: np.ndarray | None
     rows: np.ndarray
     images: np.ndarray
+    varies: np.ndarray
     far: Apart | None
 
 
@@ -172,6 +176,7 @@ class _Measured:
             "control": found.control[:, 0],
             "chance": found.scores.chance[:, 0],
             "images": found.images,
+            "varies": found.varies,
             "names": np.array([str(self._name(code)) for code in self.classes]),
         }
         if found.own is not None:
@@ -202,8 +207,9 @@ class _Measured:
             true.intervals(who, count, source),
             shuffled.by_class(who, count),
             own,
-            np.bincount(who),
+            rows := np.bincount(who),
             images,
+            np.bincount(who, (centred(self.task.y["test"][self.rows, real.true], who) ** 2).sum(1)) / rows,
             apart(true, who, source, self.asked.draws, rng) if count > 1 else None,
         )
 
@@ -245,7 +251,22 @@ class _Measured:
             )
             results.append(between("sd_over_classes", found.far.sd, chance=found.far.chance, note=note))
             results.append(between("p_value", found.far.p, chance=None, note=""))
+            if metric == "r2":
+                results += self._by_variance(found, between)
         return results
+
+    @staticmethod
+    def _by_variance(found: _Found, say: Callable[..., Result]) -> list[Result]:
+        """Whether R² is low where there is little to read."""
+        from scipy.stats import rankdata  # here: to import it takes a tenth of a second
+
+        ranks = (rankdata(values) for values in (found.value[:, 0], found.varies))
+        r, low, high = correlation(Resampling(np.arange(len(found.varies))), *ranks)
+        note = (
+            "Spearman's correlation: of R² with the variance of the nuisance in the class; near 1, classes differ in "
+            "how much it varies, and not in how far off the line is"
+        )
+        return [say("spearman", r, low, high, chance=0.0, note=note)] if np.isfinite(r) else []
 
     def _one(self, found: _Found, i: int) -> list[Result]:
         """Of one class, by its name."""

@@ -84,6 +84,7 @@ def class_figure(arrays: Mapping[str, np.ndarray]) -> Figure:
     names = [f"{clipped(arrays['names'][i], 18)} ({arrays['images'][i]})" for i in named]
     axes.set_yticks(named, names, fontsize=7 if count <= 20 else 6 if count <= NAMES else 5)
     axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
     if count > NAMES:
         axes.set_ylabel(f"{count:,} classes, sorted")
     axes.set_ylim(-0.7, count - 0.3)
