@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from sklearn.metrics import balanced_accuracy_score, mean_absolute_error, roc_au
 from invariantnets import FeatureTable, run_suite
 from invariantnets.evaluation import Evaluation
 from invariantnets.randomness import numpy_rng
-from programs import LINEAR, run
+from invariantnets.results.result import read_jsonl
+from programs import LINEAR, ROOT, run
 
 READERS = ["ridge", "ridge/per_label", "knn"]
 ROWS = 600
@@ -110,17 +112,26 @@ def test_rows_are_those_of_the_table_that_was_given(kept: Any) -> None:
     assert len(frames["angle"]) == np.isfinite(given["angle"][:-1]).sum() < len(frames["yaw"]) == ROWS
 
 
-def test_the_program_writes_them_on_request(tmp_path: Path) -> None:
+def test_the_program_writes_them_on_request_and_the_page_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = columns()
-    np.savez(tmp_path / "t.npz", **given)
-    words = ["features=t.npz", "nuisances=[yaw,hat]", "protocols=none", *LINEAR]
+    frame = pd.DataFrame(given.pop("features")).add_prefix("f").assign(**given, blur=numpy_rng(1).random(ROWS + 1))
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    words = ["features=mine.csv", "nuisances=[yaw,hat]", "protocols=none", *LINEAR]
     run("evaluate.py", *words, "save_predictions=true", "hydra.run.dir=run", cwd=tmp_path)
     folder = tmp_path / "run" / "predictions" / "features"
     assert sorted(path.name for path in folder.iterdir()) == ["hat.parquet", "yaw.parquet"]
-    of = pd.read_parquet(folder / "yaw.parquet")
-    joined = pd.DataFrame({"name": given["name"], "yaw": given["yaw"]}).iloc[of["row"]]
-    assert (joined["name"].to_numpy() == of["name"]).all() and (joined["yaw"].to_numpy() == of["true"]).all()
-    frame = pd.read_json(tmp_path / "run" / "results.jsonl", lines=True)
-    (r2,) = frame[(frame["target"] == "yaw") & (frame["probe"] == "ridge") & (frame["metric"] == "r2")]["value"]
-    of = of[of["split"] == "test"]
-    assert 1 - ((of["true"] - of["ridge"]) ** 2).sum() / ((of["true"] - of["mean"]) ** 2).sum() == pytest.approx(r2)
+    page = (ROOT / "docs" / "probing.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"## Predictions, to plot yourself.*?```python\n(.*?)```", page, re.DOTALL)
+    shown: dict[str, Any] = {}
+    monkeypatch.chdir(tmp_path)
+    exec(block, shown)
+    by_name = shown["test"].merge(frame, on="name")
+    assert (shown["blur"] == by_name["blur"]).all() and by_name["yaw"].to_numpy() == pytest.approx(by_name["true"])
+    (r2,) = (
+        r.value
+        for r in read_jsonl(tmp_path / "run" / "results.jsonl")
+        if (r.target, r.probe, r.metric) == ("yaw", "ridge", "r2")
+    )
+    assert shown["r2"] == pytest.approx(r2, abs=2e-9) and len(shown["error"]) == len(by_name)
