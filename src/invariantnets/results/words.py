@@ -74,6 +74,7 @@ METRICS = {
     "rank1_drop": Metric("rank 1 lost", "percent", 1),
     "features_that_differ": Metric("features that differ", "percent", 2),
     "variance_share": Metric("share of the variance", "percent", 2),
+    "sd_over_classes": Metric("s.d. over classes", "fraction", 3),
     "sd_over_draws": Metric("s.d. over draws", "fraction", 3),
 }
 # Decimals beyond those of the metric: what a very short interval may add.
