@@ -44,7 +44,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         own = _OWN if "own" in arrays else ""
         caption = _CAPTION.format(nuisance=nuisance, metric=_METRIC[metric], cut=cut, own=own)
         title = f"Leakage class by class: {nuisance}"
-        yield Drawn(f"per_class_{slug(nuisance)}.svg", class_figure(arrays), title, caption, "analysis")
+        yield Drawn(f"per_class_{slug(nuisance)}.svg", class_figure(arrays), title, caption, "analysis/per_class")
 
 
 def class_figure(arrays: Mapping[str, np.ndarray]) -> Figure:
