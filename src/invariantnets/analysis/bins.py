@@ -117,6 +117,7 @@ class Bins:
         place = np.searchsorted(edges[1:-1], by.test[binned], side="right")
         inside = np.concatenate([np.ones((len(true), 1)), place[:, None] == np.arange(len(edges) - 1)], 1)
         names = ["all", *(_shown(a, b) for a, b in pairwise(edges))]
+        shown = inside.any(0) & ((place != place[0]).any() | (np.arange(len(names)) == 0))  # of one bin, all are in it
         people = Resampling((test.source if task.closed else test.label)[binned])
         note = f"ridge regression beside the mean of the known rows; bins are of the true {by.name}"
         if unknown := np.count_nonzero(~binned):
@@ -125,8 +126,8 @@ class Bins:
         for probe, errors in off.items():
             kinds = [Number("positive", (inside.shape[1] + i,)) for i in range(inside.shape[1])]
             found = people.interval(np.concatenate([inside * errors[:, None], inside], 1), ratio, kinds)
-            for name, value, low, high, rows in zip(names, *found, inside.T, strict=True):
-                if rows.any():
+            for name, value, low, high, rows, told in zip(names, *found, inside.T, shown, strict=True):
+                if told:
                     results.append(
                         measured(
                             material,

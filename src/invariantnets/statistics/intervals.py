@@ -125,6 +125,8 @@ def bounds(kind: Number, value: float, plain: Scatter, even: Scatter, effective:
     freedom = max(degrees_of_freedom(effective), 1.0)
     if kind.scale == "share":
         return share_bounds(value, plain, float(effective.min()), freedom, alone=effective.min() < 1.5)
+    if kind.scale != "difference" and len(effective) == 1 and effective[0] < 1 + 1e-9:  # one source knows no others
+        return np.nan, np.nan
     scale = _SCALES[kind.scale]
     if kind.scale == "below_one" and value == 1:
         # No error at all: as if a source that is read wrongly were read as badly as by the mean.
