@@ -12,7 +12,7 @@ import pytest
 from invariantnets import FeatureTable
 from invariantnets.analysis import Groups, Material
 from invariantnets.analysis.group_errors import GroupErrors
-from invariantnets.analysis.groups import beside
+from invariantnets.analysis.group_measures import beside
 from invariantnets.errors import InvariantNetsError
 from invariantnets.figures.drawing import Scene
 from invariantnets.figures.groups import draw

@@ -77,6 +77,23 @@ class WrongPairs:
         place = of[same] * self.steps + self.step[same]
         return np.bincount(place, self.count[same], groups * self.steps).reshape(groups, self.steps)
 
+    def squares(self, inside: np.ndarray, person: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over pairs of people of c², and of c · m, at each threshold, ``(T,)``; for false matches.
+
+        c is how many of their pairs match, m how many they have.
+
+        Args:
+            inside, person: as of `by_person`.
+            images: ``(P,)`` of each person inside.
+        """
+        both = inside[self.a] & inside[self.b]
+        a, b = person[self.a[both]], person[self.b[both]]
+        pair, place = np.unique(a * len(images) + b, return_inverse=True)
+        count = np.bincount(place * self.steps + self.step[both], self.count[both], len(pair) * self.steps)
+        match = at_least(count.reshape(len(pair), self.steps))
+        of = images[pair // len(images)] * images[pair % len(images)]
+        return (match**2).sum(0), of @ match
+
     def by_person(self, inside: np.ndarray, person: np.ndarray, sides: int) -> np.ndarray:
         """Pairs of each person with both cells inside, ``(P, steps)``.
 
@@ -169,6 +186,46 @@ class GroupErrors:
         others = images * (images.sum() - images)
         met = false_match_rates(at_least(false)[there], others[there])
         return met, false_non_match_rates(below(missed)[there], (images * (images - 1) // 2)[there])
+
+    def independent(self) -> tuple[np.ndarray, np.ndarray]:
+        """How many independent pairs would scatter as FMR, and FNMR, of each group do over people: each ``(G, T)``.
+
+        Pairs of two people scatter with both, and each by itself, which is counted once (the variance of dyads: Fafchamps
+        and Gubert 2007). What FNMR of all groups has in common, where people are in several, is left out: it makes none
+        unequal. Of a group without an error it is as many for each of its people as in the others.
+        """
+        first = np.unique(self.cells, return_index=True)[1]
+        person = self.people.person[first]
+        rows = np.full((2, self.groups, len(self.ladder)), np.nan)
+        away = np.zeros((self.groups, len(self.people.images), len(self.ladder)))
+        units = np.stack([(self.images > 0).sum(0), (self.images > 1).sum(0)])[..., None]
+        shares = np.zeros_like(rows)
+        for group in range(self.groups):
+            inside, images = self.group[first] == group, self.images[:, group]
+            false, missed = (wrong.by_person(inside, person, 2 - i) for i, wrong in enumerate(self.wrong))
+            false, missed = at_least(false), below(missed)
+            others, mated = (images * (images.sum() - images))[:, None], (images * (images - 1) // 2)[:, None]
+            shares[:, group] = rate, lost = false.sum(0) / others.sum(), missed.sum(0) / mated.sum()
+            squared, crossed = self.wrong[0].squares(inside, person, images)
+            every = ((images**2).sum() ** 2 - (images**4).sum()) / 2
+            pairs = squared - 2 * rate * crossed + rate**2 * every
+            variance = ((false - rate * others) ** 2).sum(0) - pairs
+            with np.errstate(divide="ignore", invalid="ignore"):
+                rows[0, group] = rate * (1 - rate) * (others.sum() / 2) ** 2 / variance
+                away[group] = (missed - lost * mated) / (lost * mated.sum())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            own = (away**2).sum(1)
+            known = np.isfinite(own)
+            total = np.where(known[:, None], away, 0.0)
+            pairs_of_groups = np.maximum(known.sum(0) * (known.sum(0) - 1), 1)
+            common = ((total.sum(0) ** 2).sum(0) - np.where(known, own, 0.0).sum(0)) / pairs_of_groups
+            rows[1] = (1 - shares[1]) / shares[1] / np.maximum(own - np.maximum(common, 0), 0.2 * own)
+            most = np.stack([self.impostors, self.mated])[..., None]
+            rows = np.where(rows > 0, np.minimum(rows, most), most)
+            some = (shares > 0) & (shares < 1)
+            each = np.where(some, rows, 0).sum(1, keepdims=True) / np.where(some, units, 0).sum(1, keepdims=True)
+            rows = np.where(some, rows, np.minimum(each * units, most))
+        return rows[0], rows[1]
 
     def drawn(self, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """FMR and FNMR of groups that are drawn at random, each ``(draws, G, T)``; NaN where a group has no such pair.

@@ -21,8 +21,8 @@ _MET = (
     "people, and both rates are those that other people met ({others} pairs of two, {mated} of one). Marks: the "
     "thresholds that were asked for, with the FMR that was promised. Bars and band: 95 % intervals over the other "
     "people, at these very thresholds. Thin bars without caps: of thresholds that as many people choose so, who are a "
-    "sample, too. At the dotted line a single pair of two people matches: near it nothing is known of the FMR. Thresholds that no "
-    "such pair reached are left out."
+    "sample, too. At the dotted line a single pair of two people matches: near it nothing is known of the FMR. "
+    "Thresholds that no such pair reached are left out."
 )
 _PROMISE = (
     "The FMR that other people met at a threshold, against the FMR of the calibration people that it was chosen for, "
