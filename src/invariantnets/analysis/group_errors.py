@@ -8,8 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from invariantnets.protocols.every_pair import People, Rates, at_least, below, false_match_rates, false_non_match_rates
+from invariantnets.statistics.intervals import effective_sources, worth
 
 __all__ = ["GroupErrors", "WrongPairs", "pairs_of"]
+
+# Of the scatter of a group, what is its own in any case, however much others scatter with it.
+_LEAST_OWN = 0.2
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class WrongPairs:
         c is how many of their pairs match, m how many they have.
 
         Args:
-            inside, person: as of `by_person`.
+            inside: ``(cells,)`` whether.
+            person: ``(cells,)`` whose each is.
             images: ``(P,)`` of each person inside.
         """
         both = inside[self.a] & inside[self.b]
@@ -190,41 +195,41 @@ class GroupErrors:
     def independent(self) -> tuple[np.ndarray, np.ndarray]:
         """How many independent pairs would scatter as FMR, and FNMR, of each group do over people: each ``(G, T)``.
 
-        Pairs of two people scatter with both, and each by itself, which is counted once (the variance of dyads: Fafchamps
-        and Gubert 2007). What FNMR of all groups has in common, where people are in several, is left out: it makes none
-        unequal. Of a group without an error it is as many for each of its people as in the others.
+        By the jackknife over people, as `rates`; but a pair of two people, which goes with either, counts once (as the
+        variance of dyads does: Fafchamps and Gubert 2007). What FNMR of all groups has in common, where people are in
+        several, is left out: it makes none unequal. A group without an error has as many for each of its people as the
+        others.
         """
         first = np.unique(self.cells, return_index=True)[1]
-        person = self.people.person[first]
-        rows = np.full((2, self.groups, len(self.ladder)), np.nan)
+        person, most = self.people.person[first], np.stack([self.impostors, self.mated])
+        shares, rows = np.zeros((2, 2, self.groups, len(self.ladder)))
         away = np.zeros((self.groups, len(self.people.images), len(self.ladder)))
-        units = np.stack([(self.images > 0).sum(0), (self.images > 1).sum(0)])[..., None]
-        shares = np.zeros_like(rows)
-        for group in range(self.groups):
-            inside, images = self.group[first] == group, self.images[:, group]
+        people = np.zeros((2, self.groups))
+        for g in range(self.groups):
+            inside, images = self.group[first] == g, self.images[:, g]
             false, missed = (wrong.by_person(inside, person, 2 - i) for i, wrong in enumerate(self.wrong))
             false, missed = at_least(false), below(missed)
             others, mated = (images * (images.sum() - images))[:, None], (images * (images - 1) // 2)[:, None]
-            shares[:, group] = rate, lost = false.sum(0) / others.sum(), missed.sum(0) / mated.sum()
+            people[:, g] = effective_sources(others.astype(float))[0], effective_sources(mated.astype(float))[0]
+            rate, lost = shares[:, g] = false.sum(0) / (2 * most[0, g]), missed.sum(0) / most[1, g]
             squared, crossed = self.wrong[0].squares(inside, person, images)
             every = ((images**2).sum() ** 2 - (images**4).sum()) / 2
-            pairs = squared - 2 * rate * crossed + rate**2 * every
-            variance = ((false - rate * others) ** 2).sum(0) - pairs
+            twice = squared - 2 * rate * crossed + rate**2 * every
+            both = (((false - rate * others) / (1 - others / most[0, g])) ** 2).sum(0)
             with np.errstate(divide="ignore", invalid="ignore"):
-                rows[0, group] = rate * (1 - rate) * (others.sum() / 2) ** 2 / variance
-                away[group] = (missed - lost * mated) / (lost * mated.sum())
+                rows[0, g] = rate * (1 - rate) * most[0, g] ** 2 / np.maximum(both - twice, both / 2)
+                # Of a group that one person makes up nothing is known without him or her.
+                away[g] = (missed - lost * mated) / (lost * np.maximum(most[1, g] - mated, 1))
+        some = (shares > 0) & (shares < 1)
+        away = np.where(some[1][:, None], away, 0.0)
+        own = (away**2).sum(1)
+        measured = np.maximum(some[1].sum(0) * (some[1].sum(0) - 1), 1)
+        common = np.maximum((away.sum(0) ** 2).sum(0) - own.sum(0), 0) / measured
         with np.errstate(divide="ignore", invalid="ignore"):
-            own = (away**2).sum(1)
-            known = np.isfinite(own)
-            total = np.where(known[:, None], away, 0.0)
-            pairs_of_groups = np.maximum(known.sum(0) * (known.sum(0) - 1), 1)
-            common = ((total.sum(0) ** 2).sum(0) - np.where(known, own, 0.0).sum(0)) / pairs_of_groups
-            rows[1] = (1 - shares[1]) / shares[1] / np.maximum(own - np.maximum(common, 0), 0.2 * own)
-            most = np.stack([self.impostors, self.mated])[..., None]
-            rows = np.where(rows > 0, np.minimum(rows, most), most)
-            some = (shares > 0) & (shares < 1)
-            each = np.where(some, rows, 0).sum(1, keepdims=True) / np.where(some, units, 0).sum(1, keepdims=True)
-            rows = np.where(some, rows, np.minimum(each * units, most))
+            rows[1] = (1 - shares[1]) / shares[1] / np.maximum(own - common, own * _LEAST_OWN)
+            rows = np.minimum(np.where(some, rows, 0.0) * worth(people)[..., None], most[..., None])
+            each = rows.sum(1) / (some * people[..., None]).sum(1)
+        rows = np.where(some, rows, np.minimum(each[:, None] * people[..., None], most[..., None]))
         return rows[0], rows[1]
 
     def drawn(self, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -72,8 +72,8 @@ class Side:
 def corrected(side: Side, measure: Measure, most: float) -> tuple[Estimate, float]:
     """A measure of one kind of error without what chance adds.
 
-    The high end is never below what was measured and as much above it as half of the draws are above their lowest 2.5 %:
-    of many groups the measured direction has some of chance in it, and the line alone would end too low.
+    The high end is above what was measured at least by as much as the middle draw is above the lowest 2.5 %: of many
+    groups the measured direction has some of chance in it, and the line alone would end too low.
 
     Args:
         side: the rates.
@@ -110,7 +110,8 @@ def of_both(sides: Sequence[Side], measure: Measure, most: float, weights: Seque
 
     Args:
         sides: of each kind.
-        measure, most: as of `corrected`.
+        measure: as of `corrected`.
+        most: likewise.
         weights: of each kind; their sum is 1.
     """
     parts = [corrected(side, measure, most) for side in sides]
