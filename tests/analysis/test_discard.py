@@ -189,7 +189,7 @@ def strangers(seed: int, people: int = 40, alike: float = 0.0) -> tuple[np.ndarr
     who = np.repeat(np.arange(people), rng.integers(1, 5, people))
     quality = np.round(rng.random(len(who)), 2)
     x = rng.normal(size=(people, 6))[who] + 0.5 * rng.normal(size=(len(who), 6))
-    x[:, 0] += alike * (quality - 0.5)
+    x[:, 0] += alike * quality
     return unit(x), who, quality
 
 

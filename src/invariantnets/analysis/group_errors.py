@@ -204,22 +204,25 @@ class GroupErrors:
         person, most = self.people.person[first], np.stack([self.impostors, self.mated])
         shares, rows = np.zeros((2, 2, self.groups, len(self.ladder)))
         away = np.zeros((self.groups, len(self.people.images), len(self.ladder)))
-        people = np.zeros((2, self.groups))
+        people, few = np.zeros((2, self.groups, 1)), np.zeros_like(rows)
         for g in range(self.groups):
             inside, images = self.group[first] == g, self.images[:, g]
             false, missed = (wrong.by_person(inside, person, 2 - i) for i, wrong in enumerate(self.wrong))
             false, missed = at_least(false), below(missed)
             others, mated = (images * (images.sum() - images))[:, None], (images * (images - 1) // 2)[:, None]
-            people[:, g] = effective_sources(others.astype(float))[0], effective_sources(mated.astype(float))[0]
+            people[:, g] = [effective_sources(pairs.astype(float)) for pairs in (others, mated)]
             rate, lost = shares[:, g] = false.sum(0) / (2 * most[0, g]), missed.sum(0) / most[1, g]
             squared, crossed = self.wrong[0].squares(inside, person, images)
             every = ((images**2).sum() ** 2 - (images**4).sum()) / 2
             twice = squared - 2 * rate * crossed + rate**2 * every
-            both = (((false - rate * others) / (1 - others / most[0, g])) ** 2).sum(0)
+            moved = (false - rate * others) / (1 - others / most[0, g])
+            both = (moved**2).sum(0)
             with np.errstate(divide="ignore", invalid="ignore"):
                 rows[0, g] = rate * (1 - rate) * most[0, g] ** 2 / np.maximum(both - twice, both / 2)
                 # Of a group that one person makes up nothing is known without him or her.
                 away[g] = (missed - lost * mated) / (lost * np.maximum(most[1, g] - mated, 1))
+                # Of few who matter most the scatter is hardly known, as in `bounds`.
+                few[:, g] = [2.25 * (u**2).sum(0) ** 2 / (u**4).sum(0) for u in (moved, away[g])]
         some = (shares > 0) & (shares < 1)
         away = np.where(some[1][:, None], away, 0.0)
         own = (away**2).sum(1)
@@ -227,9 +230,10 @@ class GroupErrors:
         common = np.maximum((away.sum(0) ** 2).sum(0) - own.sum(0), 0) / measured
         with np.errstate(divide="ignore", invalid="ignore"):
             rows[1] = (1 - shares[1]) / shares[1] / np.maximum(own - common, own * _LEAST_OWN)
-            rows = np.minimum(np.where(some, rows, 0.0) * worth(people)[..., None], most[..., None])
-            each = rows.sum(1) / (some * people[..., None]).sum(1)
-        rows = np.where(some, rows, np.minimum(each[:, None] * people[..., None], most[..., None]))
+            rows = np.minimum(rows * worth(np.minimum(np.maximum(few, 4), people)), most[..., None])
+            rows = np.where(some, rows, 0.0)
+            each = rows.sum(1) / (some * people).sum(1)
+        rows = np.where(some, rows, np.minimum(each[:, None] * people, most[..., None]))
         return rows[0], rows[1]
 
     def drawn(self, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -43,7 +43,7 @@ class Measure(NamedTuple):
     back: Callable[[float], float] = float
 
     def without_chance(self, sides: Sequence[Side | None], alpha: float) -> Estimate | None:
-        """The measure without what chance adds, and its interval; None where a kind of error does not occur.
+        """The measure without what chance adds, and its interval; None where too few errors are independent.
 
         Args:
             sides: of FMR and of FNMR; None without an error in any group.
@@ -54,7 +54,8 @@ class Measure(NamedTuple):
         else:
             weights = alpha, 1 - alpha
         used = [side for side, weight in zip(sides, weights, strict=True) if weight and side is not None]
-        if len(used) < np.count_nonzero(weights) or not all(np.isfinite(self.part(side.rates)) for side in used):
+        known = all(side.known and np.isfinite(self.part(side.rates)) for side in used)
+        if len(used) < np.count_nonzero(weights) or not known:
             return None
         most = self.most(len(used[0].rates))
         if len(used) == 1:

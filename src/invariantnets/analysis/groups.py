@@ -36,7 +36,8 @@ _BAND = (
     "draws; p: the share of draws that are at least as unequal, the true one among them; measured numbers have no "
     "interval, since chance alone pushes them from equality. Chance taken off: the inequality of the true rates of "
     "groups as of which half would be measured as more unequal, and its 95 % interval over people, which may end at "
-    "equality. – is not defined (0/0, no error in any group) or infinite (no error in one of them)"
+    "equality; – where of some group not even one error is independent, as where one person has most of its pairs. "
+    "Else – is not defined (0/0, no error in any group) or infinite (no error in one of them)"
 )
 
 

@@ -22,6 +22,7 @@ __all__ = ["Estimate", "Side", "corrected", "of_both"]
 DRAWS = 1000
 _PLACES = 25
 _REACH = 4.0
+_LEAST_ROWS = 5
 Measure = Callable[[np.ndarray], np.ndarray]
 
 
@@ -56,6 +57,12 @@ class Side:
         self._direction = away / away.std()
         self.line = np.linspace(0, self.spread + _REACH * self.noise, _PLACES)
         self.on_line, self.at_measured = self.drawn(self.line), self.drawn(np.array([self.spread]))
+
+    @property
+    def known(self) -> bool:
+        """Whether of every group an independent error is to be expected, if they are equal, and there are some rows."""
+        rate = (self.rows * self.rates).sum() / self.rows.sum()
+        return bool((self.rows * rate).min() >= 1 and self.rows.min() >= _LEAST_ROWS)
 
     def at(self, spread: np.ndarray) -> np.ndarray:
         """True rates ``(L, G)`` of groups that differ by so much, ``(L,)``, in the direction of the measured ones."""
@@ -97,8 +104,7 @@ def corrected(side: Side, measure: Measure, most: float) -> tuple[Estimate, floa
     again = measure(side.at_measured[0])
     again = np.sort(again[~np.isnan(again)])
     down, half = again[int(TAIL * len(again))], again[len(again) // 2]
-    if np.isfinite(half):
-        high = max(high, seen + half - down)
+    high = max(high, seen + half - down) if np.isfinite(half) else most
     return Estimate(value, low, min(max(high, value), most)), middle
 
 
