@@ -114,12 +114,12 @@ def test_measures_of_both_rates() -> None:
 
 def test_two_equal_rates_of_both_kinds_are_not_called_unequal() -> None:
     rng, low = numpy_rng(5), 0
-    for _ in range(30):
+    for _ in range(20):
         sides = [Side(rng.binomial(300, 0.1, 4) / 300, np.full(4, 300.0), rng) for _ in range(2)]
         found = MEASURES["GARBE (0 is equal)"].without_chance(sides, 0.5)
         assert found is not None
         low += found.low > 1e-9
-    assert low <= 4
+    assert low <= 3  # of 20 at 2.5 %, more fewer than 1 time in 500
 
 
 def test_groups_drawn_at_random_are_brought_to_the_level_of_the_true_ones() -> None:

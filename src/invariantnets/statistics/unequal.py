@@ -18,9 +18,10 @@ from invariantnets.statistics.intervals import TAIL
 
 __all__ = ["Estimate", "Side", "corrected", "of_both"]
 
-# Draws at each of so many places of the line, which reaches so many standard errors beyond what was measured.
+# Draws at each place of the line: so many over all of it, which reaches so many standard errors beyond what was
+# measured, and as many within these.
 DRAWS = 1000
-_PLACES = 25
+_PLACES = 13
 _REACH = 4.0
 _LEAST_ROWS = 5
 Measure = Callable[[np.ndarray], np.ndarray]
@@ -55,7 +56,7 @@ class Side:
         # Of equal ones any direction is as good.
         away = logs - logs.mean() if self.spread > 1e-9 else np.linspace(-1, 1, len(logs))
         self._direction = away / away.std()
-        self.line = np.linspace(0, self.spread + _REACH * self.noise, _PLACES)
+        self.line = _places(self.spread, self.noise)
         self.on_line, self.at_measured = self.drawn(self.line), self.drawn(np.array([self.spread]))
 
     @property
@@ -123,16 +124,23 @@ def of_both(sides: Sequence[Side], measure: Measure, most: float, weights: Seque
     parts = [corrected(side, measure, most) for side in sides]
     value = sum(w * e.value for w, (e, _) in zip(weights, parts, strict=True))
     above = np.sqrt(sum((w * (e.high - e.value)) ** 2 for w, (e, _) in zip(weights, parts, strict=True) if w))
-    steps = np.linspace(0, 2, _PLACES)
-    drawn, along = np.zeros((_PLACES, DRAWS)), np.zeros(_PLACES)
-    for weight, side, (_, spread) in zip(weights, sides, parts, strict=True):
-        line = steps * max(spread, 0.1 * side.noise)
+    spreads = [max(spread, 0.1 * side.noise) for side, (_, spread) in zip(sides, parts, strict=True)]
+    steps = _places(1.0, min(max(side.noise / s for side, s in zip(sides, spreads, strict=True)), 0.25))
+    drawn, along = np.zeros((len(steps), DRAWS)), np.zeros(len(steps))
+    for weight, side, spread in zip(weights, sides, spreads, strict=True):
+        line = steps * spread
         drawn += weight * measure(side.drawn(line))
         along += weight * measure(side.at(line))
     seen = sum(w * float(measure(side.rates)) for w, side in zip(weights, sides, strict=True))
     more, _ = _tails(drawn, float(seen))
     low = float(np.interp(_crossing(steps, more, TAIL), steps, along))
     return Estimate(float(value), min(low, float(value)), float(value + above))
+
+
+def _places(middle: float, error: float) -> np.ndarray:
+    """From 0 to beyond the middle, closer together about it."""
+    near = middle + error * np.linspace(-_REACH, _REACH, _PLACES)
+    return np.unique(np.concatenate([np.linspace(0, near[-1], _PLACES), np.maximum(near, 0)]))
 
 
 def _tails(drawn: np.ndarray, seen: float) -> tuple[np.ndarray, np.ndarray]:
