@@ -247,6 +247,7 @@ def test_the_figure_shows_groups_and_what_chance_gives() -> None:
     results = measure(table(x, who, team=names(group)), fmr=[1e-2, 1e-3])
     (drawn,) = draw(Scene({"": [results]}))
     assert drawn.file == "groups_team.svg" and "GARBE at 1 %: 0." in drawn.caption
+    assert "With what chance adds taken off it is 0." in drawn.caption
     assert render(drawn.figure, "svg").startswith(b"<?xml")
     silent = [r for r in results if not str(r.where.get("measure", "")).startswith("GARBE")]
     (drawn,) = draw(Scene({"": [silent]}))

@@ -24,6 +24,8 @@ _CAPTION = (
     "more often than pairs across where people of a group are alike, so that all groups may lie right of the line."
 )
 _BESIDE = "GARBE at {promised}: {value}; of groups drawn at random {middle}, 95 % of them from {low} to {high} (p {p})."
+_ENDS = ("value", "low", "high")
+_TAKEN = " With what chance adds taken off it is {value}, 95 % interval {low} to {high}."
 
 
 def draw(scene: Scene) -> Iterator[Drawn]:
@@ -101,5 +103,12 @@ def _beside(results: Sequence[Result]) -> str:
                 for name, v in (("middle", random.value), ("low", random.low), ("high", random.high))
             }
             found = {"promised": promised, "value": number(value, "inequality"), "p": number(p, "p_value")}
-            return _BESIDE.format(**found, **ends)
+            return _BESIDE.format(**found, **ends) + _taken(here.get("groups/chance taken off"))
     return "GARBE is not defined: a kind of error does not occur."
+
+
+def _taken(r: Result | None) -> str:
+    """Without what chance adds, where that is known."""
+    if r is None or r.low is None or r.high is None:
+        return ""
+    return _TAKEN.format(**{name: number(v, "inequality") for name, v in vars(r).items() if name in _ENDS})
