@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -94,9 +94,13 @@ class Thresholds:
         )
         known, others = found.known, found.others
         mated = others.mated
-        on_known = {"n": known.impostors, "sources": len(known.images), "probe": "thresholds/calibration people"}
-        on_others = {"n": others.impostors, "sources": len(others.images)}
-        on_mated = {"n": int(mated.sum()), "sources": int((mated > 0).sum())}
+        on_known: dict[str, Any] = {
+            "n": known.impostors,
+            "sources": len(known.images),
+            "probe": "thresholds/calibration people",
+        }
+        on_others: dict[str, Any] = {"n": others.impostors, "sources": len(others.images)}
+        on_mated: dict[str, Any] = {"n": int(mated.sum()), "sources": int((mated > 0).sum())}
         yield make("threshold", threshold, **on_known)
         yield make("false_match_rate", **_at(met.known, place), **on_known)
         chance = 1 - float(met.others.fmr.value[place])
