@@ -243,7 +243,7 @@ def test_one_attribute_that_cannot_be_measured_does_not_keep_others_from_it() ->
 
 
 def test_the_figure_shows_groups_and_what_chance_gives() -> None:
-    x, who, group = crowd((0.4, 0.4, 0.8), 20, 3)
+    x, who, group = crowd((0.6, 0.6, 0.9), 40, 4)
     results = measure(table(x, who, team=names(group)), fmr=[1e-2, 1e-3])
     (drawn,) = draw(Scene({"": [results]}))
     assert drawn.file == "groups_team.svg" and "GARBE at 1 %: 0." in drawn.caption

@@ -33,11 +33,11 @@ _RATES = (
 )
 _BAND = (
     "at random: groups of the same sizes that are drawn at random, brought to the mean rate of the true ones, their "
-    "median and the band of 95 % of the draws; p: the share of draws that are at least as unequal, the true one among them; measured numbers have no "
-    "interval, since chance alone pushes them from equality. Chance taken off: the inequality of the true rates of "
-    "groups as of which half would be measured as more unequal, and its 95 % interval over people, which may end at "
-    "equality; – where of some group not even one error is independent, as where one person has most of its pairs. "
-    "Else – is not defined (0/0, no error in any group) or infinite (no error in one of them)"
+    "median and the band of 95 % of the draws; p: the share of draws that are at least as unequal, the true one among "
+    "them; measured numbers have no interval, since chance alone pushes them from equality. Chance taken off: the "
+    "inequality of true rates of which half of the draws are more unequal than measured, and its 95 % interval over "
+    "people, which may end at equality; – where of some group not even one error is independent, as where one person "
+    "has most of its pairs. Else – is not defined (0/0, no error in any group) or infinite (no error in one of them)"
 )
 
 

@@ -101,6 +101,7 @@ class Thresholds:
         }
         on_others: dict[str, Any] = {"n": others.impostors, "sources": len(others.images)}
         on_mated: dict[str, Any] = {"n": int(mated.sum()), "sources": int((mated > 0).sum())}
+        on_known["probe"] = "thresholds/calibration people"
         yield make("threshold", threshold, **on_known)
         yield make("false_match_rate", **_at(met.known, place), **on_known)
         chance = 1 - float(met.others.fmr.value[place])
