@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -74,7 +75,7 @@ def groups_figure(results: Sequence[Result], name: str) -> Figure:
                 capsize=2,
                 linestyle="none",
                 fillstyle="full" if r.value > 0 else "none",
-                label=entry(f"promised {rate}") if logarithmic and not place else None,
+                label=entry(rate) if logarithmic and not place else None,
             )
         panel.set_xlabel(label)
         if logarithmic:
@@ -86,7 +87,8 @@ def groups_figure(results: Sequence[Result], name: str) -> Figure:
     axes[0].set_yticks(range(len(groups)), [clipped(group, 16) for group in groups])
     axes[0].set_ylim(len(groups) - 0.5, -0.5)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=3, handlelength=1.2, columnspacing=0.9)
+    look: dict[str, Any] = {"ncols": 4, "handlelength": 1.2, "columnspacing": 0.9, "title": "promised FMR"}
+    figure.legend(handles, labels, loc="outside upper left", **look)
     return figure
 
 
