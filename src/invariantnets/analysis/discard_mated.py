@@ -74,7 +74,8 @@ class Mated:
             f"non-match, as {wrong.mean():.4g} of all are ({self.fnmr:g} at most); intervals of it: over people, with "
             "this threshold"
         )
-        note += "" if open_set(material.table) else "; these classes were trained on"
+        trained = "" if open_set(material.table) else "; these classes were trained on"
+        note += trained
         make = partial(measured, material, target="identity", probe="discard")
         curve = {"discarded": discarded, "fnmr": left[:, 0] / left[:, 1], "limit": np.array([self.limit])}
         rates = self._rates(partial(make, title=f"{self.title}: false non-matches", note=note), worse, wrong, person)
@@ -82,7 +83,7 @@ class Mated:
         shown = cuts[[step_at(discarded, share) for share in SHOWN]]
         strangers = Strangers(x, test.label, test.nuisance[_QUALITY], threshold, shown)
         curve["fmr"] = strangers.curve(cuts)
-        false = strangers.rates(partial(make, title=f"{self.title}: false matches", note=_FALSE))
+        false = strangers.rates(partial(make, title=f"{self.title}: false matches", note=_FALSE + trained))
         areas = self._area(partial(make, title=f"{self.title}: areas"), material.seed, worse, wrong, person)
         return [*rates, *false, *areas], curve
 
