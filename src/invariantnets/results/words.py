@@ -64,6 +64,7 @@ METRICS = {
     "mean_norm": Metric("mean length"),
     "fnmr": Metric("false non-match rate", "percent", 2),
     "fnmr_saved": Metric("false non-matches saved", "percent", 2),
+    "fmr_added": Metric("FMR added", "percent", 2),
     "discard_area": Metric("area under the curve", "percent", 3),
     "discard_area_perfect": Metric("area of perfect discarding", "percent", 3),
     "discard_area_beyond": Metric("area beyond the perfect", "percent", 3),

@@ -97,6 +97,18 @@ def effective_sources(rows: Array) -> Array:
     return np.divide(rows.sum(0) ** 2, squares, out=np.zeros(rows.shape[1]), where=squares > 0)
 
 
+def worth(effective: Array) -> Array:
+    """Of independent rows, the part that is left where their scatter is known from so many sources: (z / t)².
+
+    Args:
+        effective: sources, as by `effective_sources`.
+    """
+    from scipy.special import stdtrit
+
+    found: Array = (_t(np.inf) / stdtrit(np.maximum(effective - 1, 1.0), 1 - TAIL)) ** 2
+    return found
+
+
 def degrees_of_freedom(effective: Array) -> float:
     """Of a number that needs rows of several sides, each of which scatters with one over its sources (Welch 1947).
 
