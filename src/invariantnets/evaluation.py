@@ -23,7 +23,7 @@ from invariantnets.features.table import FeatureTable
 from invariantnets.figures import draw_run
 from invariantnets.files import write_atomically
 from invariantnets.measuring import Curves, Progress, Protocols, measure, remarks_on, usable
-from invariantnets.probes import DEFAULT, Probe, named
+from invariantnets.probes import DEFAULT, Predicted, Probe, named
 from invariantnets.protocols import run_protocols
 from invariantnets.provenance import provenance
 from invariantnets.report import render_run
@@ -129,6 +129,7 @@ def evaluate(
     keep: Callable[[list[Result]], object] = lambda results: None,
     lost: Callable[[Failure], object] = lambda failure: None,
     progress: Progress = lambda step: None,
+    predicted: Predicted | None = None,
     overrides: Sequence[str] = (),
 ) -> Evaluation:
     """Measure each layer in turn. A step that dies after others loses nothing but itself: it is named in ``failed``.
@@ -147,6 +148,7 @@ def evaluate(
         keep: is given all results so far after each step, so that none is lost.
         lost: is told at once of a step that died.
         progress: is told each step before it starts.
+        predicted: is given layer, nuisance and what was predicted of each row, see `invariantnets.probes.predictions`.
         overrides: of the command line, for the record.
 
     Raises:
@@ -189,7 +191,7 @@ def evaluate(
         kept = arrays.setdefault(layer, {})
         material = Material(table, layer, seed, subject.pictures, told, kept.__setitem__)
         asked = [*analyses, *(looks if layer == shown_of(wanted, subject) else [])]
-        for what, step in measure(material, probes, recognition, answers, lose, curves, asked):
+        for what, step in measure(material, probes, recognition, answers, lose, curves, asked, predicted):
             with _outlived(f"{layer}: {what}", results, lose):
                 results += step()
             keep(results)

@@ -13,7 +13,7 @@ from invariantnets.errors import Failure
 from invariantnets.features.checks import is_closed, thin_classes, unprobable
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import SPLITS
-from invariantnets.probes import Probe, read_answers, run_probes
+from invariantnets.probes import Predicted, Probe, read_answers, run_probes
 from invariantnets.protocols import by_list, unfit
 from invariantnets.results import Result
 
@@ -33,6 +33,7 @@ def measure(
     lost: Callable[[Failure], object] | None = None,
     curves: Curves | None = None,
     analyses: Sequence[Analysis] = (),
+    predicted: Predicted | None = None,
 ) -> Iterator[tuple[str, Callable[[], list[Result]]]]:
     """All that can be said of a layer, step by step: what it is called, and what takes it.
 
@@ -40,11 +41,12 @@ def measure(
     trained on those of the test split; a list says itself whom to compare. Whether they can is known before anything
     is probed. ``answers``: at which layer to write what the network itself says of the class; ``lost``: is told of a
     single probe that died; ``curves``: what says how it goes on with more labelled rows; ``analyses``: what else is
-    measured.
+    measured; ``predicted``: is given what was predicted of each row.
     """
     table, layer, seed, progress = material.table, material.layer, material.seed, material.progress
     if set(SPLITS) <= set(table.split):
-        yield "probes", partial(run_probes, table, layer, probes, progress=progress, lost=lost, seed=seed)
+        read = partial(run_probes, table, layer, probes, progress=progress, lost=lost, predicted=predicted, seed=seed)
+        yield "probes", read
         if answers is not None:
             yield "answers of the network", partial(read_answers, table, answers, seed=seed)
         if curves is not None:

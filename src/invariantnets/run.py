@@ -35,6 +35,7 @@ from invariantnets.provenance import commit, plain
 from invariantnets.release import released
 from invariantnets.report import render_sweep
 from invariantnets.report.render import comparisons
+from invariantnets.results.predictions import write_predictions
 from invariantnets.results.runs import read_sweep
 
 log = logging.getLogger(__name__)
@@ -266,6 +267,7 @@ def probe(
             keep=journal.keep,
             lost=lambda failure: journal.spoil(),
             progress=lambda step: status.update(Text(step)),  # names of layers are no markup
+            predicted=partial(write_predictions, folder) if cfg.get("save_predictions") else None,
             overrides=list(HydraConfig.get().overrides.task) if words is None else words,
             **options,
         )

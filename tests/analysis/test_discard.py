@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,17 @@ import pytest
 
 from invariantnets import FeatureTable, run_suite
 from invariantnets.analysis import Discard, Material
+from invariantnets.analysis.analysis import measured
+from invariantnets.analysis.discard_strangers import Strangers
 from invariantnets.errors import InvariantNetsError
 from invariantnets.figures.discard import draw
 from invariantnets.figures.drawing import Scene
+from invariantnets.protocols.every_pair import Errors, People, false_match_rates
 from invariantnets.randomness import numpy_rng
 from invariantnets.results import Result
 from invariantnets.statistics.discards import area, areas_of, perfect_area, stairs, step_at, target_threshold
 from invariantnets.statistics.intervals import Number, Scatter, bounds
+from invariantnets.statistics.lengths import unit
 from invariantnets.statistics.resampling import draw as drawn_again
 
 # Ten mated comparisons: quality of the pair, and whether it is a false non-match.
@@ -177,6 +183,58 @@ def test_intervals_of_what_is_saved_hold_nothing_where_there_is_nothing() -> Non
     assert held >= 33  # of 40 at 95 %, fewer than 1 time in 1,000
 
 
+def strangers(seed: int, people: int = 40, alike: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unit rows, whose they are, and their quality; the better they are, the more all resemble each other."""
+    rng = numpy_rng(seed, 4)
+    who = np.repeat(np.arange(people), rng.integers(1, 5, people))
+    quality = np.round(rng.random(len(who)), 2)
+    x = rng.normal(size=(people, 6))[who] + 0.5 * rng.normal(size=(len(who), 6))
+    x[:, 0] += alike * quality
+    return unit(x), who, quality
+
+
+def added(seed: int, people: int = 40, alike: float = 0.0) -> dict[tuple[str, str], Result]:
+    x, who, quality = strangers(seed, people, alike)
+    cuts = np.quantile(quality, [0.0, 0.1, 0.2])
+    material = Material(mates(), "features")
+    make = partial(measured, material, target="identity", probe="discard")
+    return {(r.metric, r.where["discarded"]): r for r in Strangers(x, who, quality, 0.75, cuts).rates(make)}
+
+
+def test_false_matches_of_what_is_left_are_those_of_a_loop_over_pairs() -> None:
+    x, who, quality = strangers(0)
+    cuts = np.unique(quality)
+    counts = np.zeros((2, len(cuts)))
+    for i, j in combinations(range(len(who)), 2):
+        if who[i] != who[j]:
+            left = cuts <= min(quality[i], quality[j])
+            counts += left * np.array([[x[i] @ x[j] >= 0.75], [1]])
+    found = Strangers(x, who, quality, 0.75, cuts[:3]).curve(cuts)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(found, counts[0] / counts[1], rtol=1e-12)
+    assert np.isnan(found[-1]) == (counts[1, -1] == 0)
+    shown = added(0)
+    for share, cut in zip(("0 %", "10 %", "20 %"), np.quantile(quality, [0, 0.1, 0.2]), strict=True):
+        kept = quality >= cut
+        people = People.of(x[kept], who[kept], np.arange(kept.sum()))
+        rates = false_match_rates(Errors.of(people, np.array([0.75])).false, people.others)
+        of_share = shown["false_match_rate", share]
+        assert of_share.value == pytest.approx(rates.value[0], rel=1e-12)
+        assert (of_share.n, of_share.sources) == (people.impostors, len(people.images))
+        assert of_share.low == pytest.approx(rates.low[0], rel=0.1)  # who has only bad images counts there as a source
+
+
+def test_a_quality_that_saves_non_matches_at_the_price_of_false_matches_is_found_out() -> None:
+    worse = added(1, 200, 4.0)["fmr_added", "20 %"]
+    assert worse.low is not None and worse.low > 0
+    held = 0
+    for seed in range(60):
+        nothing = added(seed)["fmr_added", "20 %"]
+        assert nothing.low is not None and nothing.high is not None
+        held += nothing.low <= 0 <= nothing.high
+    assert held >= 52  # of 60 at 95 %, fewer than 1 time in 100
+
+
 @pytest.mark.parametrize(
     ("knobs", "said"),
     [
@@ -205,11 +263,13 @@ def test_the_figure_shows_the_stairs() -> None:
     found = run_suite(blurred(3.0), [], analyses=[Discard(quality="sharp", fnmr=0.1)], protocols=None)
     scene = Scene({"": [found.results]}, layer=found.layer, arrays=found.arrays)
     ((_, figure, _, caption, about),) = draw(scene)
-    above, below = figure.axes
+    above, strangers, below = figure.axes
     arrays = found.arrays["discard"]
     shown = arrays["discarded"] <= 0.95
     assert above.lines[0].get_ydata() == pytest.approx(100 * arrays["fnmr"][shown])
     assert above.lines[0].get_drawstyle() == "steps-post" and arrays["nuisances"].tolist() == ["yaw"]
     assert below.lines[0].get_ydata()[0] == pytest.approx(of(found.results, "r2", "0 %", "yaw").value)
+    assert strangers.lines[0].get_ydata() == pytest.approx(100 * arrays["fmr"][shown])
+    assert "false non-match rate, the false match rate and R² of nuisances" in caption
     assert about == "analysis/discard" and "quality: sharp, higher is better" in caption
     assert not list(draw(Scene({"": [[]]})))

@@ -12,7 +12,7 @@ import pytest
 from invariantnets import FeatureTable
 from invariantnets.analysis import Groups, Material
 from invariantnets.analysis.group_errors import GroupErrors
-from invariantnets.analysis.groups import beside
+from invariantnets.analysis.group_measures import beside
 from invariantnets.errors import InvariantNetsError
 from invariantnets.figures.drawing import Scene
 from invariantnets.figures.groups import draw
@@ -243,10 +243,11 @@ def test_one_attribute_that_cannot_be_measured_does_not_keep_others_from_it() ->
 
 
 def test_the_figure_shows_groups_and_what_chance_gives() -> None:
-    x, who, group = crowd((0.4, 0.4, 0.8), 20, 3)
+    x, who, group = crowd((0.6, 0.6, 0.9), 40, 4)
     results = measure(table(x, who, team=names(group)), fmr=[1e-2, 1e-3])
     (drawn,) = draw(Scene({"": [results]}))
     assert drawn.file == "groups_team.svg" and "GARBE at 1 %: 0." in drawn.caption
+    assert "With what chance adds taken off it is 0." in drawn.caption
     assert render(drawn.figure, "svg").startswith(b"<?xml")
     silent = [r for r in results if not str(r.where.get("measure", "")).startswith("GARBE")]
     (drawn,) = draw(Scene({"": [silent]}))

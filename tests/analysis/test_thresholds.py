@@ -13,6 +13,8 @@ from omegaconf import OmegaConf
 
 from invariantnets import FeatureTable
 from invariantnets.analysis import Groups, Material, Thresholds
+from invariantnets.analysis.calibration import Calibration
+from invariantnets.analysis.chosen import Met
 from invariantnets.errors import InvariantNetsError
 from invariantnets.figures.drawing import Scene
 from invariantnets.figures.style import render
@@ -165,6 +167,50 @@ def test_intervals_over_people_hold_the_truth_of_the_population() -> None:
         met = false_match_rates(errors.false, people.others), false_non_match_rates(errors.missed, people.mated)
         held += [(of.low <= true) & (true <= of.high) for of, true in zip(met, truth, strict=True)]
     assert (held / 80 >= 0.9).all()
+
+
+def test_intervals_of_thresholds_chosen_so_hold_what_is_to_be_expected() -> None:
+    """Those of other people hold the FMR at a threshold; what thresholds so chosen bring they hold less often."""
+    every = everybody(*crowd(1000, 4, noise=0.8, seed=9))
+    top = np.sort(highest(every, every.impostors // 5))
+    wanted = np.array([2e-2, 5e-3])
+    found, truth = [], []
+    for seed in range(300, 390):
+        known, others = (everybody(*crowd(n, 4, noise=0.8, seed=seed + 1000 * n)) for n in (24, 100))
+        table = FeatureTable.from_arrays(known.x)
+        met = Met.of(Calibration(table, known, others, highest(known, known.impostors)), wanted)
+        found.append(met)
+        truth.append((len(top) - np.searchsorted(top, met.ladder)) / every.impostors)
+    expected = np.mean(truth, 0)
+    fixed, so = (
+        np.mean([(r.low <= expected) & (expected <= r.high) for r in rates], 0)
+        for rates in ([m.others.fmr for m in found], [m.so.fmr for m in found])
+    )
+    of_threshold = np.mean(
+        [(m.others.fmr.low <= t) & (t <= m.others.fmr.high) for m, t in zip(found, truth, strict=True)]
+    )
+    assert of_threshold >= 0.93 and (so >= 0.93).all() and (fixed <= 0.75).all()
+    for m in found:
+        for own, both in ((m.others.fmr, m.so.fmr), (m.others.fnmr, m.so.fnmr)):
+            assert (both.low <= own.low).all() and (both.high >= own.high).all()
+    # What the others meet between the two thresholds at the ends of the calibration's interval, by hand.
+    m = found[0]
+    low, high = m.known.low[0], m.known.high[0]
+    known, others = (everybody(*crowd(n, 4, noise=0.8, seed=300 + 1000 * n)) for n in (24, 100))
+    ends = smallest(highest(known, known.impostors), known.impostors, np.array([high, low]))
+    up, down = false_match_rates(Errors.of(others, ends).false, others.others).value
+    value = m.others.fmr.value[0]
+    assert m.so.fmr.low[0] == pytest.approx(max(value - np.hypot(value - m.others.fmr.low[0], value - down), 0))
+    assert m.so.fmr.high[0] == pytest.approx(value + np.hypot(m.others.fmr.high[0] - value, up - value))
+
+
+def test_where_too_few_scores_are_held_thresholds_chosen_so_are_not_known() -> None:
+    known, others = (everybody(*crowd(20, 3, seed=seed)) for seed in (1, 2))
+    found = Calibration(FeatureTable.from_arrays(known.x), known, others, highest(known, 400))
+    met = Met.of(found, np.array([0.2, 1e-4]))
+    assert np.isnan(met.so.fmr.high[0]) and np.isnan(met.so.fnmr.low[0]) and np.isfinite(met.others.fmr.high[0])
+    # No calibration pair matches, so that any threshold above may be meant.
+    assert met.known.value[1] == 0 and met.so.fmr.low[1] == 0 and met.so.fnmr.high[1] == 1
 
 
 def test_thresholds_of_one_population_are_wrong_on_another() -> None:

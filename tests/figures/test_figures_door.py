@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from invariantnets.analysis import ANALYSES, Groups, IdentityTests, Material, Quality, Thresholds
+from invariantnets.analysis import ANALYSES, Groups, IdentityTests, Material, PerClass, Quality, Thresholds
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import RUN, SWEEP, Scene, draw_run, draw_sweep
@@ -31,6 +31,7 @@ OF_RUN = {
     "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
     "attribute_errors": ["attribute_errors.svg"],
     "pose_depth": ["pose_depth_yaw.svg"],
+    "per_class": ["per_class_yaw.svg"],
     "identity_tests": ["identity_tests_yaw.png", "identity_tests_yaw_roc.svg"],
     "lda_draws": ["lda_draws.svg"],
     "unit_deletion": ["unit_deletion.svg"],
@@ -85,6 +86,7 @@ def asked_for() -> tuple[list[Result], dict[str, Arrays]]:
         "groups": Groups(by="team", fmr=[0.1], draws=40),
         "identity_tests": IdentityTests(nuisance="yaw", magnitude=False, least=2),
         "quality": Quality(images=2),
+        "per_class": PerClass(least=8, draws=40),
     }
     return [r for name, of in ANALYSES.items() for r in smaller.get(name, of())(material)], kept
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, t
 
+from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.intervals import Number
 from invariantnets.statistics.resampling import Resampling, draw, ratio, shares
 
@@ -159,3 +160,15 @@ def test_no_error_at_all_is_not_known_to_stay():
     assert high[0] == 1 and low[0] == pytest.approx(0.025 ** (1 / 20))
     quantities[:, 0] = quantities[:, 1]
     assert [float(v[0]) for v in Resampling(np.arange(20)).interval(quantities, r2, R2)] == [0, 0, 0], "says the mean"
+
+
+@pytest.mark.parametrize("scale", ["positive", "below_one", "any"])
+def test_of_one_source_among_many_nothing_is_known_of_others(scale: str) -> None:
+    """A bin that holds the rows of a single person, of whom the error is the same whoever else is left out."""
+    rng = numpy_rng(4)
+    group, errors = np.repeat(np.arange(20), 3), rng.random(60) + 0.1
+    for people, known in ((1, False), (2, True)):
+        inside = (group < people).astype(np.float64)
+        kind = Number(scale, (1,))
+        value, low, high = Resampling(group).interval(np.stack([inside * errors, inside], 1), ratio, [kind])
+        assert np.isfinite(value).all() and np.isfinite([low, high]).all() == known

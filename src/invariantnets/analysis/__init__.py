@@ -13,6 +13,7 @@ from invariantnets.analysis.identity_tests import IdentityTests
 from invariantnets.analysis.lda_draws import LdaDraws
 from invariantnets.analysis.nesting import Nesting
 from invariantnets.analysis.norm import describe_norm, describe_recognition
+from invariantnets.analysis.per_class import PerClass
 from invariantnets.analysis.pose_knn import PoseKnn
 from invariantnets.analysis.quality import Quality
 from invariantnets.analysis.thresholds import Thresholds
@@ -31,6 +32,7 @@ __all__ = [
     "LdaDraws",
     "Material",
     "Nesting",
+    "PerClass",
     "PoseKnn",
     "Quality",
     "Thresholds",
@@ -49,6 +51,7 @@ _ALL: tuple[Callable[[], Analysis], ...] = (
     LdaDraws,
     Attributes,
     PoseKnn,
+    PerClass,
     IdentityTests,
     UnitDeletion,
     Nesting,

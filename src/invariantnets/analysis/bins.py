@@ -1,11 +1,11 @@
-"""How far off a line is, by how far a nuisance is from the middle (Rudd et al. 2016, section 3, table 1)."""
+"""How far off a line is, by bins of the nuisance or of another (Rudd et al. 2016, section 3, table 1)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,25 @@ from invariantnets.statistics.resampling import Resampling, ratio
 
 __all__ = ["Bins"]
 
+# Of the known rows that lie on either side of 0, at least, where it is told how far a number is from there.
+BOTH_SIDES = 0.05
+
+
+class _By(NamedTuple):
+    """What bins are of, in the rows that readers are fitted to and tested on.
+
+    Attributes:
+        name: as it is shown, ``|yaw|`` where its magnitude is meant.
+        least: that it may be: 0 of a magnitude.
+        known: ``(M,)``, NaN where it is not known.
+        test: ``(N,)`` the same.
+    """
+
+    name: str
+    least: float
+    known: np.ndarray
+    test: np.ndarray
+
 
 @dataclass(frozen=True)
 class Bins:
@@ -31,12 +50,17 @@ class Bins:
     A small error says little by itself: where most images are near the middle, the mean errs by little, too.
 
     Args:
-        nuisance: which, a number; None for every one.
-        edges: of the bins of its magnitude, in its unit, ascending, the last one open; None: those of the known rows
-            that hold a quarter each.
+        nuisance: whose error, a number; None for every one.
+        by: of which number the bins are; None: of the nuisance itself.
+        magnitude: whether bins are of how far that number is from 0, to whichever side; None: where at least one in
+            twenty of the known rows lies on either side.
+        edges: of the bins, in the unit of that number, ascending, the last one open; None: those of the known rows that
+            hold a quarter each.
     """
 
     nuisance: str | None = None
+    by: str | None = None
+    magnitude: bool | None = None
     edges: Sequence[float] | None = None
     name: ClassVar[str] = "bins"
     title: ClassVar[str] = "How far off a line is, by bins"
@@ -44,7 +68,10 @@ class Bins:
     def __call__(self, material: Material) -> list[Result]:
         """As `Analysis`."""
         table, results = material.table, []
-        for nuisance in self._wanted(table):
+        wanted = self._wanted(table)
+        if self.by is not None:
+            _named(table, "by", self.by)
+        for nuisance in wanted:
             material.progress(f"{self.title}: {nuisance.name}")
             known = np.isfinite(table.nuisance[nuisance.name])
             part = replace(table.rows(known), nuisances=(nuisance,))
@@ -52,63 +79,101 @@ class Bins:
             if why := too_few(part, closed):
                 raise InvariantNetsError(f"nuisance {nuisance.name!r}: where it is known, {why}")
             task = prepare(part, material.layer, material.seed, closed)
+            by = self._by(task, self.by or nuisance.name)
             refuse_collapsed(task, material.layer)
-            results += self._in_bins(material, task)
+            results += self._in_bins(material, task, by)
         return results
 
     def _wanted(self, table: FeatureTable) -> list[Nuisance]:
-        numbers = [n for n in table.nuisances if n.kind == "continuous"]
-        found = [n for n in numbers if self.nuisance in (None, n.name)]
-        if not found:
-            asked = f"analysis.bins.nuisance={self.nuisance}: no number of that name" if self.nuisance else "no number"
-            named = ", ".join(n.name for n in numbers) or "none"
-            raise InvariantNetsError(f"{asked} among the nuisances (numbers: {named})")
+        found = _named(table, "nuisance", self.nuisance)
         cannot = unprobable(table)
         able = [n for n in found if n.name not in cannot]
         if not able:
             raise InvariantNetsError(f"nuisance {found[0].name!r} cannot be read: {cannot[found[0].name]}")
         return able
 
-    def _in_bins(self, material: Material, task: Task) -> list[Result]:
-        (target,), test = task.targets, task.parts["test"]
-        true = task.y["test"][:, target.true][:, 0]
+    def _by(self, task: Task, name: str) -> _By:
+        known, test = (np.asarray(task.parts[part].nuisance[name], np.float64) for part in ("known", "test"))
+        for splits, values in (("train and val", known), ("test", test)):
+            if not np.isfinite(values).any():
+                raise InvariantNetsError(
+                    f"analysis.bins.by={name}: in split {splits} it is not known of any row of which "
+                    f"{task.targets[0].nuisance.name!r} is; give another"
+                )
+        there = known[np.isfinite(known)]
+        both = min((there < 0).mean(), (there > 0).mean()) >= BOTH_SIDES
+        if both if self.magnitude is None else self.magnitude:
+            return _By(f"|{name}|", 0.0, np.abs(known), np.abs(test))
+        return _By(name, -np.inf, known, test)
+
+    def _in_bins(self, material: Material, task: Task, by: _By) -> list[Result]:
+        (target,), test, binned = task.targets, task.parts["test"], np.isfinite(by.test)
+        true = task.y["test"][binned, target.true][:, 0]
         off = {
-            "bins/line": np.abs(read_blind(task).test[:, target.true][:, 0] - true),
+            "bins/line": np.abs(read_blind(task).test[binned, target.true][:, 0] - true),
             "bins/always the mean": np.abs(task.mean(target.true)[0] - true),
         }
-        edges = self._edges(np.abs(task.y["known"][:, target.true][:, 0]))
-        place = np.searchsorted(edges[1:-1], np.abs(true), side="right")
+        edges = self._edges(by)
+        place = np.searchsorted(edges[1:-1], by.test[binned], side="right")
         inside = np.concatenate([np.ones((len(true), 1)), place[:, None] == np.arange(len(edges) - 1)], 1)
-        names = ["all", *(f"{a:g} to {b:g}" if np.isfinite(b) else f"above {a:g}" for a, b in pairwise(edges))]
-        people = Resampling(test.source if task.closed else test.label)
+        names = ["all", *(_shown(a, b) for a, b in pairwise(edges))]
+        shown = inside.any(0) & ((place != place[0]).any() | (np.arange(len(names)) == 0))  # of one bin, all are in it
+        people = Resampling((test.source if task.closed else test.label)[binned])
+        note = f"ridge regression beside the mean of the known rows; bins are of the true {by.name}"
+        if unknown := np.count_nonzero(~binned):
+            note += f", which is not known of {unknown} more test rows"
         results = []
         for probe, errors in off.items():
             kinds = [Number("positive", (inside.shape[1] + i,)) for i in range(inside.shape[1])]
             found = people.interval(np.concatenate([inside * errors[:, None], inside], 1), ratio, kinds)
-            for name, value, low, high, rows in zip(names, *found, inside.T, strict=True):
-                if rows.any():
+            for name, value, low, high, rows, told in zip(names, *found, inside.T, shown, strict=True):
+                if told:
                     results.append(
                         measured(
                             material,
                             "mae",
                             value,
-                            low=float(low),
-                            high=float(high),
+                            low=float(low) if np.isfinite(low) else None,
+                            high=float(high) if np.isfinite(high) else None,
                             target=target.nuisance.name,
                             probe=probe,
-                            where={f"|{target.nuisance.name}|": name},
+                            where={by.name: name},
                             n=int(rows.sum()),
                             sources=len(np.unique(people.group[rows > 0])),
                             n_fit=len(task.parts["known"]),
                             title=self.title,
-                            note="ridge regression beside the mean of the known rows; bins are of the true magnitude",
+                            note=note,
                         )
                     )
         return results
 
-    def _edges(self, magnitude: np.ndarray) -> np.ndarray:
-        """From 0 to infinity."""
-        inner = np.unique(np.quantile(magnitude, [0.25, 0.5, 0.75])) if self.edges is None else np.asarray(self.edges)
-        if self.edges is not None and (len(inner) < 1 or (np.diff(inner) <= 0).any() or inner[0] < 0):
-            raise InvariantNetsError(f"analysis.bins.edges={list(self.edges)}: they must ascend from 0 or more")
-        return np.array([0.0, *inner[inner > 0], np.inf])
+    def _edges(self, by: _By) -> np.ndarray:
+        """Ascending, from the least that there may be to infinity."""
+        known, least = by.known[np.isfinite(by.known)], by.least
+        inner = np.unique(np.quantile(known, [0.25, 0.5, 0.75])) if self.edges is None else np.asarray(self.edges)
+        if self.edges is not None and (len(inner) < 1 or (np.diff(inner) <= 0).any() or inner[0] < least):
+            start = "" if np.isinf(least) else f" from 0 or more, for bins are of {by.name} (analysis.bins.magnitude)"
+            raise InvariantNetsError(f"analysis.bins.edges={list(self.edges)}: they must ascend{start}")
+        return np.array([least, *inner[inner > least], np.inf])
+
+
+def _named(table: FeatureTable, knob: str, name: str | None) -> list[Nuisance]:
+    """The number of that name, or all numbers.
+
+    Raises:
+        InvariantNetsError: there is none.
+    """
+    numbers = [n for n in table.nuisances if n.kind == "continuous"]
+    found = [n for n in numbers if name in (None, n.name)]
+    if not found:
+        asked = f"analysis.bins.{knob}={name}: no number of that name" if name else "no number"
+        raise InvariantNetsError(
+            f"{asked} among the nuisances (numbers: {', '.join(n.name for n in numbers) or 'none'})"
+        )
+    return found
+
+
+def _shown(low: float, high: float) -> str:
+    if np.isinf(low):
+        return f"below {high:.4g}"
+    return f"{low:.4g} to {high:.4g}" if np.isfinite(high) else f"above {low:.4g}"

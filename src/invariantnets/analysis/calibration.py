@@ -24,6 +24,10 @@ FEW_PAIRS = "†"
 LEAST_ERRORS = 30
 # Scores that are held to choose thresholds from: 256 MiB of float32, twice.
 MOST_SCORES = 1 << 26
+# So many are held in any case, if there are: an interval reaches to thresholds beyond those that are promised.
+LEAST_SCORES = 1 << 20
+# Rates up to so many times the highest promise, likewise.
+_BEYOND = 2.0
 # Which people calibrate.
 _DRAW = 70
 
@@ -115,7 +119,8 @@ def calibrate(material: Material, name: str, fmr: Sequence[float], share: float,
             f"{name}: an FMR of {max(fmr):g} of {known.impostors:,} pairs is {held:,} scores, more than are held: "
             f"promise less, analysis.{name}.fmr=[{MOST_SCORES / 2 / known.impostors:.1g}]"
         )
-    held = max(held, min(int(most * known.impostors) + 1, MOST_SCORES // 4))
+    beyond = min(int(max(most, _BEYOND * max(fmr)) * known.impostors) + 1, MOST_SCORES // 4)
+    held = max(held, beyond, LEAST_SCORES)
     material.progress(f"{name}: {known.impostors:,} pairs of two calibration people")
     return Calibration(test, known, others, highest(known, held))
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from invariantnets.analysis.analysis import Material, measured
+from invariantnets.analysis.discard_strangers import Strangers
 from invariantnets.analysis.people import open_set
 from invariantnets.features.table import FeatureTable
 from invariantnets.protocols.inputs import one_of_each_source, prepared
@@ -26,6 +27,11 @@ __all__ = ["Mated"]
 REPLICATES = 500
 _STREAM = 75
 _QUALITY = "quality"
+_FALSE = (
+    "false matches: of every pair of two people among the images that reach the least quality of the mated pairs left, "
+    "those with a cosine that reaches the threshold, which stays; intervals: over people, each left out with all pairs "
+    "that he or she is in"
+)
 
 
 @dataclass(frozen=True)
@@ -62,18 +68,24 @@ class Mated:
             return [], {}
         worse = np.minimum(*(test.nuisance[_QUALITY][rows] for rows in (pairs.left, pairs.right)))
         person = np.unique(test.label[pairs.left], return_inverse=True)[1]
-        _, discarded, left = stairs(worse, np.stack([wrong, np.ones_like(wrong)], 1))
+        cuts, discarded, left = stairs(worse, np.stack([wrong, np.ones_like(wrong)], 1))
         note = (
             f"a pair has the lower quality of its two images; with a cosine below {threshold:.4g} it is a false "
             f"non-match, as {wrong.mean():.4g} of all are ({self.fnmr:g} at most); intervals of it: over people, with "
             "this threshold"
         )
-        note += "" if open_set(material.table) else "; these classes were trained on"
+        trained = "" if open_set(material.table) else "; these classes were trained on"
+        note += trained
         make = partial(measured, material, target="identity", probe="discard")
         curve = {"discarded": discarded, "fnmr": left[:, 0] / left[:, 1], "limit": np.array([self.limit])}
         rates = self._rates(partial(make, title=f"{self.title}: false non-matches", note=note), worse, wrong, person)
+        material.progress(f"{self.title}: pairs of two people")
+        shown = cuts[[step_at(discarded, share) for share in SHOWN]]
+        strangers = Strangers(x, test.label, test.nuisance[_QUALITY], threshold, shown)
+        curve["fmr"] = strangers.curve(cuts)
+        false = strangers.rates(partial(make, title=f"{self.title}: false matches", note=_FALSE + trained))
         areas = self._area(partial(make, title=f"{self.title}: areas"), material.seed, worse, wrong, person)
-        return [*rates, *areas], curve
+        return [*rates, *false, *areas], curve
 
     def _drawn(self, material: Material, quality: np.ndarray) -> tuple[FeatureTable, Pairs] | str:
         """Test rows with their quality as their only column, and mated pairs of them; or why there are none."""

@@ -8,8 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from invariantnets.protocols.every_pair import People, Rates, at_least, below, false_match_rates, false_non_match_rates
+from invariantnets.statistics.intervals import effective_sources, worth
 
 __all__ = ["GroupErrors", "WrongPairs", "pairs_of"]
+
+# Of the scatter of a group, what is its own in any case, however much others scatter with it.
+_LEAST_OWN = 0.2
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,24 @@ class WrongPairs:
         same = of == group[self.b]
         place = of[same] * self.steps + self.step[same]
         return np.bincount(place, self.count[same], groups * self.steps).reshape(groups, self.steps)
+
+    def squares(self, inside: np.ndarray, person: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over pairs of people of c², and of c · m, at each threshold, ``(T,)``; for false matches.
+
+        c is how many of their pairs match, m how many they have.
+
+        Args:
+            inside: ``(cells,)`` whether.
+            person: ``(cells,)`` whose each is.
+            images: ``(P,)`` of each person inside.
+        """
+        both = inside[self.a] & inside[self.b]
+        a, b = person[self.a[both]], person[self.b[both]]
+        pair, place = np.unique(a * len(images) + b, return_inverse=True)
+        count = np.bincount(place * self.steps + self.step[both], self.count[both], len(pair) * self.steps)
+        match = at_least(count.reshape(len(pair), self.steps))
+        of = images[pair // len(images)] * images[pair % len(images)]
+        return (match**2).sum(0), of @ match
 
     def by_person(self, inside: np.ndarray, person: np.ndarray, sides: int) -> np.ndarray:
         """Pairs of each person with both cells inside, ``(P, steps)``.
@@ -169,6 +191,50 @@ class GroupErrors:
         others = images * (images.sum() - images)
         met = false_match_rates(at_least(false)[there], others[there])
         return met, false_non_match_rates(below(missed)[there], (images * (images - 1) // 2)[there])
+
+    def independent(self) -> tuple[np.ndarray, np.ndarray]:
+        """How many independent pairs would scatter as FMR, and FNMR, of each group do over people: each ``(G, T)``.
+
+        By the jackknife over people, as `rates`; but a pair of two people, which goes with either, counts once (as the
+        variance of dyads does: Fafchamps and Gubert 2007). What FNMR of all groups has in common, where people are in
+        several, is left out: it makes none unequal. A group without an error has as many for each of its people as the
+        others.
+        """
+        first = np.unique(self.cells, return_index=True)[1]
+        person, most = self.people.person[first], np.stack([self.impostors, self.mated])
+        shares, rows = np.zeros((2, 2, self.groups, len(self.ladder)))
+        away = np.zeros((self.groups, len(self.people.images), len(self.ladder)))
+        people, few = np.zeros((2, self.groups, 1)), np.zeros_like(rows)
+        for g in range(self.groups):
+            inside, images = self.group[first] == g, self.images[:, g]
+            false, missed = (wrong.by_person(inside, person, 2 - i) for i, wrong in enumerate(self.wrong))
+            false, missed = at_least(false), below(missed)
+            others, mated = (images * (images.sum() - images))[:, None], (images * (images - 1) // 2)[:, None]
+            people[:, g] = [effective_sources(pairs.astype(float)) for pairs in (others, mated)]
+            rate, lost = shares[:, g] = false.sum(0) / (2 * most[0, g]), missed.sum(0) / most[1, g]
+            squared, crossed = self.wrong[0].squares(inside, person, images)
+            every = ((images**2).sum() ** 2 - (images**4).sum()) / 2
+            twice = squared - 2 * rate * crossed + rate**2 * every
+            moved = (false - rate * others) / (1 - others / most[0, g])
+            both = (moved**2).sum(0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                rows[0, g] = rate * (1 - rate) * most[0, g] ** 2 / np.maximum(both - twice, both / 2)
+                # Of a group that one person makes up nothing is known without him or her.
+                away[g] = (missed - lost * mated) / (lost * np.maximum(most[1, g] - mated, 1))
+                # Of few who matter most the scatter is hardly known, as in `bounds`.
+                few[:, g] = [2.25 * (u**2).sum(0) ** 2 / (u**4).sum(0) for u in (moved, away[g])]
+        some = (shares > 0) & (shares < 1)
+        away = np.where(some[1][:, None], away, 0.0)
+        own = (away**2).sum(1)
+        measured = np.maximum(some[1].sum(0) * (some[1].sum(0) - 1), 1)
+        common = np.maximum((away.sum(0) ** 2).sum(0) - own.sum(0), 0) / measured
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rows[1] = (1 - shares[1]) / shares[1] / np.maximum(own - common, own * _LEAST_OWN)
+            rows = np.minimum(rows * worth(np.minimum(np.maximum(few, 4), people)), most[..., None])
+            rows = np.where(some, rows, 0.0)
+            each = rows.sum(1) / (some * people).sum(1)
+        rows = np.where(some, rows, np.minimum(each[:, None] * people, most[..., None]))
+        return rows[0], rows[1]
 
     def drawn(self, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """FMR and FNMR of groups that are drawn at random, each ``(draws, G, T)``; NaN where a group has no such pair.

@@ -12,17 +12,12 @@ import numpy as np
 from invariantnets.analysis.analysis import Material, measured
 from invariantnets.analysis.calibration import Calibration, calibrate
 from invariantnets.analysis.group_errors import GroupErrors, pairs_of
+from invariantnets.analysis.group_measures import MEASURES, Band, at_the_level_of, beside
 from invariantnets.errors import InvariantNetsError
 from invariantnets.nuisance import Nuisance
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
-from invariantnets.statistics.inequity import (
-    discrepancy_rate,
-    garbe,
-    inequity_rate,
-    worst_to_average,
-    worst_to_mean,
-)
+from invariantnets.statistics.unequal import Estimate, Side
 
 __all__ = ["Groups"]
 
@@ -37,37 +32,13 @@ _RATES = (
     "FNMR: of pairs of one; intervals: over people"
 )
 _BAND = (
-    "at random: groups of the same sizes that are drawn at random, their median and the band of 95 % of the "
-    "draws; p: the share of draws that are at least as unequal, the true one among them; measured numbers have no "
-    "interval, since chance alone pushes them from equality: the band says how far; – is not defined (0/0, no "
-    "error in any group) or infinite (no error in one of them); where people of a group are alike, groups drawn "
-    "at random have fewer false matches, and FDR alone then calls equal groups unequal too often"
+    "at random: groups of the same sizes that are drawn at random, brought to the mean rate of the true ones, their "
+    "median and the band of 95 % of the draws; p: the share of draws that are at least as unequal, the true one among "
+    "them; measured numbers have no interval, since chance alone pushes them from equality. Chance taken off: the "
+    "inequality of true rates of which half of the draws are more unequal than measured, and its 95 % interval over "
+    "people, which may end at equality; – where of some group not even one error is independent, as where one person "
+    "has most of its pairs. Else – is not defined (0/0, no error in any group) or infinite (no error in one of them)"
 )
-
-
-class Measure(NamedTuple):
-    """What is said of all groups at once.
-
-    Attributes:
-        of: FMR and FNMR ``(…, G)``, and the weight of FMR → ``(…,)``.
-        sign: 1 if more is more unequal, -1 if less is.
-        rate: the rate whose worst group it is about.
-    """
-
-    of: Callable[[np.ndarray, np.ndarray, float], np.ndarray]
-    sign: int = 1
-    rate: str = ""
-
-
-MEASURES = {
-    "FDR (1 is equal)": Measure(discrepancy_rate, -1),
-    "GARBE (0 is equal)": Measure(garbe),
-    "inequity rate (1 is equal)": Measure(inequity_rate),
-    "FMR, worst over geometric mean": Measure(lambda fmr, fnmr, alpha: worst_to_mean(fmr)),
-    "FNMR, worst over geometric mean": Measure(lambda fmr, fnmr, alpha: worst_to_mean(fnmr)),
-    "FMR, worst group over mean": Measure(lambda fmr, fnmr, alpha: worst_to_average(fmr), 1, "FMR"),
-    "FNMR, worst group over mean": Measure(lambda fmr, fnmr, alpha: worst_to_average(fnmr), 1, "FNMR"),
-}
 
 
 @dataclass(frozen=True)
@@ -155,13 +126,16 @@ class Groups:
         made = partial(make, title=self.unequal, **fields)
         fmr, fnmr = (np.stack([of[i].value for of in rates]) for i in range(2))
         places = [found.promise(float(rate)) for rate in promised]
-        yield from self._unequal(made, (fmr, fnmr), errors.drawn(self.draws, rng), places, names)
+        drawn = [at_the_level_of(d, r) for d, r in zip(errors.drawn(self.draws, rng), (fmr, fnmr), strict=True)]
+        sides = _sides((fmr, fnmr), errors.independent(), rng)
+        yield from self._unequal(made, (fmr, fnmr), (drawn[0], drawn[1]), sides, places, names)
 
     def _unequal(
         self,
         make: Callable[..., Result],
         rates: tuple[np.ndarray, np.ndarray],
         drawn: tuple[np.ndarray, np.ndarray],
+        sides: Sequence[Sequence[Side | None]],
         places: Sequence[dict[str, str]],
         names: Sequence[str],
     ) -> Iterator[Result]:
@@ -171,10 +145,11 @@ class Groups:
             make: a result.
             rates: FMR and FNMR, each ``(G, T)``.
             drawn: the same of groups drawn at random, each ``(draws, G, T)``.
+            sides: the same, for ``T`` promises, with what they scatter; None without an error.
             places: ``T`` promises, as tables call them.
             names: of the groups.
         """
-        lines: list[tuple[dict[str, str], float, Band]] = []
+        lines: list[tuple[dict[str, str], float, Estimate | None, Band]] = []
         lost: list[str] = []
         for t, place in enumerate(places):
             for name, measure in MEASURES.items():
@@ -186,7 +161,7 @@ class Groups:
                     where["group"] = names[int(of.argmax())] if of.any() else "none has an error"
                 if band.undefined:
                     lost.append(f"{name} at {place['promised FMR']} in {band.undefined}")
-                lines.append((where, value, band))
+                lines.append((where, value, measure.without_chance(sides[t], self.alpha), band))
         said = [_BAND, f"weight of FMR: {self.alpha:g}"]
         asked, least = f"{0.05 / len(lines):.1g}", f"{1 / (1 + self.draws):.1g}"
         said.append(
@@ -195,9 +170,13 @@ class Groups:
         )
         if lost:
             said.append(f"of {self.draws} draws are not defined, and left out: {', '.join(lost)}")
-        for where, value, band in lines:
+        for where, value, estimate, band in lines:
             made = partial(make, where=where, note="; ".join(said))
             yield made("inequality", _finite(value), probe="groups/measured")
+            taken = {} if estimate is None else {"low": estimate.low, "high": estimate.high}
+            off = np.nan if estimate is None else estimate.value
+            ends = {end: v for end, v in taken.items() if np.isfinite(v)}
+            yield made("inequality", off, probe="groups/chance taken off", **ends)
             ends = {"low": band.low, "high": band.high} if np.isfinite(band[:3]).all() else {}
             yield made("inequality", _finite(band.middle), probe="groups/at random", **ends)
             yield made("p_value", band.p, probe="groups")
@@ -211,42 +190,14 @@ class Ends(NamedTuple):
     high: float
 
 
-class Band(NamedTuple):
-    """A measure of groups drawn at random: ends of the middle 95 % and the median, all infinite or NaN where these are.
-
-    Attributes:
-        low, middle, high: as said.
-        p: share of the draws that are at least as unequal as measured, the true one among them.
-        undefined: draws in which it is not defined.
-    """
-
-    low: float
-    middle: float
-    high: float
-    p: float
-    undefined: int
-
-
-def beside(value: float, null: np.ndarray, sign: int) -> Band:
-    """What a measure is beside its draws.
-
-    p counts the true groups among the draws, so that it is never 0 (Phipson & Smyth 2010).
-
-    Args:
-        value: as measured; infinite or NaN where it is.
-        null: ``(draws,)`` the same.
-        sign: 1 if more is more unequal, -1 if less is.
-    """
-    known = np.sort(null[~np.isnan(null)])
-    undefined = len(null) - len(known)
-    if not len(known):
-        return Band(np.nan, np.nan, np.nan, np.nan, undefined)
-    low, middle, high = (float(known[round(q * (len(known) - 1))]) for q in (0.025, 0.5, 0.975))
-    if np.isnan(value):
-        return Band(low, middle, high, np.nan, undefined)
-    # Equal but for the last digit is as unequal.
-    as_far = sign * known >= sign * value - 1e-9 * abs(value) if np.isfinite(value) else known == value
-    return Band(low, middle, high, (1 + int(as_far.sum())) / (1 + len(known)), undefined)
+def _sides(
+    rates: tuple[np.ndarray, np.ndarray], rows: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
+) -> list[list[Side | None]]:
+    """FMR and FNMR at each threshold, from ``(G, T)``."""
+    return [
+        [Side(of[:, t], n[:, t], rng) if of[:, t].any() else None for of, n in zip(rates, rows, strict=True)]
+        for t in range(rates[0].shape[1])
+    ]
 
 
 def _finite(value: float) -> float:

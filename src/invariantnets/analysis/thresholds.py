@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from invariantnets.analysis.analysis import Material, measured
 from invariantnets.analysis.calibration import LEAST_ERRORS, Calibration, calibrate, in_per_cent
-from invariantnets.protocols.every_pair import Errors, Rates, false_match_rates, false_non_match_rates
+from invariantnets.analysis.chosen import Met
+from invariantnets.protocols.every_pair import Rates
 from invariantnets.results.result import Result
 
 __all__ = ["Thresholds"]
@@ -27,8 +28,11 @@ _SAID = (
     "a pair matches if its cosine is at least the threshold, which is the smallest that no larger share of the pairs "
     "of two calibration people reaches; it is chosen and has no interval, the FMR of the calibration people has: how "
     "well they know it; every pair of two images is used, never two of one source; intervals: over people, each left "
-    "out with all pairs that he or she is in"
+    "out with all pairs that he or she is in. Of other people: what more people would meet at this very threshold. Of "
+    "thresholds chosen so: what is to be expected where as many people choose one, the scatter of both sides; a "
+    "promise outside says that the others are not like those who calibrate"
 )
+_NO_REACH = "how far thresholds chosen so scatter at {fmr} is not known: it takes more scores than are held"
 
 
 @dataclass(frozen=True)
@@ -52,44 +56,32 @@ class Thresholds:
         """As `Analysis`."""
         found = calibrate(material, self.name, self.fmr, self.share, _MOST)
         wanted = _curve(found, self.fmr)
-        ladder = found.at(wanted)
         material.progress(f"{self.title}: {found.others.impostors:,} pairs of two others")
-        others = Errors.of(found.others, ladder)
-        met = false_match_rates(others.false, found.others.others)
-        missed = false_non_match_rates(others.missed, found.others.mated)
+        met = Met.of(found, wanted)
         asked = np.isin(wanted, self.fmr)
         arrays = {
             "promised": wanted,
-            "threshold": ladder.astype(np.float64),
+            "threshold": met.ladder.astype(np.float64),
             "asked": asked,
-            **{f"fmr_{name}": ends for name, ends in met._asdict().items()},
-            **{f"fnmr_{name}": ends for name, ends in missed._asdict().items()},
             "pairs": np.array([found.known.impostors, found.others.impostors, found.others.mated.sum()]),
         }
+        for name, rates in (("fmr", met.others.fmr), ("fnmr", met.others.fnmr)):
+            arrays |= {f"{name}_{end}": values for end, values in rates._asdict().items()}
+        for name, rates in (("fmr", met.so.fmr), ("fnmr", met.so.fnmr)):
+            arrays |= {f"{name}_so_low": rates.low, f"{name}_so_high": rates.high}
         material.keep(self.name, arrays)
-        own = Errors.of(found.known, ladder[asked])
-        seen = false_match_rates(own.false, found.known.others)
         results: list[Result] = []
-        for i, place in enumerate(np.flatnonzero(asked).tolist()):
-            counts = int(others.false[:, place].sum()) // 2, int(others.missed[:, place].sum())
-            rates = _at(seen, i), _at(met, place), _at(missed, place)
-            results += self._promise(material, found, float(wanted[place]), float(ladder[place]), rates, counts)
+        for place in np.flatnonzero(asked).tolist():
+            results += self._promise(material, found, met, float(wanted[place]), place)
         return results
 
-    def _promise(
-        self,
-        material: Material,
-        found: Calibration,
-        fmr: float,
-        threshold: float,
-        rates: tuple[tuple[float, float, float], ...],
-        counts: tuple[int, int],
-    ) -> Iterator[Result]:
+    def _promise(self, material: Material, found: Calibration, met: Met, fmr: float, place: int) -> Iterator[Result]:
         """All that is said of one promised FMR: its rates with their intervals, and how many errors they are of."""
-        (seen, met, missed), (false, not_found) = rates, counts
         few = found.unsupported(fmr)
-        rare = _few_errors(fmr, false, not_found)
-        said = [_SAID, few, rare, _heavy(found)]
+        rare = _few_errors(fmr, int(met.false[place]), int(met.missed[place]))
+        threshold = float(met.ladder[place])
+        unknown = "" if np.isfinite(met.so.fmr.high[place]) else _NO_REACH.format(fmr=in_per_cent(fmr))
+        said = [_SAID, few, rare, _heavy(found), unknown]
         make = partial(
             measured,
             material,
@@ -102,14 +94,21 @@ class Thresholds:
         )
         known, others = found.known, found.others
         mated = others.mated
-        on_known = {"n": known.impostors, "sources": len(known.images), "probe": "thresholds/calibration people"}
-        on_others = {"n": others.impostors, "sources": len(others.images), "probe": "thresholds/other people"}
-        on_mated = {"n": int(mated.sum()), "sources": int((mated > 0).sum()), "probe": "thresholds/other people"}
+        on_known: dict[str, Any] = {
+            "n": known.impostors,
+            "sources": len(known.images),
+            "probe": "thresholds/calibration people",
+        }
+        on_others: dict[str, Any] = {"n": others.impostors, "sources": len(others.images)}
+        on_mated: dict[str, Any] = {"n": int(mated.sum()), "sources": int((mated > 0).sum())}
+        on_known["probe"] = "thresholds/calibration people"
         yield make("threshold", threshold, **on_known)
-        yield make("false_match_rate", seen[0], low=seen[1], high=seen[2], **on_known)
-        yield make("false_match_rate", met[0], low=met[1], high=met[2], **on_others)
+        yield make("false_match_rate", **_at(met.known, place), **on_known)
+        chance = 1 - float(met.others.fmr.value[place])
         # Who matches as many pairs without looking finds as many of one person as of two.
-        yield make("false_non_match_rate", missed[0], low=missed[1], high=missed[2], chance=1 - met[0], **on_mated)
+        for rates, probe in ((met.others, "thresholds/other people"), (met.so, "thresholds/thresholds chosen so")):
+            yield make("false_match_rate", **_at(rates.fmr, place), **on_others, probe=probe)
+            yield make("false_non_match_rate", **_at(rates.fnmr, place), **on_mated, probe=probe, chance=chance)
 
 
 def _curve(found: Calibration, asked: Sequence[float]) -> np.ndarray:
@@ -120,8 +119,9 @@ def _curve(found: Calibration, asked: Sequence[float]) -> np.ndarray:
     return np.unique([*asked, *(rate for rate in grid if int(rate * pairs + 1e-6) < len(found.top))])[::-1]
 
 
-def _at(rates: Rates, place: int) -> tuple[float, float, float]:
-    return float(rates.value[place]), float(rates.low[place]), float(rates.high[place])
+def _at(rates: Rates, place: int) -> dict[str, float]:
+    """Value, low and high, as far as they are known."""
+    return {end: float(v[place]) for end, v in rates._asdict().items() if end == "value" or np.isfinite(v[place])}
 
 
 def _few_errors(fmr: float, false: int, missed: int) -> str:

@@ -116,6 +116,7 @@ def assemble(
         "prediction": prediction if labelled else None,
         "entropy": None if entropy is None else entropy[order].astype(np.float32),
         "name": None if names is None else names[order],
+        "row": order,
         "meta": {"remarks": remarks + said, **({"division": drawn} if drawn else {})},
     }
 

@@ -37,6 +37,8 @@ class FeatureTable:
         entropy: ``(N,)`` float32 entropy of that classifier's probabilities, in nats.
         name: ``(N,)`` str, a unique name of each image: what lists of pairs and galleries refer to.
         classes: what the classes are called, ``num_classes`` texts or numbers; empty if they are but numbered.
+        row: ``(N,)`` int64 number of each row in the table that was read, from 0: rows are put in another order, and
+            some left out. None: they are as they were.
         meta: provenance, plain JSON; ``remarks`` are what was assumed, drawn and left out, in words.
     """
 
@@ -51,6 +53,7 @@ class FeatureTable:
     entropy: np.ndarray | None = None
     name: np.ndarray | None = None
     classes: tuple[str | int, ...] = ()
+    row: np.ndarray | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -68,6 +71,7 @@ class FeatureTable:
             prediction=None if self.prediction is None else self.prediction[selection],
             entropy=None if self.entropy is None else self.entropy[selection],
             name=None if self.name is None else self.name[selection],
+            row=None if self.row is None else self.row[selection],
         )
 
     def part(self, *splits: str) -> FeatureTable:

@@ -24,8 +24,12 @@ _CAPTION = (
     "network, not that the images look good."
 )
 _FNMR = (
-    "Above: mated pairs that are taken for two people; the threshold is fixed where nothing is discarded. Grey: "
+    "On top: mated pairs that are taken for two people; the threshold is fixed where nothing is discarded. Grey: "
     "perfect discarding, each pair an error."
+)
+_FMR = (
+    "Below it: pairs of two people that are taken for one, of the images that reach the same least quality, at the "
+    "same threshold. Where that rises, false non-matches are saved at the price of false matches."
 )
 _R2 = (
     "R² is by a line, as fitted to all known rows; where the nuisance has less range among the images left, R² falls "
@@ -39,19 +43,20 @@ def draw(scene: Scene) -> Iterator[Drawn]:
     if not arrays or not results:
         return
     names = [str(name) for name in arrays.get("nuisances", [])]
-    parts = ["fnmr"] * ("fnmr" in arrays) + ["r2"] * bool(names)
+    parts = ["fnmr", "fmr"] * ("fnmr" in arrays) + ["r2"] * bool(names)
     figure = Figure(figsize=(WIDTH, 0.4 + 2.4 * len(parts)), layout="constrained")
     panels = dict(zip(parts, np.ravel(figure.subplots(len(parts), 1, sharex=True, squeeze=False)), strict=True))
     if "fnmr" in panels:
         _fnmr(panels["fnmr"], arrays, results)
+        _fmr(panels["fmr"], arrays, results)
     if "r2" in panels:
         _r2(panels["r2"], names, arrays, results)
     list(panels.values())[-1].set_xlabel("share discarded, lowest quality first (%)")
-    what = {"fnmr": "The false non-match rate", "r2": "R² of nuisances"}
+    what = {"fnmr": "The false non-match rate", "fmr": "the false match rate", "r2": "R² of nuisances"}
     caption = _CAPTION.format(
-        what=" and ".join(what[part] for part in parts).replace("and R²", "and (below) R²"),
+        what=_listed([what[part] for part in parts]),
         quality=results[0].note.partition(";")[0],
-        read=" ".join({"fnmr": _FNMR, "r2": _R2}[part] for part in parts),
+        read=" ".join({"fnmr": _FNMR, "fmr": _FMR, "r2": _R2}[part] for part in parts),
     )
     yield Drawn("discard.svg", figure, "What is left where low quality is discarded", caption, "analysis/discard")
 
@@ -70,6 +75,17 @@ def _fnmr(axes: Axes, arrays: Mapping[str, np.ndarray], results: list[Result]) -
     axes.set_ylim(bottom=0)
 
 
+def _fmr(axes: Axes, arrays: Mapping[str, np.ndarray], results: list[Result]) -> None:
+    discarded, rate = arrays["discarded"], 100 * arrays["fmr"]
+    shown = discarded <= REACH
+    axes.step(100 * discarded[shown], rate[shown], where="post", color=PALETTE[1], linewidth=1.2)
+    axes.axhline(rate[0], color=GREY, linestyle="--", linewidth=1)
+    _bars(axes, [r for r in results if r.metric == "false_match_rate"], PALETTE[1], 100, 0)
+    axes.set_ylabel("false match rate (%)")
+    axes.set_xlim(-1.5, 100 * REACH)
+    axes.set_ylim(bottom=0)
+
+
 def _r2(axes: Axes, names: list[str], arrays: Mapping[str, np.ndarray], results: list[Result]) -> None:
     for i, name in enumerate(names):
         discarded, r2 = arrays[f"discarded_{i}"], np.maximum(arrays[f"r2_{i}"], LEAST_R2)
@@ -82,6 +98,12 @@ def _r2(axes: Axes, names: list[str], arrays: Mapping[str, np.ndarray], results:
     axes.set_ylabel("R² by a line")
     axes.set_xlim(-1.5, 100 * REACH)
     axes.legend(loc="best", ncols=2)
+
+
+def _listed(parts: list[str]) -> str:
+    *first, last = parts
+    text = f"{', '.join(first)} and {last}" if first else last
+    return text[0].upper() + text[1:]
 
 
 def _bars(axes: Axes, results: list[Result], shade: str, scale: float, place: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -24,6 +25,8 @@ _CAPTION = (
     "more often than pairs across where people of a group are alike, so that all groups may lie right of the line."
 )
 _BESIDE = "GARBE at {promised}: {value}; of groups drawn at random {middle}, 95 % of them from {low} to {high} (p {p})."
+_ENDS = ("value", "low", "high")
+_TAKEN = " With what chance adds taken off it is {value}, 95 % interval {low} to {high}."
 
 
 def draw(scene: Scene) -> Iterator[Drawn]:
@@ -76,7 +79,7 @@ def groups_figure(results: Sequence[Result], name: str) -> Figure:
                 capsize=2,
                 linestyle="none",
                 fillstyle="full" if r.value > 0 else "none",
-                label=entry(f"promised {rate}") if logarithmic and not place else None,
+                label=entry(rate) if logarithmic and not place else None,
             )
         panel.set_xlabel(label)
         if logarithmic:
@@ -88,7 +91,8 @@ def groups_figure(results: Sequence[Result], name: str) -> Figure:
     axes[0].set_yticks(range(len(groups)), [clipped(group, 16) for group in groups])
     axes[0].set_ylim(len(groups) - 0.5, -0.5)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=3, handlelength=1.2, columnspacing=0.9)
+    look: dict[str, Any] = {"ncols": 4, "handlelength": 1.2, "columnspacing": 0.9, "title": "promised FMR"}
+    figure.legend(handles, labels, loc="outside upper left", **look)
     return figure
 
 
@@ -105,5 +109,12 @@ def _beside(results: Sequence[Result]) -> str:
                 for name, v in (("middle", random.value), ("low", random.low), ("high", random.high))
             }
             found = {"promised": promised, "value": number(value, "inequality"), "p": number(p, "p_value")}
-            return _BESIDE.format(**found, **ends)
+            return _BESIDE.format(**found, **ends) + _taken(here.get("groups/chance taken off"))
     return "GARBE is not defined: a kind of error does not occur."
+
+
+def _taken(r: Result | None) -> str:
+    """Without what chance adds, where that is known."""
+    if r is None or r.low is None or r.high is None:
+        return ""
+    return _TAKEN.format(**{name: number(v, "inequality") for name, v in vars(r).items() if name in _ENDS})

@@ -19,15 +19,17 @@ _MET = (
     "Each threshold lets in some pairs of two people (FMR, across, logarithmic) and turns away some of one person "
     "(FNMR, up): further down and left is better. All thresholds were chosen on {known} pairs of two calibration "
     "people, and both rates are those that other people met ({others} pairs of two, {mated} of one). Marks: the "
-    "thresholds that were asked for, with the FMR that was promised. Bars and band: 95 % intervals over people. At "
-    "the dotted line a single pair of two people matches: near it nothing is known of the FMR. Thresholds that no "
-    "such pair reached are left out."
+    "thresholds that were asked for, with the FMR that was promised. Bars and band: 95 % intervals over the other "
+    "people, at these very thresholds. Thin bars without caps: of thresholds that as many people choose so, who are a "
+    "sample, too. At the dotted line a single pair of two people matches: near it nothing is known of the FMR. "
+    "Thresholds that no such pair reached are left out."
 )
 _PROMISE = (
     "The FMR that other people met at a threshold, against the FMR of the calibration people that it was chosen for, "
     "both logarithmic. On the dashed line the promise is kept; above it more strangers match than was promised. "
-    "Hollow, at the lower edge: no pair matched, and only the upper end of the interval says anything. Bars and band: "
-    "95 % intervals over the other people; that the calibration people are a sample, too, is not in them. Left of 3 / "
+    "Hollow, at the lower edge: no pair matched, and only the upper end of the interval says anything. Bars and dark "
+    "band: 95 % intervals over the other people, at this very threshold. Light band: that the calibration people are "
+    "a sample, too, is in it, so that where it leaves the dashed line the others are not like them. Left of 3 / "
     "pairs (dotted) no promise is supported. The others are of the same data: of another camera, age or country this "
     "figure says nothing."
 )
@@ -66,6 +68,10 @@ def met_figure(arrays: Arrays) -> Figure:
     low, high = (100 * arrays[f"fnmr_{end}"][line] for end in ("low", "high"))
     axes.fill_between(x, low, high, color=PALETTE[0], alpha=0.18, linewidth=0)
     marks = np.flatnonzero(arrays["asked"] & line).tolist()
+    for i in marks:
+        here: dict[str, Any] = {"color": PALETTE[1], "linestyle": "none", "elinewidth": 0.7, "alpha": 0.8}
+        at = ([100 * met[i]], [100 * arrays["fnmr_value"][i]])
+        axes.errorbar(*at, _bars(arrays, "fnmr", i, "so_"), _bars(arrays, "fmr", i, "so_"), **here)
     for place, i in enumerate(marks):
         axes.errorbar(
             [100 * met[i]],
@@ -102,7 +108,9 @@ def promise_figure(arrays: Arrays) -> Figure:
     axes.plot(promised, promised, color=GREY, linestyle="--", linewidth=1, label="the promise")
     axes.plot(promised[line], 100 * met[line], color=PALETTE[0], linewidth=1.2, label="met by other people")
     low, high = (100 * np.maximum(arrays[f"fmr_{end}"], floor) for end in ("low", "high"))
-    axes.fill_between(promised, low, high, color=PALETTE[0], alpha=0.18, linewidth=0)
+    axes.fill_between(promised, low, high, color=PALETTE[0], alpha=0.25, linewidth=0)
+    low, high = (100 * np.maximum(arrays[f"fmr_so_{end}"], floor) for end in ("low", "high"))
+    axes.fill_between(promised, low, high, color=PALETTE[0], alpha=0.12, linewidth=0, label="thresholds chosen so")
     for i in np.flatnonzero(arrays["asked"]):
         value = 100 * max(met[i], floor)
         bars = whiskers(value, 100 * max(arrays["fmr_low"][i], floor), 100 * arrays["fmr_high"][i])
@@ -121,6 +129,7 @@ def promise_figure(arrays: Arrays) -> Figure:
     return figure
 
 
-def _bars(arrays: Arrays, rate: str, i: int) -> np.ndarray:
-    low, value, high = (100 * float(arrays[f"{rate}_{end}"][i]) for end in ("low", "value", "high"))
-    return np.array([whiskers(value, low, high)]).T
+def _bars(arrays: Arrays, rate: str, i: int, kind: str = "") -> np.ndarray:
+    low, value, high = (float(arrays[f"{rate}_{end}"][i]) for end in (f"{kind}low", "value", f"{kind}high"))
+    low, high = (value if np.isnan(end) else end for end in (low, high))
+    return np.array([whiskers(100 * value, 100 * low, 100 * high)]).T

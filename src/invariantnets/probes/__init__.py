@@ -11,6 +11,7 @@ from invariantnets.probes.knn import Knn
 from invariantnets.probes.lda import Lda
 from invariantnets.probes.mav import Mav
 from invariantnets.probes.mlp import Mlp
+from invariantnets.probes.predicted import Predicted, predictions
 from invariantnets.probes.probe import ClassReading, Probe, Reading
 from invariantnets.probes.ridge import Ridge
 from invariantnets.probes.suite import read_answers, run_probes
@@ -27,6 +28,7 @@ __all__ = [
     "Lda",
     "Mav",
     "Mlp",
+    "Predicted",
     "Probe",
     "Reading",
     "Ridge",
@@ -34,6 +36,7 @@ __all__ = [
     "Trees",
     "label_efficiency",
     "named",
+    "predictions",
     "read_answers",
     "run_probes",
 ]

@@ -12,6 +12,7 @@ from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.features.checks import check_table, is_closed, unprobable
 from invariantnets.features.table import FeatureTable
 from invariantnets.probes.information import conditional_v_information, v_information
+from invariantnets.probes.predicted import Predicted, predictions
 from invariantnets.probes.probe import ClassReading, Probe, Reading
 from invariantnets.probes.progress import watched
 from invariantnets.probes.scorer import Scorer
@@ -52,6 +53,7 @@ def run_probes(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
     lost: Callable[[Failure], object] | None = None,
+    predicted: Predicted | None = None,
 ) -> list[Result]:
     """Measure what a layer knows of the class and of every nuisance.
 
@@ -66,6 +68,7 @@ def run_probes(
         seed: of the shuffled controls, folds, subsets and networks.
         progress: is told the name of each step before it starts.
         lost: is told of a probe that died, and the others go on; None: its error is raised.
+        predicted: is given what was predicted of each row, see `invariantnets.probes.predictions`.
 
     Returns:
         Every number, and for each nuisance that of the strongest honest probe, chosen out of fold.
@@ -77,6 +80,8 @@ def run_probes(
     step("checking the table")
     closed = probable(table, layer)
     cannot = unprobable(table)
+    if table.row is None:
+        table = replace(table, row=np.arange(len(table)))
     results: list[Result] = []
     for part, whole in known_together(table, tuple(cannot)):
         of_class = whole and closed and table.labelled
@@ -86,7 +91,7 @@ def run_probes(
             step("sufficient statistics")
             task = replace(prepare(part, layer, seed, closed), label=of_class)
             refuse_collapsed(task, layer)
-            results += _read(task, layer, probes, step, lost)
+            results += _read(task, layer, probes, step, lost, predicted)
     test = table.part("test")
     sources = len(np.unique(test.source if closed else test.label))
     return results + [_not_probed(layer, name, why, len(test), sources, seed) for name, why in cannot.items()]
@@ -146,6 +151,7 @@ def _read(
     probes: Sequence[Probe],
     step: Callable[[str], None],
     lost: Callable[[Failure], object] | None,
+    predicted: Predicted | None,
 ) -> list[Result]:
     """All readings of a task, by every probe that reads what it asks for."""
     test = task.parts["test"]
@@ -163,6 +169,8 @@ def _read(
     of_nuisance: list[Result] = []
     for target in task.every:
         every = with_stack(task, target, found[target.nuisance.name])
+        if predicted is not None:
+            predicted(layer, target.nuisance.name, predictions(task, target, every))
         scored = [r for probe, reading in every for r in scorer.nuisance(task, reading, probe)]
         best, read = next(iter(honest(task, every)), (None, None))
         of_nuisance += [*scored, *scorer.strongest(target, best.name if best else None, scored)]

@@ -65,6 +65,7 @@ METRICS = {
     "mean_norm": Metric("mean length"),
     "fnmr": Metric("false non-match rate", "percent", 2),
     "fnmr_saved": Metric("false non-matches saved", "percent", 2),
+    "fmr_added": Metric("FMR added", "percent", 2),
     "discard_area": Metric("area under the curve", "percent", 3),
     "discard_area_perfect": Metric("area of perfect discarding", "percent", 3),
     "discard_area_beyond": Metric("area beyond the perfect", "percent", 3),
@@ -75,6 +76,7 @@ METRICS = {
     "rank1_drop": Metric("rank 1 lost", "percent", 1),
     "features_that_differ": Metric("features that differ", "percent", 2),
     "variance_share": Metric("share of the variance", "percent", 2),
+    "sd_over_classes": Metric("s.d. over classes", "fraction", 3),
     "sd_over_draws": Metric("s.d. over draws", "fraction", 3),
 }
 # Decimals beyond those of the metric: what a very short interval may add.

@@ -97,6 +97,18 @@ def effective_sources(rows: Array) -> Array:
     return np.divide(rows.sum(0) ** 2, squares, out=np.zeros(rows.shape[1]), where=squares > 0)
 
 
+def worth(effective: Array) -> Array:
+    """Of independent rows, the part that is left where their scatter is known from so many sources: (z / t)².
+
+    Args:
+        effective: sources, as by `effective_sources`.
+    """
+    from scipy.special import stdtrit
+
+    found: Array = (_t(np.inf) / stdtrit(np.maximum(effective - 1, 1.0), 1 - TAIL)) ** 2
+    return found
+
+
 def degrees_of_freedom(effective: Array) -> float:
     """Of a number that needs rows of several sides, each of which scatters with one over its sources (Welch 1947).
 
@@ -125,6 +137,8 @@ def bounds(kind: Number, value: float, plain: Scatter, even: Scatter, effective:
     freedom = max(degrees_of_freedom(effective), 1.0)
     if kind.scale == "share":
         return share_bounds(value, plain, float(effective.min()), freedom, alone=effective.min() < 1.5)
+    if kind.scale != "difference" and len(effective) == 1 and effective[0] < 1 + 1e-9:  # one source knows no others
+        return np.nan, np.nan
     scale = _SCALES[kind.scale]
     if kind.scale == "below_one" and value == 1:
         # No error at all: as if a source that is read wrongly were read as badly as by the mean.
