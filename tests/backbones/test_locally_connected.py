@@ -216,7 +216,7 @@ def test_shapes_without_numbers() -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_operator_keeps_pytorchs_rules(batch: int) -> None:
     layer = make("stride")
-    torch.library.opcheck(locally_connected2d, (images(layer, batch).requires_grad_(), layer.weight, layer.stride))
+    torch.library.opcheck(locally_connected2d, (images(layer, batch).requires_grad_(), layer.weight, layer.stride, layer.dilation))
 
 
 def check_compiled(backend: str) -> None:

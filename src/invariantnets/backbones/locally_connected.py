@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invariantnets.backbones._local_ops import locally_connected2d
+from invariantnets.backbones import _local_rules
 from invariantnets.errors import InvariantNetsError
 
 
@@ -33,6 +33,7 @@ class LocallyConnected2d(nn.Module):
         kernel_size: side, or height and width.
         stride: the same in both directions, or vertical and horizontal.
         padding: zeros added on each side, or above and below, left and right.
+        dilation: distance between neighbours in the kernel, the same in both directions, or vertical and horizontal.
         bias: whether to add one.
         device: of the parameters.
         dtype: of the parameters.
@@ -52,6 +53,7 @@ class LocallyConnected2d(nn.Module):
         kernel_size: int | Sequence[int],
         stride: int | Sequence[int] = 1,
         padding: int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
         bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -63,15 +65,17 @@ class LocallyConnected2d(nn.Module):
         self.kernel_size = _pair("kernel_size", kernel_size, 1)
         self.stride = _pair("stride", stride, 1)
         self.padding = _pair("padding", padding, 0)
+        self.dilation = _pair("dilation", dilation, 1)
         padded = [side + 2 * padding for side, padding in zip(self.input_size, self.padding, strict=True)]
-        if any(side < kernel for side, kernel in zip(padded, self.kernel_size, strict=True)):
+        spans = [step * (side - 1) + 1 for side, step in zip(self.kernel_size, self.dilation, strict=True)]
+        if any(side < span for side, span in zip(padded, spans, strict=True)):
+            dilated = any(step > 1 for step in self.dilation)
             raise InvariantNetsError(
-                f"kernel_size={self.kernel_size} is larger than the padded input {tuple(padded)}: "
-                "take a smaller kernel or more padding"
+                f"kernel_size={self.kernel_size} {f'with dilation={self.dilation} ' * dilated}is larger than the padded "
+                f"input {tuple(padded)}: take a smaller kernel{' or dilation' * dilated}, or more padding"
             )
         height, width = (
-            (side - kernel) // stride + 1
-            for side, kernel, stride in zip(padded, self.kernel_size, self.stride, strict=True)
+            (side - span) // stride + 1 for side, span, stride in zip(padded, spans, self.stride, strict=True)
         )
         self.output_size = height, width
         shape = (*self.output_size, self.out_channels, *reversed(self.kernel_size), self.in_channels)
@@ -103,7 +107,11 @@ class LocallyConnected2d(nn.Module):
         vertical, horizontal = self.padding
         if vertical or horizontal:
             input = F.pad(input, (horizontal, horizontal, vertical, vertical))
-        output = locally_connected2d(input.contiguous(memory_format=torch.channels_last), weight, self.stride)
+        if _local_rules.transformed():
+            output = _local_rules.output(_local_rules.channels_last(input), weight, self.stride, self.dilation)
+            return output if bias is None else output + bias  # in place, it could lose what only the bias carries
+        input = input.contiguous(memory_format=torch.channels_last)
+        output = _local_rules.output(input, weight, self.stride, self.dilation)
         return output if bias is None else output.add_(bias)
 
     def extra_repr(self) -> str:
@@ -112,6 +120,8 @@ class LocallyConnected2d(nn.Module):
         text += f", stride={self.stride}"
         if any(self.padding):
             text += f", padding={self.padding}"
+        if self.dilation != (1, 1):
+            text += f", dilation={self.dilation}"
         return text if self.bias is not None else f"{text}, bias=False"
 
 
