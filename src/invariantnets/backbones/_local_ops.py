@@ -34,26 +34,23 @@ def _patches(band: Tensor, kernel_width: int, stride: Sequence[int]) -> Tensor:
 
 
 def _parts(
-    image: Tensor, weight: Tensor, output: Tensor, stride: Sequence[int], dilation: Sequence[int]
+    image: Tensor, weight: Tensor, output: Tensor, steps: Sequence[int]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Sequence[int]]]:
     """Layers without dilation that make up the whole one: views of image, weight and output, and a stride."""
-    (down, right), (tall, wide) = stride, dilation
+    down, right, tall, wide = steps
     if tall == wide == 1:
-        yield image, weight, output, stride
+        yield image, weight, output, (down, right)
         return
     common = math.gcd(down, tall), math.gcd(right, wide)
     rows, columns = tall // common[0], wide // common[1]  # so many places on, the patches are on the same grid again
     for y in range(min(rows, weight.shape[0])):
         for x in range(min(columns, weight.shape[1])):
-            pixels = image[:, :, y * down :: tall, x * right :: wide]
-            yield pixels, weight[y::rows, x::columns], output[:, :, y::rows, x::columns], (
-                down // common[0],
-                right // common[1],
-            )
+            pixels, places = image[:, :, y * down :: tall, x * right :: wide], output[:, :, y::rows, x::columns]
+            yield pixels, weight[y::rows, x::columns], places, (down // common[0], right // common[1])
 
 
 @torch.library.custom_op("invariantnets::locally_connected2d", mutates_args=())
-def locally_connected2d(input: Tensor, weight: Tensor, stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
+def locally_connected2d(input: Tensor, weight: Tensor, steps: Sequence[int]) -> Tensor:
     """Every output place is the product of its own kernel and its patch of the input.
 
     All tensors may have any strides; fast are channels-last images and a contiguous weight.
@@ -61,14 +58,13 @@ def locally_connected2d(input: Tensor, weight: Tensor, stride: Sequence[int], di
     Args:
         input: ``(B, C, H, W)``, padded already.
         weight: ``(H_out, W_out, C_out, kw, kh, C)``.
-        stride: vertical and horizontal.
-        dilation: distance of neighbours in the kernel, vertical and horizontal.
+        steps: vertical and horizontal stride, vertical and horizontal dilation (distance of neighbours in the kernel).
 
     Returns:
         ``(B, C_out, H_out, W_out)`` in the channels-last memory format.
     """
-    output = _new_output(input, weight, stride, dilation)
-    for part in _parts(input, weight, output, stride, dilation):
+    output = _new_output(input, weight, steps)
+    for part in _parts(input, weight, output, steps):
         _multiply(*part)
     return output
 
@@ -90,20 +86,18 @@ def _multiply(image: Tensor, weight: Tensor, output: Tensor, stride: Sequence[in
 
 
 @locally_connected2d.register_fake
-def _new_output(input: Tensor, weight: Tensor, stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
+def _new_output(input: Tensor, weight: Tensor, steps: Sequence[int]) -> Tensor:
     rows, columns, out_channels = weight.shape[:3]
     shape = (input.shape[0], out_channels, rows, columns)
     return torch.empty(shape, dtype=input.dtype, device=input.device, memory_format=torch.channels_last)
 
 
 @torch.library.custom_op("invariantnets::locally_connected2d_input", mutates_args=())
-def locally_connected2d_input(
-    grad: Tensor, weight: Tensor, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> Tensor:
-    """Gradient with respect to an input of height and width ``size``; ``grad`` is that of the output."""
+def locally_connected2d_input(grad: Tensor, weight: Tensor, steps: Sequence[int]) -> Tensor:
+    """Gradient with respect to the input; ``grad`` is that of the output. Height and width are behind the steps."""
     precision = torch.promote_types(grad.dtype, torch.float32)  # kh · kw summands are too many for bfloat16
-    total = _new_input(grad, weight, size, stride, dilation, precision).zero_()
-    for part in _parts(total, weight, grad, stride, dilation):
+    total = _new_input(grad, weight, steps, precision).zero_()
+    for part in _parts(total, weight, grad, steps[:4]):
         _add_to_input(*part)
     return total.to(grad.dtype)
 
@@ -124,12 +118,10 @@ def _add_to_input(total: Tensor, weight: Tensor, grad: Tensor, stride: Sequence[
 
 
 @torch.library.custom_op("invariantnets::locally_connected2d_weight", mutates_args=())
-def locally_connected2d_weight(
-    grad: Tensor, input: Tensor, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> Tensor:
-    """Gradient with respect to a weight with kernels of height and width ``size``; ``grad`` is that of the output."""
-    total = _new_weight(grad, input, size, stride, dilation)
-    for part in _parts(input, total, grad, stride, dilation):
+def locally_connected2d_weight(grad: Tensor, input: Tensor, steps: Sequence[int]) -> Tensor:
+    """Gradient with respect to the weight; ``grad`` is that of the output. The kernel's sides are behind the steps."""
+    total = _new_weight(grad, input, steps)
+    for part in _parts(input, total, grad, steps[:4]):
         _write_weight(*part)
     return total
 
@@ -145,24 +137,16 @@ def _write_weight(image: Tensor, total: Tensor, grad: Tensor, stride: Sequence[i
         torch.bmm(grads, patches, out=result)
 
 
-def _new_input(
-    grad: Tensor,
-    weight: Tensor,
-    size: Sequence[int],
-    stride: Sequence[int],
-    dilation: Sequence[int],
-    dtype: torch.dtype | None = None,
-) -> Tensor:
-    shape = (grad.shape[0], weight.shape[5], *size)
+def _new_input(grad: Tensor, weight: Tensor, steps: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+    shape = (grad.shape[0], weight.shape[5], *steps[4:])
     return torch.empty(shape, dtype=dtype or grad.dtype, device=grad.device, memory_format=torch.channels_last)
 
 
 @locally_connected2d_weight.register_fake
-def _new_weight(
-    grad: Tensor, input: Tensor, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> Tensor:
+def _new_weight(grad: Tensor, input: Tensor, steps: Sequence[int]) -> Tensor:
     _, out_channels, rows, columns = grad.shape
-    return grad.new_empty(rows, columns, out_channels, *reversed(size), input.shape[1])
+    height, width = steps[4:]
+    return grad.new_empty(rows, columns, out_channels, width, height, input.shape[1])
 
 
 locally_connected2d_input.register_fake(_new_input)

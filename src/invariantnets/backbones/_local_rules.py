@@ -3,10 +3,10 @@
 The output f(x, w) is linear in the input x and in the weight w, so ⟨g, f(x, w)⟩ is linear in each of g, x and w. The
 three operators are its gradients with respect to these, and the derivative of each is made of the other two.
 
-PyTorch's custom operators know backward derivatives only: forward ones are lost without a word. So while forward
-derivatives are taken, or a transform of ``torch.func`` is at work, ``autograd.Function`` stands around each operator, which
-has rules for all of them. Otherwise, and in what is compiled, the operator is called by itself. What cannot be compiled
-is the rules: a graph ends before them, and ``fullgraph=True`` raises.
+PyTorch's custom operators know derivatives backwards only: those forwards are lost without a word. So while they are
+taken, or a transform of ``torch.func`` is at work, an ``autograd.Function`` with rules for all of them stands around
+each operator. Otherwise, and so in what is compiled, the operator is called by itself. ``torch.compile`` does not trace
+such rules: it runs them as they are, and with ``fullgraph=True`` raises.
 """
 
 from __future__ import annotations
@@ -35,30 +35,26 @@ def channels_last(image: Tensor) -> Tensor:
     return image.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
 
 
-def output(input: Tensor, weight: Tensor, stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
+def output(input: Tensor, weight: Tensor, steps: Sequence[int]) -> Tensor:
     """See ``_local_ops.locally_connected2d``; differentiable in both tensors, as the two gradients below."""
     operator = _Output.apply if transformed() else locally_connected2d
-    return operator(input, weight, stride, dilation)
+    return operator(input, weight, steps)
 
 
-def input_gradient(
-    grad: Tensor, weight: Tensor, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> Tensor:
+def input_gradient(grad: Tensor, weight: Tensor, steps: Sequence[int]) -> Tensor:
     """See ``_local_ops.locally_connected2d_input``."""
     operator = _InputGradient.apply if transformed() else locally_connected2d_input
-    return operator(grad, weight, size, stride, dilation)
+    return operator(grad, weight, steps)
 
 
-def weight_gradient(
-    grad: Tensor, input: Tensor, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> Tensor:
+def weight_gradient(grad: Tensor, input: Tensor, steps: Sequence[int]) -> Tensor:
     """See ``_local_ops.locally_connected2d_weight``."""
     operator = _WeightGradient.apply if transformed() else locally_connected2d_weight
-    return operator(grad, input, size, stride, dilation)
+    return operator(grad, input, steps)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    first, second, *ctx.geometry = inputs
+    first, second, ctx.steps = inputs
     ctx.save_for_backward(first, second)
     ctx.set_materialize_grads(False)
 
@@ -66,38 +62,36 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
     grad_input = grad_weight = None
     if grad is not None:
-        input, weight = ctx.saved_tensors
-        grad = channels_last(grad)
+        (input, weight), grad = ctx.saved_tensors, channels_last(grad)
         if ctx.needs_input_grad[0]:
-            grad_input = input_gradient(grad, weight, input.shape[2:], *ctx.geometry[-2:])
+            grad_input = input_gradient(grad, weight, (*ctx.steps, *input.shape[2:]))
         if ctx.needs_input_grad[1]:
-            kernel_width, kernel_height = weight.shape[3:5]
-            grad_weight = weight_gradient(grad, input, (kernel_height, kernel_width), *ctx.geometry[-2:])
-    return grad_input, grad_weight, None, None
+            width, height = weight.shape[3:5]
+            grad_weight = weight_gradient(grad, input, (*ctx.steps, height, width))
+    return grad_input, grad_weight, None
 
 
 def _input_backward(ctx: Any, grad_input: Tensor | None) -> tuple[Tensor | None, ...]:
     grad_grad = grad_weight = None
     if grad_input is not None:
-        grad, weight = ctx.saved_tensors
+        (grad, weight), grad_input, steps = ctx.saved_tensors, channels_last(grad_input), ctx.steps[:4]
         if ctx.needs_input_grad[0]:
-            grad_grad = output(channels_last(grad_input), weight, *ctx.geometry[-2:])
+            grad_grad = output(grad_input, weight, steps)
         if ctx.needs_input_grad[1]:
-            kernel_width, kernel_height = weight.shape[3:5]
-            size = kernel_height, kernel_width
-            grad_weight = weight_gradient(grad, channels_last(grad_input), size, *ctx.geometry[-2:])
-    return grad_grad, grad_weight, None, None, None
+            width, height = weight.shape[3:5]
+            grad_weight = weight_gradient(grad, grad_input, (*steps, height, width))
+    return grad_grad, grad_weight, None
 
 
 def _weight_backward(ctx: Any, grad_weight: Tensor | None) -> tuple[Tensor | None, ...]:
     grad_grad = grad_input = None
     if grad_weight is not None:
-        grad, input = ctx.saved_tensors
+        (grad, input), steps = ctx.saved_tensors, ctx.steps[:4]
         if ctx.needs_input_grad[0]:
-            grad_grad = output(input, grad_weight, *ctx.geometry[-2:])
+            grad_grad = output(input, grad_weight, steps)
         if ctx.needs_input_grad[1]:
-            grad_input = input_gradient(grad, grad_weight, input.shape[2:], *ctx.geometry[-2:])
-    return grad_grad, grad_input, None, None, None
+            grad_input = input_gradient(grad, grad_weight, (*steps, *input.shape[2:]))
+    return grad_grad, grad_input, None
 
 
 locally_connected2d.register_autograd(_backward, setup_context=_save)
@@ -112,9 +106,9 @@ def _forward(operator: Callable[..., Tensor], ctx: Any, tangents: Sequence[Tenso
     with forward_ad._set_fwd_grad_enabled(True):
         first, second = (forward_ad.unpack_dual(saved).primal for saved in ctx.saved_tensors)
         if of_first is None:
-            return operator(first, of_second, *ctx.geometry)
-        change = operator(of_first, second, *ctx.geometry)
-        return change if of_second is None else change + operator(first, of_second, *ctx.geometry)
+            return operator(first, of_second, ctx.steps)
+        change = operator(of_first, second, ctx.steps)
+        return change if of_second is None else change + operator(first, of_second, ctx.steps)
 
 
 class _Rules(Function):
@@ -127,31 +121,31 @@ class _Rules(Function):
 
 
 def _each(
-    operator: Callable[..., Tensor], info: Any, in_dims: Sequence[Any], tensors: Sequence[Tensor], *geometry: Any
+    operator: Callable[..., Tensor], info: Any, in_dims: Sequence[Any], tensors: Sequence[Tensor], steps: Sequence[int]
 ) -> tuple[Tensor, int]:
     """Under ``vmap``, one after the other."""
     first, second = (
         [tensor] * info.batch_size if dim is None else tensor.unbind(dim)
         for tensor, dim in zip(tensors, in_dims[:2], strict=True)
     )
-    return torch.stack([operator(*pair, *geometry) for pair in zip(first, second, strict=True)]), 0
+    return torch.stack([operator(*pair, steps) for pair in zip(first, second, strict=True)]), 0
 
 
 def _folded(
-    operator: Callable[..., Tensor], info: Any, in_dims: Sequence[Any], tensors: Sequence[Tensor], *geometry: Any
+    operator: Callable[..., Tensor], info: Any, in_dims: Sequence[Any], tensors: Sequence[Tensor], steps: Sequence[int]
 ) -> tuple[Tensor, int]:
     """Under ``vmap`` over images: they are more of the batch. Over weights: one after the other."""
     (images, weight), (dim, of_weight) = tensors, in_dims[:2]
     if dim is None or of_weight is not None:
-        return _each(operator, info, in_dims, tensors, *geometry)
-    result = operator(images.movedim(dim, 0).flatten(0, 1), weight, *geometry)
-    return result.unflatten(0, (info.batch_size, -1)), 0
+        return _each(operator, info, in_dims, tensors, steps)
+    result = operator(images.movedim(dim, 0).flatten(0, 1), weight, steps)
+    return result.unflatten(0, (info.batch_size, len(result) // info.batch_size)), 0
 
 
 class _Output(_Rules):
     @staticmethod
-    def forward(input: Tensor, weight: Tensor, stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
-        return locally_connected2d(input, weight, stride, dilation)
+    def forward(input: Tensor, weight: Tensor, steps: Sequence[int]) -> Tensor:
+        return locally_connected2d(input, weight, steps)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -162,16 +156,16 @@ class _Output(_Rules):
         return _forward(output, ctx, tangents)
 
     @staticmethod
-    def vmap(info: Any, in_dims: Sequence[Any], input: Tensor, weight: Tensor, *geometry: Any) -> tuple[Tensor, int]:
-        return _folded(output, info, in_dims, (input, weight), *geometry)
+    def vmap(
+        info: Any, in_dims: Sequence[Any], input: Tensor, weight: Tensor, steps: Sequence[int]
+    ) -> tuple[Tensor, int]:
+        return _folded(output, info, in_dims, (input, weight), steps)
 
 
 class _InputGradient(_Rules):
     @staticmethod
-    def forward(
-        grad: Tensor, weight: Tensor, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-    ) -> Tensor:
-        return locally_connected2d_input(grad, weight, size, stride, dilation)
+    def forward(grad: Tensor, weight: Tensor, steps: Sequence[int]) -> Tensor:
+        return locally_connected2d_input(grad, weight, steps)
 
     @staticmethod
     def backward(ctx: Any, grad_input: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -182,16 +176,16 @@ class _InputGradient(_Rules):
         return _forward(input_gradient, ctx, tangents)
 
     @staticmethod
-    def vmap(info: Any, in_dims: Sequence[Any], grad: Tensor, weight: Tensor, *geometry: Any) -> tuple[Tensor, int]:
-        return _folded(input_gradient, info, in_dims, (grad, weight), *geometry)
+    def vmap(
+        info: Any, in_dims: Sequence[Any], grad: Tensor, weight: Tensor, steps: Sequence[int]
+    ) -> tuple[Tensor, int]:
+        return _folded(input_gradient, info, in_dims, (grad, weight), steps)
 
 
 class _WeightGradient(_Rules):
     @staticmethod
-    def forward(
-        grad: Tensor, input: Tensor, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-    ) -> Tensor:
-        return locally_connected2d_weight(grad, input, size, stride, dilation)
+    def forward(grad: Tensor, input: Tensor, steps: Sequence[int]) -> Tensor:
+        return locally_connected2d_weight(grad, input, steps)
 
     @staticmethod
     def backward(ctx: Any, grad_weight: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -202,5 +196,7 @@ class _WeightGradient(_Rules):
         return _forward(weight_gradient, ctx, tangents)
 
     @staticmethod
-    def vmap(info: Any, in_dims: Sequence[Any], grad: Tensor, input: Tensor, *geometry: Any) -> tuple[Tensor, int]:
-        return _each(weight_gradient, info, in_dims, (grad, input), *geometry)
+    def vmap(
+        info: Any, in_dims: Sequence[Any], grad: Tensor, input: Tensor, steps: Sequence[int]
+    ) -> tuple[Tensor, int]:
+        return _each(weight_gradient, info, in_dims, (grad, input), steps)

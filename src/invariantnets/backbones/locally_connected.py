@@ -17,8 +17,14 @@ class LocallyConnected2d(nn.Module):
     """``nn.Conv2d`` with a kernel (and bias) of its own at every place of the output.
 
     Fast and lean: the unfolded input never exists, and the forward pass reads the weights once. The output is in the
-    channels-last memory format, whatever that of the input, so flatten it with ``flatten``, not ``view``. Gradients can
-    be taken once, not twice. Weights start as in ``nn.Conv2d``, uniform in ±1/√(in_channels · kh · kw).
+    channels-last memory format, whatever that of the input, so flatten it with ``flatten``, not ``view``. Weights start
+    as in ``nn.Conv2d``, uniform in ±1/√(in_channels · kh · kw).
+
+    Derivatives are those of ``nn.Conv2d``: of any order, backwards (``create_graph=True``) and forwards
+    (``torch.func.jvp``, ``torch.autograd.forward_ad``), under ``torch.func.vmap`` over inputs (they join the batch) and
+    over weights (one after the other), and all of these in one another. ``torch.compile`` makes one graph of the layer
+    and its gradients; derivatives forwards and the transforms of ``torch.func`` run outside of its graphs, and with
+    ``fullgraph=True`` raise.
 
     Attributes:
         weight: ``(H_out, W_out, out_channels, kw, kh, in_channels)``, the order in which the products read it:
@@ -69,10 +75,10 @@ class LocallyConnected2d(nn.Module):
         padded = [side + 2 * padding for side, padding in zip(self.input_size, self.padding, strict=True)]
         spans = [step * (side - 1) + 1 for side, step in zip(self.kernel_size, self.dilation, strict=True)]
         if any(side < span for side, span in zip(padded, spans, strict=True)):
-            dilated = any(step > 1 for step in self.dilation)
+            dilated = f" with dilation={self.dilation}" if self.dilation != (1, 1) else ""
             raise InvariantNetsError(
-                f"kernel_size={self.kernel_size} {f'with dilation={self.dilation} ' * dilated}is larger than the padded "
-                f"input {tuple(padded)}: take a smaller kernel{' or dilation' * dilated}, or more padding"
+                f"kernel_size={self.kernel_size}{dilated} is larger than the padded input {tuple(padded)}: "
+                f"take a smaller kernel{' or dilation' if dilated else ''}, or more padding"
             )
         height, width = (
             (side - span) // stride + 1 for side, span, stride in zip(padded, spans, self.stride, strict=True)
@@ -107,11 +113,11 @@ class LocallyConnected2d(nn.Module):
         vertical, horizontal = self.padding
         if vertical or horizontal:
             input = F.pad(input, (horizontal, horizontal, vertical, vertical))
+        steps = (*self.stride, *self.dilation)
         if _local_rules.transformed():
-            output = _local_rules.output(_local_rules.channels_last(input), weight, self.stride, self.dilation)
+            output = _local_rules.output(_local_rules.channels_last(input), weight, steps)
             return output if bias is None else output + bias  # in place, it could lose what only the bias carries
-        input = input.contiguous(memory_format=torch.channels_last)
-        output = _local_rules.output(input, weight, self.stride, self.dilation)
+        output = _local_rules.output(input.contiguous(memory_format=torch.channels_last), weight, steps)
         return output if bias is None else output.add_(bias)
 
     def extra_repr(self) -> str:
