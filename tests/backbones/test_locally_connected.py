@@ -241,7 +241,8 @@ def check_compiled(case: str, backend: str) -> None:
         torch.testing.assert_close(compiled(image), layer(image))
         torch.testing.assert_close(gradients(compiled, layer, image), gradients(layer, layer, image))
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(compiled(image), layer(image))
+        # Compiled, the bias is not rounded before it is added: where they cancel, that shows.
+        torch.testing.assert_close(compiled(image), layer(image), atol=4e-3, rtol=0.016)
 
 
 @pytest.mark.parametrize("case", ["stride and padding", "dilation and all else"])
