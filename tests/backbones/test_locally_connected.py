@@ -234,6 +234,7 @@ def test_operators_keep_pytorchs_rules(operator: str) -> None:
 
 
 def check_compiled(case: str, backend: str) -> None:
+    torch.compiler.reset()  # compilations of one function are limited in number
     layer = make(case)
     compiled = torch.compile(layer, backend=backend, fullgraph=True)
     for batch in (3, 2):
