@@ -26,9 +26,11 @@ _RELUS: dict[Any, bool] = {
 }
 # Other functions with a bend, by their names: they keep the gradient that they have.
 _BENT = frozenset(
-    "clamp clamp_min clip elu celu gelu hardsigmoid hardswish hardtanh leaky_relu maximum mish prelu relu6 rrelu selu "
+    "elu celu gelu hardsigmoid hardswish hardtanh leaky_relu maximum mish prelu relu6 rrelu selu "
     "sigmoid silu softplus softsign tanh threshold".split()
 )
+# Each is a ReLU too if all that it does is to cut off what is below 0.
+_CLAMPS = frozenset(("clamp", "clamp_", "clip", "clip_", "clamp_min", "clamp_min_"))
 _SHARED: frozenset[Any] = frozenset((torch.conv1d, torch.conv2d, torch.conv3d, F.linear))
 _LOCAL = torch.ops.invariantnets.locally_connected2d.default
 
@@ -51,10 +53,10 @@ class _Rectify(torch.autograd.Function):
 class Deconvnet(TorchFunctionMode):
     """What runs in this context has the backward pass of a deconvnet (Zeiler and Fergus 2014, section 2.1).
 
-    A ReLU gives back max(d, 0) of what comes to it, *without* the mask of the forward pass: with that it would be guided
-    backpropagation, without the max the gradient. Max-pooling goes back by the switches of its forward pass and a
-    convolution by its transpose, as they always do. ReLUs are caught where they are called, so that functions and
-    modules, in place or not, are alike, and nothing of the network is touched.
+    A ReLU gives back max(d, 0) of what comes to it, *without* the mask of the forward pass: the mask alone would be the
+    gradient, both guided backpropagation. Max-pooling goes back by the switches of its forward pass and a convolution
+    by its transpose, as they always do. ReLUs are caught where they are called, so that functions and modules, in place
+    or not, are alike, and nothing of the network is touched.
 
     Attributes:
         caught: ReLUs that ran so far.
@@ -70,15 +72,24 @@ class Deconvnet(TorchFunctionMode):
         self, func: Any, types: Collection[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func not in _RELUS:
-            name = getattr(func, "__name__", "").strip("_")
-            if name in _BENT:
-                self.others.add(name)
+        name = getattr(func, "__name__", "")
+        if func in _RELUS:
+            in_place = _RELUS[func] or bool(args[1] if len(args) > 1 else kwargs.get("inplace", False))
+        elif name in _CLAMPS and _bounds(args, kwargs) == (0, None):
+            in_place = name.endswith("_")
+        else:
+            if name.strip("_") in _BENT:
+                self.others.add(name.strip("_"))
             return func(*args, **kwargs)
         self.caught += 1
-        x = args[0] if args else kwargs["input"]
-        in_place = _RELUS[func] or bool(args[1] if len(args) > 1 else kwargs.get("inplace", False))
-        return _Rectify.apply(x, in_place)
+        return _Rectify.apply(args[0] if args else kwargs["input"], in_place)
+
+
+def _bounds(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[object, object]:
+    """What a clamp cuts off below and above; bounds that are tensors are none that is known."""
+    given = dict(zip(("input", "min", "max"), args, strict=False)) | kwargs
+    low, high = given.get("min"), given.get("max")
+    return (None, None) if isinstance(low, Tensor) or isinstance(high, Tensor) else (low, high)
 
 
 class Watched(TorchFunctionMode):
@@ -144,7 +155,7 @@ class Projected:
 def project(
     network: Backbone, layer: str, pictures: Tensor, neuron: Tensor, place: Tensor, local: bool = False
 ) -> Projected:
-    """Set all of a layer to 0 but one activation of each picture, and go back to the pixels (Zhong and Deng, section III).
+    """Set all of a layer to 0 but one activation of each picture, and go back to the pixels (Zhong 2018, section III).
 
     Args:
         network: a ``nn.Module`` in evaluation mode, whose parameters ask for no gradient.
