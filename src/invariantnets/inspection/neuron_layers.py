@@ -116,7 +116,7 @@ def seen(
         top: pictures of each neuron.
     """
     tops = {one.name: Top(one.neurons, top, torch.from_numpy(followed[one.name]).to(device), device) for one in layers}
-    with torch.inference_mode():
+    with torch.no_grad():  # what is kept goes into backward passes later
         for _, pictures in batches(shown, device):
             found = specimen.network.features(pictures, [one.read for one in layers])
             for one in layers:
