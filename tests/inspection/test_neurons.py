@@ -20,9 +20,9 @@ from invariantnets.data import RotatedImages
 from invariantnets.data.sources import digits
 from invariantnets.errors import InvariantNetsError
 from invariantnets.inspection import Neurons, Specimen
-from invariantnets.inspection.deconvnet import Deconvnet, as_neurons, project
+from invariantnets.inspection.deconvnet import Deconvnet, Projected, as_neurons, project
 from invariantnets.inspection.neuron_layers import neuron_layers
-from invariantnets.inspection.sheets import arranged, grid, patches_read, sheet_of
+from invariantnets.inspection.sheets import alike, arranged, grid, patches_read, sheet_of
 from invariantnets.inspection.similarity import (
     interval_of_mean,
     mean_similarity,
@@ -63,6 +63,7 @@ def back(network: Any, pictures: Tensor, neuron: int, place: int = 0, local: boo
 
 def test_one_activation_of_a_convolution_is_its_filter_at_its_place() -> None:
     convolution = nn.Conv2d(3, 4, 5, bias=False)
+    convolution.weight.data = drawn(4, 3, 5, 5)
     network = Plain(lambda x: F.relu(convolution(x)), convolution)
     pictures = bytes_of(2, 3, 12, 12)
     activation = convolution(pictures.float())[:, 2, 3, 6]
@@ -266,6 +267,17 @@ def test_the_interval_of_the_mean_holds_what_more_draws_say() -> None:
     assert interval_of_mean(sample(0), 15, np.arange(300) % 10, numpy_rng(0)) == (None, None)
 
 
+def test_projections_are_as_alike_as_their_cosines_say() -> None:
+    one, other = drawn(4, 1, 3, 3, seed=1), drawn(2, 1, 3, 3, seed=2)
+    one[3] = 0  # nothing came back: it has no direction
+    a, b = (x.flatten(1).numpy() for x in (one[:3], other))
+    found = alike(one, other)
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b)]
+    assert found[0] == pytest.approx(np.mean([unit[0][i] @ unit[0][j] for i, j in ((0, 1), (0, 2), (1, 2))]), abs=1e-5)
+    assert found[1] == pytest.approx((unit[0] @ unit[1].T).mean(), abs=1e-5)
+    assert np.isnan(alike(one[:1], other)[0])
+
+
 def test_a_neuron_reads_the_patch_under_its_place_with_zeros_beyond_the_border() -> None:
     convolution = nn.Conv2d(1, 1, 3, padding=1, bias=False)
     nn.init.constant_(convolution.weight, 1.0)
@@ -279,6 +291,14 @@ def test_a_neuron_reads_the_patch_under_its_place_with_zeros_beyond_the_border()
     sheet = sheet_of(pictures, found, 0)
     assert sheet.patch.shape == sheet.projection.shape == (2, 3, 3, 1)
     assert sheet.patch[1, 1, 1, 0] == 9 and sheet.projection.min() == 128 and sheet.empty == 0
+
+
+def test_what_hardly_counts_is_cut_off() -> None:
+    projection = torch.zeros(1, 1, 20, 20)
+    projection[0, 0, 5:9, 6:12], projection[0, 0, 0, 0], projection[0, 0, 19, 19] = 1, 0.1, 0.1
+    nothing = Projected(torch.cat([projection, 0 * projection]), None, None, 0, frozenset())
+    sheet = sheet_of(bytes_of(2, 1, 20, 20), nothing, 0)
+    assert sheet.patch.shape == (2, 4, 6, 1) and sheet.empty == 1
 
 
 def test_likes_lie_together_each_in_a_cell_of_its_own() -> None:
@@ -325,12 +345,14 @@ def test_of_a_small_network_all_is_found(images: RotatedImages) -> None:
     fires = {r.where["neuron"]: r.value for r in found if r.metric == "fires_for" and r.target == "ip1"}
     assert fires["5"] == 0 < fires["7"]
     assert "ip1, neuron 5 never fires" in " ".join(r.note for r in found)
+    cosines = [r for r in found if r.metric == "projection_cosine"]
+    assert {r.target for r in cosines} == {"ip1", "ip2"} and all(r.n == 10 and -1 <= r.value <= 1 for r in cosines)
     arrays = kept["neurons"]
     titles = arrays["sheets"][:, 1].tolist()
     assert [t.partition(":")[0] for t in titles if t.startswith("ip1")] == ["ip1, neuron 7"]
     assert len(titles) == 2 + 2 + 2 + 2 + 1 + 2  # two of each layer, but of ip1 one
     whole = arrays[f"{len(titles) - 3}_patch"]
-    assert whole.shape == (10, 28, 28, 1)  # ip1 reaches the whole picture
+    assert len(whole) == 10 and min(whole.shape[1:3]) > 20  # ip1 reaches nearly the whole picture
     conv = arrays["0_patch"]
     assert conv.shape == (10, 5, 5, 1)
 

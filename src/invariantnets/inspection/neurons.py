@@ -14,11 +14,11 @@ from torch import nn
 from invariantnets.analysis.analysis import measured
 from invariantnets.analysis.people import open_set
 from invariantnets.errors import InvariantNetsError
-from invariantnets.inspection.deconvnet import compiled, project
+from invariantnets.inspection.deconvnet import Projected, compiled, project
 from invariantnets.inspection.inspection import Specimen, chosen_layers
 from invariantnets.inspection.looking import Shown, looking, show
 from invariantnets.inspection.neuron_layers import NeuronLayer, neuron_layers, seen, wanted_neurons
-from invariantnets.inspection.sheets import Sheet, sheet_of
+from invariantnets.inspection.sheets import Sheet, alike, sheet_of
 from invariantnets.inspection.similarity import (
     interval_of_mean,
     mean_similarity,
@@ -36,6 +36,11 @@ STREAM = 105
 COMPARED = 200  # neurons of a layer, drawn from all, of which every activation is kept
 _OF_LAYERS = "How alike neurons are"
 _OF_ONE = "The neurons that are drawn"
+_COSINE = (
+    "projections: mean cosine of those of its top pictures, and by chance with those of other pictures for which it "
+    "fires; as alike to these, they tell of the neuron's weights and not of the pictures; of channels, whose places "
+    "differ, they are not compared; the top pictures are no sample: no interval"
+)
 _OF_TWO = "Two by two, those that are drawn"
 
 
@@ -92,7 +97,7 @@ class Neurons:
                 results += look.layer(one, top, values[:of])
                 places = range(of, len(values)) if one.name in named else _varied(one, top, self.sheets, of)
                 results += look.neurons(one, top, values, list(places))
-                for title, sheet in look.sheets(one, top, followed[one.name][list(places)], results):
+                for title, sheet in look.sheets(one, top, values, list(places), results):
                     arrays |= {f"{len(drawn)}_{key}": value for key, value in vars(sheet).items()}
                     drawn.append((one.name, title))
         arrays["layers"] = np.array([one.name for one in layers], str)
@@ -199,35 +204,51 @@ class _Look:
         return found
 
     def sheets(
-        self, layer: NeuronLayer, top: Top, neurons: np.ndarray, results: list[Result]
+        self, layer: NeuronLayer, top: Top, values: np.ndarray, places: Sequence[int], results: list[Result]
     ) -> list[tuple[str, Sheet]]:
-        """Title and sheet of each; what cannot be drawn is said in the note of the last result."""
-        lost = ""
-        network = self.specimen.network
-        if not isinstance(network, nn.Module) or compiled(network):
-            lost = "no sheets: into ONNX and TorchScript no gradient or ReLU can be followed; give the network itself"
-            neurons = neurons[:0]
+        """Title and sheet of each neuron, and, added to the results, how alike its projections are.
+
+        What cannot be drawn is said in the note of the last result.
+        """
+        lost: list[str] = []
+        if not isinstance(self.specimen.network, nn.Module) or compiled(self.specimen.network):
+            lost = ["no sheets: into ONNX and TorchScript no gradient or ReLU can be followed; give the network itself"]
+            places = []
         found: list[tuple[str, Sheet]] = []
-        for neuron in map(int, neurons):
+        seed = self.specimen.material.seed
+        for place in places:
+            neuron = int(top.followed[place])
             fires = top.value[neuron] > 0
-            name = layer.told(neuron)
             if not fires.any():
-                lost += f"; {layer.name}, neuron {name} never fires for these pictures: no sheet"
+                lost.append(f"{layer.name}, neuron {layer.told(neuron)} never fires for these pictures: no sheet")
                 continue
-            picture, place = top.picture[neuron][fires], top.place[neuron][fires]
-            pictures = self.shown.pixels(picture.cpu()).to(self.device)
-            number = torch.full_like(picture, neuron)
-            back = project(network, layer.read, pictures, number, place, layer.local)
-            seed = int(numpy_rng(self.specimen.material.seed, STREAM, 3).integers(2**31))
-            sheet = sheet_of(pictures, back, seed)
+            picture = top.picture[neuron][fires]
+            pictures, back = self._projected(layer, neuron, picture, top.place[neuron][fires])
+            sheet = sheet_of(pictures, back, int(numpy_rng(seed, STREAM, 3).integers(2**31)))
             found.append((self._titled(layer, top, neuron, sheet), sheet))
             if back.others:
-                lost += f"; {', '.join(sorted(back.others))} is no ReLU, and goes back by its gradient"
+                lost.append(f"{', '.join(sorted(back.others))} is no ReLU, and goes back by its gradient")
+            rest = np.setdiff1d(np.flatnonzero(values[place] > 0), picture.cpu().numpy())
+            if not (layer.local or len(layer.shape) == 1) or len(picture) < 2 or not len(rest):
+                continue
+            drawn = torch.from_numpy(numpy_rng(seed, STREAM, 4).permutation(rest)[: self.asked.top]).to(picture)
+            _, other = self._projected(layer, neuron, drawn, torch.zeros_like(drawn))
+            cosine, chance = alike(back.pixels, other.pixels)
+            if np.isfinite(cosine + chance):
+                fields = {"title": _OF_ONE, "where": {"neuron": layer.told(neuron)}, "note": _COSINE}
+                one = self._result(layer.name, "projection_cosine", cosine, chance=chance, **fields)
+                results.append(replace(one, n=len(picture), sources=len(np.unique(self._source()[picture.cpu()]))))
         if lost:
-            results[-1] = replace(
-                results[-1], note="; ".join(filter(None, [results[-1].note, lost.removeprefix("; ")]))
-            )
+            said = "; ".join(filter(None, [results[-1].note, *lost]))
+            results[-1] = replace(results[-1], note=said)
         return found
+
+    def _projected(
+        self, layer: NeuronLayer, neuron: int, picture: torch.Tensor, place: torch.Tensor
+    ) -> tuple[torch.Tensor, Projected]:
+        pictures = self.shown.pixels(picture.cpu()).to(self.device)
+        number = torch.full_like(picture, neuron)
+        return pictures, project(self.specimen.network, layer.read, pictures, number, place, layer.local)
 
     def _titled(self, layer: NeuronLayer, top: Top, neuron: int, sheet: Sheet) -> str:
         value = top.value[neuron]

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from invariantnets.inspection.deconvnet import Projected
 
-__all__ = ["Sheet", "arranged", "grid", "patches_read", "sheet_of"]
+__all__ = ["Sheet", "alike", "arranged", "grid", "patches_read", "sheet_of"]
 
 TILE = 40  # pixels of a side of what is kept: there are twenty beside each other
+OUTSIDE = 0.01  # of the squares of a projection, that may lie above, below, left and right of what is shown
 PERPLEXITY = 15.0
 LEAST = 5  # of fewer points there is no map
 
@@ -44,7 +45,7 @@ def sheet_of(pictures: Tensor, projected: Projected, seed: int) -> Sheet:
         projected: of the same.
         seed: of the map.
     """
-    boxes = _boxes((projected.pixels != 0).any(1))
+    boxes = _boxes(_mattering(projected.pixels))
     high, wide = _size(boxes, pictures.shape[2:])
     patches, projections = [], []
     for picture, back, box in zip(pictures, projected.pixels, boxes, strict=True):
@@ -59,6 +60,23 @@ def sheet_of(pictures: Tensor, projected: Projected, seed: int) -> Sheet:
     shown = 128 + 8 * (15.5 * (projection / scale[:, None, None, None]).clamp(-1, 1)).round()
     cell = grid(arranged(patches_read(projected), seed), len(pictures))
     return Sheet(_bytes(patch), _bytes(shown), cell, int((size == 0).all(1).sum()))
+
+
+def alike(projection: Tensor, other: Tensor) -> tuple[float, float]:
+    """Mean cosine of projections of one neuron: of all pairs, and with those of other pictures.
+
+    Args:
+        projection: ``(m, C, H, W)``; those that are 0 everywhere do not count.
+        other: ``(k, C, H, W)``.
+
+    Returns:
+        Both; NaN where there is no pair.
+    """
+    one, two = (x.flatten(1)[(x != 0).flatten(1).any(1)].double() for x in (projection, other))
+    one, two = (F.normalize(x, dim=1) for x in (one, two))
+    count = len(one)
+    pairs = float(one.sum(0).square().sum() - count) / (count * (count - 1)) if count > 1 else math.nan
+    return pairs, float((one @ two.T).mean()) if count and len(two) else math.nan
 
 
 def patches_read(projected: Projected) -> np.ndarray:
@@ -133,6 +151,22 @@ def grid(points: np.ndarray | None, count: int) -> np.ndarray:
     at = cells[:, ::-1] / np.maximum(cells[:, ::-1].max(0), 1)
     _, chosen = linear_sum_assignment(((scaled[:, None] - at[None]) ** 2).sum(2))
     return cells[chosen]
+
+
+def _mattering(projection: Tensor) -> Tensor:
+    """``(m, H, W)`` where the projection is, but for outer rows and columns with a hundredth of its squares at most.
+
+    A neuron of a deep layer reaches nearly the whole picture, and nearly all of that hardly counts.
+    """
+    squares = projection.double().square().sum(1)
+    inside = (projection != 0).any(1)
+    for axis in (1, 2):
+        along = squares.sum(3 - axis)
+        total = along.sum(1, keepdim=True)
+        before, behind = along.cumsum(1), along.flip(1).cumsum(1).flip(1)
+        matters = (before > OUTSIDE * total) & (behind > OUTSIDE * total)
+        inside = inside & matters.unsqueeze(3 - axis)
+    return inside
 
 
 def _boxes(there: Tensor) -> list[tuple[int, int, int, int] | None]:

@@ -55,6 +55,7 @@ METRICS = {
     "dead_fraction": Metric("dead features", "percent", 1),
     "fires_for": Metric("fires for", "percent", 1),
     "top_share": Metric("in its top pictures", "percent", 1),
+    "projection_cosine": Metric("cosine of its projections", "fraction"),
     "similarity": Metric("similarity S", "fraction", 3),
     "similarity_most": Metric("largest S", "fraction", 3),
     "within_between": Metric("scatter within / between classes"),
