@@ -15,7 +15,7 @@ from invariantnets.inspection.inspection import Specimen, chosen_layers
 from invariantnets.inspection.looking import Shown, batches
 from invariantnets.inspection.top import Top
 
-__all__ = ["NeuronLayer", "neuron_layers", "seen", "wanted_neurons"]
+__all__ = ["NeuronLayer", "neuron_layers", "seen", "varied", "wanted_neurons"]
 
 
 @dataclass(frozen=True)
@@ -122,3 +122,24 @@ def seen(
             for one in layers:
                 tops[one.name].add(as_neurons(found[one.read].to(device), one.local))
     return tops
+
+
+def varied(layer: NeuronLayer, top: Top, most: int, among: int) -> list[int]:
+    """The neurons whose activation varies most, by their places among those that are followed.
+
+    Args:
+        layer: theirs.
+        top: what was seen.
+        most: how many; fewer if fewer vary.
+        among: so many of those that are followed, the first. Of a map without shared weights one of each channel.
+    """
+    spread = top.spread()[top.followed[:among]].cpu().numpy()
+    chosen: list[int] = []
+    channels: set[int] = set()
+    for place in np.argsort(-spread, kind="stable"):
+        channel = int(np.unravel_index(int(top.followed[place]), layer.shape)[0]) if layer.local else int(place)
+        if channel in channels or not spread[place] > 0:
+            continue
+        channels.add(channel)
+        chosen.append(int(place))
+    return chosen[:most]

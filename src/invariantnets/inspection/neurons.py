@@ -17,7 +17,7 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.inspection.deconvnet import Projected, compiled, project
 from invariantnets.inspection.inspection import Specimen, chosen_layers
 from invariantnets.inspection.looking import Shown, looking, show
-from invariantnets.inspection.neuron_layers import NeuronLayer, neuron_layers, seen, wanted_neurons
+from invariantnets.inspection.neuron_layers import NeuronLayer, neuron_layers, seen, varied, wanted_neurons
 from invariantnets.inspection.sheets import Sheet, alike, sheet_of
 from invariantnets.inspection.similarity import (
     interval_of_mean,
@@ -95,7 +95,7 @@ class Neurons:
                 values = top.all_of_followed().numpy()
                 arrays[f"S_{number}"] = similarity(values[:of], self.top).astype(np.float32)
                 results += look.layer(one, top, values[:of])
-                places = range(of, len(values)) if one.name in named else _varied(one, top, self.sheets, of)
+                places = range(of, len(values)) if one.name in named else varied(one, top, self.sheets, of)
                 results += look.neurons(one, top, values, list(places))
                 for title, sheet in look.sheets(one, top, values, list(places), results):
                     arrays |= {f"{len(drawn)}_{key}": value for key, value in vars(sheet).items()}
@@ -108,20 +108,6 @@ class Neurons:
     def _drawn(self, specimen: Specimen, layer: NeuronLayer) -> np.ndarray:
         rng = numpy_rng(specimen.material.seed, STREAM, 1)
         return np.sort(rng.permutation(layer.neurons)[:COMPARED]).astype(np.int64)
-
-
-def _varied(layer: NeuronLayer, top: Top, most: int, among: int) -> list[int]:
-    """Places among the followed of those that vary most; of a map without shared weights one of each channel."""
-    spread = top.spread()[top.followed[:among]].cpu().numpy()
-    chosen: list[int] = []
-    channels: set[int] = set()
-    for place in np.argsort(-spread, kind="stable"):
-        channel = int(np.unravel_index(int(top.followed[place]), layer.shape)[0]) if layer.local else int(place)
-        if channel in channels or not spread[place] > 0:
-            continue
-        channels.add(channel)
-        chosen.append(int(place))
-    return chosen[:most]
 
 
 @dataclass(frozen=True)

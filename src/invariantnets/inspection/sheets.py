@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from invariantnets.inspection.deconvnet import Projected
 
-__all__ = ["Sheet", "alike", "arranged", "grid", "patches_read", "sheet_of"]
+__all__ = ["Sheet", "alike", "arranged", "grid", "patches_read", "sheet_of", "small_bytes"]
 
 TILE = 40  # pixels of a side of what is kept: there are twenty beside each other
 OUTSIDE = 0.01  # of the squares of a projection, that may lie above, below, left and right of what is shown
@@ -53,7 +53,7 @@ def sheet_of(pictures: Tensor, projected: Projected, seed: int) -> Sheet:
         here = (slice(None), slice(top, top + high), slice(left, left + wide))
         patches.append(picture[here].float())
         projections.append(back[here])
-    patch, projection = _small(torch.stack(patches)), _small(torch.stack(projections))
+    patch, projection = _small(torch.stack(patches), TILE), _small(torch.stack(projections), TILE)
     size = projection.abs().flatten(1)
     # Of a few numbers the largest is the scale; of many some stand out so far that nothing else would be seen.
     scale = torch.where(size.quantile(0.99, 1) > 0, size.quantile(0.99, 1), size.amax(1).clamp(min=1e-30))
@@ -196,12 +196,16 @@ def _corner(box: tuple[int, int, int, int] | None, size: tuple[int, int], whole:
     )
 
 
-def _small(x: Tensor) -> Tensor:
-    """No larger than `TILE`."""
+def small_bytes(x: Tensor, side: int) -> np.ndarray:
+    """``(m, C, H, W)`` of 0–255 → ``(m, h, w, C)`` uint8, no side longer than that."""
+    return _bytes(_small(x, side))
+
+
+def _small(x: Tensor, longest: int) -> Tensor:
     most = max(x.shape[2:])
-    if most <= TILE:
+    if most <= longest:
         return x
-    size = [max(1, round(side * TILE / most)) for side in x.shape[2:]]
+    size = [max(1, round(side * longest / most)) for side in x.shape[2:]]
     return F.interpolate(x, size, mode="bilinear", antialias=True)
 
 
