@@ -40,6 +40,7 @@ OF_RUN = {
     "quality": ["quality.png"],
     "tsne": ["tsne.png", "tsne_one.png"],
     "neurons": ["neurons_conv1.png", "neurons_F7.png", "neurons_similarity.png"],
+    "maximise": ["maximise.png"],
     "thresholds": ["thresholds.svg", "thresholds_promise.svg"],
     "groups": ["groups_team.svg"],
     "scree": ["scree.svg"],
@@ -103,7 +104,8 @@ def looked_into() -> tuple[list[Result], dict[str, Arrays]]:
         **{"0_patch": grey, "0_projection": grey, "0_cell": np.array([[0, 0], [0, 1], [1, 0]])},
         **{"1_patch": colour, "1_projection": colour, "1_cell": np.array([[0, 0], [0, 1]])},
     }
-    return [alike], {"neurons": neurons}
+    maximise = {"titles": np.array(["F7, neuron 1, facet 1"]), "0_tiles": np.zeros((6, 5, 4, 1), np.uint8)}
+    return [alike], {"neurons": neurons, "maximise": maximise}
 
 
 @pytest.fixture

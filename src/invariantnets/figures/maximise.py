@@ -13,7 +13,7 @@ from invariantnets.figures.style import WIDTH, clipped
 __all__ = ["draw", "made_figure"]
 
 _CAPTION = (
-    "A row for each facet of a neuron: first the picture that was made for it, then the mean that the ascent began from "
+    "A row for each facet of a neuron: first the picture that was made for it, then the mean where the ascent began "
     "and the real pictures that excite the neuron most. What stays of the face is what the ascent began from, and not "
     "what the neuron asks for: compare with the second picture. A picture may excite a neuron several times as much as "
     "any real one and mean nothing, since the network never met such pictures."
