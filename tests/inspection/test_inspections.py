@@ -31,7 +31,7 @@ ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("neurons", "neurons", "conv1", {}, 20, 20),
     ("neurons", "similarity", "ip1", {}, 0.1, 0.9),
     ("neurons", "fires_for", "pool2", {}, 0.5, 1),
-    ("maximise", "activation_reached", "ip1", {}, 0.5, 100),
+    ("maximise", "activation_reached", "ip1", {}, 0.4, 100),
 ]
 # What is asked for less, so that it is soon over.
 SMALLER: dict[str, dict[str, Any]] = {

@@ -71,7 +71,7 @@ def test_facets_are_clusters_the_largest_first() -> None:
 def test_it_goes_beyond_the_real_pictures_and_again_the_same(images: RotatedImages) -> None:
     torch.manual_seed(0)
     network = lenet(num_classes=3, embedding_dim=20).eval()
-    look = Maximise(rows=120, drawn=1, steps=30)
+    look = Maximise(rows=120, drawn=1, steps=30, smoothness=0.2)
     kept: dict[str, Any] = {}
     found = looked(network, images, look, kept)
     values = {(r.metric, r.where["facet"]): r.value for r in found}
@@ -87,7 +87,9 @@ def test_it_goes_beyond_the_real_pictures_and_again_the_same(images: RotatedImag
 def test_a_channel_counts_by_its_largest_place(images: RotatedImages) -> None:
     torch.manual_seed(0)
     network = lenet(num_classes=3, embedding_dim=20).eval()
-    found = looked(network, images, Maximise(rows=100, layers=["conv1"], neurons={"conv1": [4]}, steps=5))
+    found = looked(
+        network, images, Maximise(rows=100, layers=["conv1"], neurons={"conv1": [4]}, steps=5, smoothness=0.2)
+    )
     assert {r.where["neuron"] for r in found} == {"4"}
     assert min(r.value for r in found if r.metric == "activation_reached") > 0.5
 

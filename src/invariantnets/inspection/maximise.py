@@ -59,7 +59,7 @@ class Maximise:
     neurons: Mapping[str, Sequence[int]] | None = None
     facets: int = 2
     steps: int = 100
-    smoothness: float = 0.2
+    smoothness: float = 2.0
     name: ClassVar[str] = "maximise"
     title: ClassVar[str] = "Pictures made for neurons"
 
@@ -134,10 +134,13 @@ class Maximise:
         made = []
         for f, part in enumerate(parts):
             where = {"neuron": layer.told(neuron), "facet": f"{f + 1} ({len(part)} pictures)"}
-            fields = {"target": layer.name, "probe": self.name, "title": self.title, "where": where, "note": note}
-            fields |= {"n": len(shown), "sources": len(shown)}
+            fields = {"probe": self.name, "title": self.title, "where": where, "note": note}
+            count = {"n": len(shown), "sources": len(shown)}
             values = {"activation_reached": at[f], "activation_begun": before[f], "roughness": rough[f]}
-            results = [measured(specimen.material, key, value, **fields) for key, value in values.items()]
+            results = [
+                measured(specimen.material, key, value, target=layer.name, **count, **fields)
+                for key, value in values.items()
+            ]
             title = f"{layer.name}, neuron {layer.told(neuron)}, facet {f + 1}: {at[f]:.1f} × the best real picture"
             real = torch.cat([part[:BESIDE], part.new_full((max(BESIDE - len(part), 0), *part.shape[1:]), 255)])
             tiles = small_bytes(torch.cat([found[f : f + 1], start[f : f + 1], real]), SIDE)

@@ -138,6 +138,8 @@ class _Look:
         )
         if len(values) < layer.neurons:
             said += f"; of layers with more neurons {COMPARED}, drawn at random, are compared"
+        if len(values) and values.min() < 0:
+            said += f"; of {layer.name} activations below 0 count as 0, though they may mean as much"
         fields = {"title": _OF_LAYERS, "note": said}
         dead = float((top.fired == 0).float().mean())
         found = [
