@@ -16,7 +16,14 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.inspection.deconvnet import as_neurons, project
 from invariantnets.inspection.inspection import Specimen, chosen_layers
 from invariantnets.inspection.looking import Shown, looking, show
-from invariantnets.inspection.neuron_layers import NeuronLayer, neuron_layers, seen, varied, wanted_neurons
+from invariantnets.inspection.neuron_layers import (
+    NeuronLayer,
+    independent_of,
+    neuron_layers,
+    seen,
+    varied,
+    wanted_neurons,
+)
 from invariantnets.inspection.sheets import patches_read, small_bytes
 from invariantnets.inspection.top import Top
 from invariantnets.randomness import numpy_rng
@@ -30,6 +37,7 @@ START = 9  # of a cluster, whose mean the ascent begins from, as in the paper
 AMONG = 200  # neurons, drawn from all, among which those that vary most are chosen
 BESIDE = 4  # real pictures of a cluster beside what was made
 MOVED = (6.0, 1.0)  # how far a step moves a pixel on average, of 255, at first and at last
+SIDE = 96  # pixels of a side of what is kept
 JITTER = 1 / 16  # of a side, as far as a picture is shifted at a step
 _NOTE = (
     "from the mean of the best {start} pictures of a facet, a cluster by k-means of what the neuron reads in its top "
@@ -135,7 +143,7 @@ class Maximise:
         for f, part in enumerate(parts):
             where = {"neuron": layer.told(neuron), "facet": f"{f + 1} ({len(part)} pictures)"}
             fields = {"probe": self.name, "title": self.title, "where": where, "note": note}
-            count = {"n": len(shown), "sources": len(shown)}
+            count = {"n": len(shown), "sources": len(np.unique(independent_of(specimen, shown)))}
             values = {"activation_reached": at[f], "activation_begun": before[f], "roughness": rough[f]}
             results = [
                 measured(specimen.material, key, value, target=layer.name, **count, **fields)
@@ -146,9 +154,6 @@ class Maximise:
             tiles = small_bytes(torch.cat([found[f : f + 1], start[f : f + 1], real]), SIDE)
             made.append(_Made(results, {"tiles": tiles}, title))
         return made
-
-
-SIDE = 96  # pixels of a side of what is kept
 
 
 class _Made(NamedTuple):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from invariantnets.analysis.people import open_set
 from invariantnets.backbones.backbone import INPUT
 from invariantnets.errors import InvariantNetsError
 from invariantnets.inspection.deconvnet import Watched, as_neurons
@@ -15,7 +16,7 @@ from invariantnets.inspection.inspection import Specimen, chosen_layers
 from invariantnets.inspection.looking import Shown, batches
 from invariantnets.inspection.top import Top
 
-__all__ = ["NeuronLayer", "neuron_layers", "seen", "varied", "wanted_neurons"]
+__all__ = ["NeuronLayer", "independent_of", "neuron_layers", "seen", "varied", "wanted_neurons"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class NeuronLayer:
             return str(neuron)
         channel, row, column = np.unravel_index(neuron, self.shape)
         return f"{neuron} (channel {channel} at row {row}, column {column})"
+
+
+def independent_of(specimen: Specimen, shown: Shown) -> np.ndarray:
+    """``(n,)`` what is independent of what is shown: people where nobody was trained on them, else images."""
+    return shown.label if open_set(specimen.material.table) else shown.image.numpy()
 
 
 def wanted_neurons(neurons: Mapping[str, Sequence[int]] | None) -> dict[str, list[int]]:

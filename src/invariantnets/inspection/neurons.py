@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from typing import Any, ClassVar
 
@@ -17,7 +18,14 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.inspection.deconvnet import Projected, compiled, project
 from invariantnets.inspection.inspection import Specimen, chosen_layers
 from invariantnets.inspection.looking import Shown, looking, show
-from invariantnets.inspection.neuron_layers import NeuronLayer, neuron_layers, seen, varied, wanted_neurons
+from invariantnets.inspection.neuron_layers import (
+    NeuronLayer,
+    independent_of,
+    neuron_layers,
+    seen,
+    varied,
+    wanted_neurons,
+)
 from invariantnets.inspection.sheets import Sheet, alike, sheet_of
 from invariantnets.inspection.similarity import (
     interval_of_mean,
@@ -120,13 +128,17 @@ class _Look:
     device: torch.device
 
     def _result(self, layer: str, metric: str, value: float, **fields: Any) -> Result:
-        source = self._source()
-        base = {"target": layer, "probe": self.asked.name, "n": len(self.shown), "sources": len(np.unique(source))}
+        base = {
+            "target": layer,
+            "probe": self.asked.name,
+            "n": len(self.shown),
+            "sources": len(np.unique(self._source)),
+        }
         return measured(self.specimen.material, metric, value, **{**base, **fields})
 
+    @cached_property
     def _source(self) -> np.ndarray:
-        """What is independent: the people, where nobody was trained on them, else the images."""
-        return self.shown.label if open_set(self.specimen.material.table) else self.shown.image.numpy()
+        return independent_of(self.specimen, self.shown)
 
     def layer(self, layer: NeuronLayer, top: Top, values: np.ndarray) -> list[Result]:
         """Its neurons, how many are dead, and how alike those that are compared are."""
@@ -152,7 +164,7 @@ class _Look:
             lost = f"{layer.name} has no two neurons that fire: nothing to compare"
             return [*found[:-1], replace(found[-1], note=f"{said}; {lost}")]
         rng = numpy_rng(self.specimen.material.seed, STREAM, 2)
-        low, high = interval_of_mean(values, self.asked.top, self._source(), rng)
+        low, high = interval_of_mean(values, self.asked.top, self._source, rng)
         chance = mean_similarity(similarity_by_chance(values, self.asked.top))
         largest = float(np.nanmax(matrix[np.triu_indices(len(matrix), 1)]))
         return [
@@ -163,7 +175,7 @@ class _Look:
 
     def neurons(self, layer: NeuronLayer, top: Top, values: np.ndarray, places: Sequence[int]) -> list[Result]:
         """Of those that are drawn: how often each fires, what its top pictures have of it, and S of each pair."""
-        group = Resampling(self._source())
+        group = Resampling(self._source)
         names = [layer.told(int(top.followed[place])) for place in places]
         said = (
             f"in the top {self.asked.top}: share of all that a neuron ever fires, by chance as of one that fires alike "
@@ -225,7 +237,7 @@ class _Look:
             if np.isfinite(cosine + chance):
                 fields = {"title": _OF_ONE, "where": {"neuron": layer.told(neuron)}, "note": _COSINE}
                 one = self._result(layer.name, "projection_cosine", cosine, chance=chance, **fields)
-                results.append(replace(one, n=len(picture), sources=len(np.unique(self._source()[picture.cpu()]))))
+                results.append(replace(one, n=len(picture), sources=len(np.unique(self._source[picture.cpu()]))))
         if lost:
             said = "; ".join(filter(None, [results[-1].note, *lost]))
             results[-1] = replace(results[-1], note=said)
