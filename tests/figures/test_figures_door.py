@@ -16,6 +16,7 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import RUN, SWEEP, Scene, draw_run, draw_sweep
 from invariantnets.figures.drawing import PARTS
+from invariantnets.inspection import INSPECTIONS
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.arrays import Arrays
 from invariantnets.results.result import Result
@@ -39,6 +40,8 @@ OF_RUN = {
     "discard": ["discard.svg"],
     "quality": ["quality.png"],
     "tsne": ["tsne.png", "tsne_one.png"],
+    "neurons": ["neurons_conv1.png", "neurons_F7.png", "neurons_similarity.png"],
+    "maximise": ["maximise.png"],
     "thresholds": ["thresholds.svg", "thresholds_promise.svg"],
     "groups": ["groups_team.svg"],
     "scree": ["scree.svg"],
@@ -91,16 +94,33 @@ def asked_for() -> tuple[list[Result], dict[str, Arrays]]:
     return [r for name, of in ANALYSES.items() for r in smaller.get(name, of())(material)], kept
 
 
+def looked_into() -> tuple[list[Result], dict[str, Arrays]]:
+    """What inspections find, in part, and keep for their figures."""
+    alike = Result("similarity", 0.3, "F7", "F7", "neurons", "test", 60, 60, 0, chance=0.2, about="analysis")
+    grey, colour = np.zeros((3, 5, 4, 1), np.uint8), np.ones((2, 6, 6, 3), np.uint8)
+    neurons = {
+        "count": np.array([60, 3]),
+        "layers": np.array(["conv1", "F7"]),
+        "sheets": np.array([["conv1", "conv1, neuron 2"], ["F7", "F7, neuron 1"]]),
+        **{f"S_{i}": np.array([[1, 0.2, np.nan], [0.2, 1, np.nan], [np.nan] * 3]) for i in range(2)},
+        **{"0_patch": grey, "0_projection": grey, "0_cell": np.array([[0, 0], [0, 1], [1, 0]])},
+        **{"1_patch": colour, "1_projection": colour, "1_cell": np.array([[0, 0], [0, 1]])},
+    }
+    maximise = {"titles": np.array(["F7, neuron 1, facet 1"]), "0_tiles": np.zeros((6, 5, 4, 1), np.uint8)}
+    return [alike], {"neurons": neurons, "maximise": maximise}
+
+
 @pytest.fixture
 def full_run(make_results, make_face_results, make_attribute_results, measured, table) -> Scene:
     here = make_results(layer="F7") + make_face_results(leaks={"yaw": 0.4})
     here += make_attribute_results({f"attribute_{i}": (0.03 * i, 0.5 + 0.07 * i) for i in range(6)})
     here += [r for r in measured() if r.target == "norm"] + curve(here)
     found, arrays = asked_for()
-    here += found
+    looks, more = looked_into()
+    here += found + looks
     deep = [replace(r, layer="conv1") for r in found if r.probe.startswith("pose_knn")]
     depths = {"": [make_results(layer="conv1") + deep + here]}
-    return Scene({"": [here]}, depths, layer="F7", table=table(layer="F7"), arrays=arrays)
+    return Scene({"": [here]}, depths, layer="F7", table=table(layer="F7"), arrays={**arrays, **more})
 
 
 @pytest.fixture
@@ -140,7 +160,7 @@ def test_what_leaks_comes_first_then_recognition_then_description(figures, scene
     about = [d.about for draw in figures for d in drawn(draw, request.getfixturevalue(scene))]
     known = [part for part in about if part in PARTS]
     assert known == sorted(known, key=PARTS.index)
-    assert {part for part in about if part not in PARTS} <= {f"analysis/{name}" for name in ANALYSES}
+    assert {part for part in about if part not in PARTS} <= {f"analysis/{name}" for name in (*ANALYSES, *INSPECTIONS)}
 
 
 def listed(folder: Path) -> list[dict[str, str]]:

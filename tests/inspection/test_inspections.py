@@ -28,9 +28,17 @@ from programs import LINEAR, ROOT, run
 ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("firing", "neurons", "ip1", {}, 40, 40),
     ("firing", "sparsity", "input", {}, 0.3, 0.9),
+    ("neurons", "neurons", "conv1", {}, 20, 20),
+    ("neurons", "similarity", "ip1", {}, 0.1, 0.9),
+    ("neurons", "fires_for", "pool2", {}, 0.5, 1),
+    ("maximise", "activation_reached", "ip1", {}, 0.4, 100),
 ]
 # What is asked for less, so that it is soon over.
-SMALLER: dict[str, dict[str, Any]] = {"firing": {"rows": 60}}
+SMALLER: dict[str, dict[str, Any]] = {
+    "firing": {"rows": 60},
+    "neurons": {"rows": 60, "top": 6, "sheets": 1},
+    "maximise": {"rows": 100, "drawn": 1, "steps": 10},
+}
 
 
 def small(name: str) -> Inspection:

@@ -63,7 +63,8 @@ def _filled(x: Tensor, sizes: list[int]) -> Tensor:
 class DlibFace(nn.Module):
     """The network, as what is probed.
 
-    Its layers are ``input``, the means over the maps of ``level4`` (early) to ``level0`` (late), and ``embedding``.
+    Its layers are ``input``, the means over the maps of ``level4`` (early) to ``level0`` (late), and ``embedding``. The
+    maps themselves can be read too, by the names in ``maps``; what probes the features of layers does not list them.
 
     Args:
         prepare: from pictures to what it takes.
@@ -89,6 +90,11 @@ class DlibFace(nn.Module):
         """All layers in order."""
         return [INPUT, *self.levels, self.embedding]
 
+    @property
+    def maps(self) -> dict[str, str]:
+        """Layer that is a mean over a map → the name of the map."""
+        return {level: f"{level}.map" for level in self.levels}
+
     def convolutions(self) -> Iterator[nn.Conv2d]:
         """In order of execution."""
         yield from (part for part in self.modules() if isinstance(part, nn.Conv2d))
@@ -107,7 +113,7 @@ class DlibFace(nn.Module):
             InvariantNetsError: an unknown layer, or pictures neither grey nor RGB.
         """
         for name in names:
-            if name not in self.layer_names:
+            if name not in (*self.layer_names, *self.maps.values()):
                 near = difflib.get_close_matches(name, self.layer_names, 1)
                 raise InvariantNetsError(
                     f"there is no layer {name!r} in this network; "
@@ -123,11 +129,11 @@ class DlibFace(nn.Module):
         x = F.max_pool2d(self.stem(x).relu(), 3, 2)
         for name, level in self.levels.items():
             x = level(x)
-            if name in left:
-                found[name] = x.mean((2, 3))
-                left.remove(name)
-                if not left:
-                    return found
+            for wanted in left & {name, self.maps[name]}:
+                found[wanted] = x if wanted == self.maps[name] else x.mean((2, 3))
+                left.remove(wanted)
+            if not left:
+                return found
         found[self.embedding] = self.head(x.mean((2, 3)))
         return found
 

@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 from invariantnets.inspection.firing import Firing
 from invariantnets.inspection.inspection import Inspection, Specimen, under
+from invariantnets.inspection.maximise import Maximise
+from invariantnets.inspection.neurons import Neurons
 
-__all__ = ["INSPECTIONS", "Firing", "Inspection", "Specimen", "under"]
+__all__ = ["INSPECTIONS", "Firing", "Inspection", "Maximise", "Neurons", "Specimen", "under"]
 
 # Each with its defaults, by its name; each has a file here and one in conf/inspect.
-_ALL: tuple[Callable[[], Inspection], ...] = (Firing,)
+_ALL: tuple[Callable[[], Inspection], ...] = (Firing, Neurons, Maximise)
 INSPECTIONS: dict[str, Callable[[], Inspection]] = {of().name: of for of in _ALL}
