@@ -192,7 +192,9 @@ class SyntheticFaces(BankedImages):
         nuisance = {name: values[row] for name, values in self.nuisance[split].items()}
         for name, value in changed.items():
             if name not in renderer.RANGES:
-                raise InvariantNetsError(f"{name!r} is no nuisance of the renderer; choose from {', '.join(renderer.RANGES)}")
+                raise InvariantNetsError(
+                    f"{name!r} is no nuisance of the renderer; choose from {', '.join(renderer.RANGES)}"
+                )
             nuisance[name] = torch.full_like(nuisance[name], value)
         return self._in_memory(self.rows[split].number[row], nuisance)
 

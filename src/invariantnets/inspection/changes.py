@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from invariantnets.data import SyntheticFaces
-from invariantnets.data.renderer import NEUTRAL, NUISANCES
+from invariantnets.data.renderer.nuisances import NEUTRAL, NUISANCES
 from invariantnets.errors import InvariantNetsError
 from invariantnets.inspection.inspection import Specimen
 from invariantnets.inspection.looking import Shown
@@ -71,7 +71,9 @@ def changes(specimen: Specimen, shown: Shown, wanted: Sequence[str] | None, bord
     known = {change.name for change in found}
     for name in wanted:
         if name not in known:
-            exact = "" if isinstance(images, SyntheticFaces) else "; nuisances are drawn anew of data=synthetic_faces alone"
+            exact = (
+                "" if isinstance(images, SyntheticFaces) else "; nuisances are drawn anew of data=synthetic_faces alone"
+            )
             raise InvariantNetsError(
                 f"inspect.invariance.transformations: there is no {name!r}; choose from "
                 f"{', '.join(c.name for c in found)}{exact}"
@@ -107,7 +109,9 @@ def _drawn(images: SyntheticFaces, shown: Shown, name: str, unit: str) -> Change
     mark = unit if unit == "°" else ""
     said = text if binary else f"{text} from {base:g} to {stated:g}{mark}"
     axis = f"{text} ({unit})" if unit else text
-    return Change(name, axis, strengths, base, stated, said, True, binary, partial(_redrawn, images, shown, name, fixed))
+    return Change(
+        name, axis, strengths, base, stated, said, True, binary, partial(_redrawn, images, shown, name, fixed)
+    )
 
 
 def _redrawn(

@@ -1,4 +1,4 @@
-"""Pictures moved, turned, scaled, blurred and lit otherwise by a known amount, and how fast they change at the start."""
+"""Pictures moved, turned, scaled, blurred and lit otherwise by a known amount, and how fast they begin to change."""
 
 from __future__ import annotations
 
@@ -126,9 +126,7 @@ TRANSFORMATIONS: dict[str, Transformation] = {
         Transformation(
             "gaussian_blur", "blurred (s.d., % of the side)", (0.0, 1.0, 2.0, 4.0), 0.0, 2.0, "blurred by 2 %", _blurred
         ),
-        Transformation(
-            "brightness", "brighter (stops)", (-2.0, -1.0, 0.0, 1.0), 0.0, -1.0, "darker by one stop", _lit
-        ),
+        Transformation("brightness", "brighter (stops)", (-2.0, -1.0, 0.0, 1.0), 0.0, -1.0, "darker by one stop", _lit),
         Transformation(
             "contrast", "contrast (times)", (0.25, 0.5, 1.0, 2.0), 1.0, 0.5, "half the contrast", _contrasted
         ),

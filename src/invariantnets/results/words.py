@@ -75,6 +75,13 @@ METRICS = {
     "rank1_drop": Metric("rank 1 lost", "percent", 1),
     "features_that_differ": Metric("features that differ", "percent", 2),
     "variance_share": Metric("share of the variance", "percent", 2),
+    "relative_distance": Metric("relative distance", "fraction"),
+    "normalised_variance": Metric("normalised variance", "fraction"),
+    "invariance_error": Metric("change", "percent", 1),
+    "equivariance_error": Metric("change not by moving", "percent", 1),
+    "distance_between": Metric("cosine distance between", "fraction", 3),
+    "distance_within": Metric("within the same", "fraction", 3),
+    "unchanging": Metric("unchanging", "percent", 1),
     "sd_over_draws": Metric("s.d. over draws", "fraction", 3),
 }
 # Decimals beyond those of the metric: what a very short interval may add.

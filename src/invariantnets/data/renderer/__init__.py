@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invariantnets.data.renderer.nuisances import HABITS, NEUTRAL, NUISANCES, RANGES, check_ranges, frontal, nuisances
+from invariantnets.data.renderer.nuisances import HABITS, NUISANCES, RANGES, check_ranges, frontal, nuisances
 from invariantnets.data.renderer.person import ASYMMETRIC, CODE, MASCULINE, TONED, identity
 from invariantnets.data.renderer.render import Rendering, render
 
@@ -11,7 +11,6 @@ __all__ = [
     "CODE",
     "HABITS",
     "MASCULINE",
-    "NEUTRAL",
     "NUISANCES",
     "RANGES",
     "TONED",
