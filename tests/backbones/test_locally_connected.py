@@ -12,7 +12,11 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from invariantnets.backbones import LocallyConnected2d, tied_weight
-from invariantnets.backbones._local_ops import locally_connected2d
+from invariantnets.backbones._local_ops import (
+    locally_connected2d,
+    locally_connected2d_input,
+    locally_connected2d_weight,
+)
 from invariantnets.errors import InvariantNetsError
 
 CASES: dict[str, dict[str, Any]] = {
@@ -26,6 +30,14 @@ CASES: dict[str, dict[str, Any]] = {
     "kernel as large as the padded input": dict(input_size=(4, 5), kernel_size=(6, 7), padding=1, stride=9),
     "one pixel": dict(input_size=5, kernel_size=1),
     "no bias": dict(input_size=(5, 6), kernel_size=2, bias=False),
+    "dilation": dict(input_size=(8, 9), kernel_size=3, dilation=2),
+    "dilation and all else": dict(
+        input_size=(12, 9), kernel_size=(3, 2), stride=(2, 3), padding=(1, 2), dilation=(3, 2)
+    ),
+    "dilation and a stride with a common part": dict(
+        input_size=(17, 14), kernel_size=3, stride=(2, 4), dilation=(4, 2)
+    ),
+    "dilation beyond the output": dict(input_size=(7, 9), kernel_size=2, dilation=(6, 5)),
 }
 FORMATS = [torch.contiguous_format, torch.channels_last]
 
@@ -46,12 +58,13 @@ def images(layer: LocallyConnected2d, batch: int = 3) -> Tensor:
 
 def place_by_place(layer: LocallyConnected2d, image: Tensor) -> Tensor:
     """Every kernel in the layout of ``nn.Conv2d`` against its patch."""
-    (top, left), (down, right), (height, width) = layer.padding, layer.stride, layer.kernel_size
+    (top, left), (down, right), (tall, wide) = layer.padding, layer.stride, layer.dilation
+    height, width = (step * (side - 1) + 1 for side, step in zip(layer.kernel_size, layer.dilation, strict=True))
     image = F.pad(image, (left, left, top, top))
     output = image.new_zeros(len(image), layer.out_channels, *layer.output_size)
     for y in range(layer.output_size[0]):
         for x in range(layer.output_size[1]):
-            patch = image[:, :, y * down : y * down + height, x * right : x * right + width]
+            patch = image[:, :, y * down : y * down + height : tall, x * right : x * right + width : wide]
             kernel = layer.weight[y, x].permute(0, 3, 2, 1)
             output[:, :, y, x] = torch.einsum("bchw,ochw->bo", patch, kernel)
     return output if layer.bias is None else output + layer.bias
@@ -82,7 +95,7 @@ def test_agrees_with_loops_over_places(case: str, batch: int, memory_format: tor
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_kernel_everywhere_is_a_convolution(case: str, batch: int) -> None:
     layer = make(case)
-    conv = nn.Conv2d(3, 4, layer.kernel_size, layer.stride, layer.padding, bias=layer.bias is not None)
+    conv = nn.Conv2d(3, 4, layer.kernel_size, layer.stride, layer.padding, layer.dilation, bias=layer.bias is not None)
     layer.weight.data = tied_weight(conv.weight, layer.output_size).detach()
     if layer.bias is not None and conv.bias is not None:
         layer.bias.data = conv.bias[:, None, None].expand_as(layer.bias).detach().clone()
@@ -95,7 +108,7 @@ def test_the_same_kernel_everywhere_is_a_convolution(case: str, batch: int) -> N
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize("case", ["stride", "padding", "stride beyond the kernel"])
+@pytest.mark.parametrize("case", ["stride", "padding", "stride beyond the kernel", "dilation and all else"])
 def test_gradients_of_all_arguments(case: str, batch: int) -> None:
     layer = make(case, channels=(2, 2), dtype=torch.double)
 
@@ -135,15 +148,6 @@ def test_only_the_gradients_that_are_asked_for(frozen: str) -> None:
     assert {name for name, grad in found.items() if grad is None} == {frozen}
 
 
-def test_second_derivatives_are_refused() -> None:
-    layer = make(dtype=torch.double)
-    image = images(layer).requires_grad_()
-    for wanted in (image, layer.weight):
-        (grad,) = torch.autograd.grad(layer(image).square().sum(), wanted, create_graph=True)
-        with pytest.raises(RuntimeError, match="no autograd formula"):
-            grad.square().sum().backward()
-
-
 def allocated(work: Callable[[], object]) -> int:
     """Bytes of all tensors that were made on the way, whether or not at the same time."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
@@ -152,13 +156,16 @@ def allocated(work: Callable[[], object]) -> int:
 
 
 @pytest.mark.parametrize("memory_format", FORMATS)
-def test_nothing_of_the_size_of_the_unfolded_input(memory_format: torch.memory_format) -> None:
-    layer = LocallyConnected2d(16, 2, 20, 7)
-    image = torch.randn(32, 16, 20, 20).contiguous(memory_format=memory_format).requires_grad_()
-    unfolded = allocated(lambda: F.unfold(image, 7))
+@pytest.mark.parametrize(("dilation", "share"), [(1, 3), (2, 2)])  # dilated, the image itself is larger
+def test_nothing_of_the_size_of_the_unfolded_input(
+    memory_format: torch.memory_format, dilation: int, share: int
+) -> None:
+    layer = LocallyConnected2d(16, 2, 14 + 6 * dilation, 7, dilation=dilation)
+    image = torch.randn(32, 16, *layer.input_size).contiguous(memory_format=memory_format).requires_grad_()
+    unfolded = allocated(lambda: F.unfold(image, 7, dilation))
     assert unfolded >= 32 * 14 * 14 * 16 * 7 * 7 * 4
     assert allocated(lambda: layer(image)) < unfolded / 8
-    assert allocated(lambda: layer(image).sum().backward()) < unfolded / 3
+    assert allocated(lambda: layer(image).sum().backward()) < unfolded / share
 
 
 def test_initial_weights_are_those_of_a_convolution() -> None:
@@ -213,30 +220,41 @@ def test_shapes_without_numbers() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # opcheck itself looks at it
-@pytest.mark.parametrize("batch", [1, 3])
-def test_operator_keeps_pytorchs_rules(batch: int) -> None:
+@pytest.mark.parametrize("operator", ["output", "input", "weight"])
+def test_operators_keep_pytorchs_rules(operator: str) -> None:
     layer = make("stride")
-    torch.library.opcheck(locally_connected2d, (images(layer, batch).requires_grad_(), layer.weight, layer.stride))
+    image, steps = images(layer).requires_grad_(), (*layer.stride, *layer.dilation)
+    grad = layer(image).detach().requires_grad_()
+    if operator == "output":
+        torch.library.opcheck(locally_connected2d, (image, layer.weight, steps))
+    elif operator == "input":
+        torch.library.opcheck(locally_connected2d_input, (grad, layer.weight, (*steps, *layer.input_size)))
+    else:
+        torch.library.opcheck(locally_connected2d_weight, (grad, image, (*steps, *layer.kernel_size)))
 
 
-def check_compiled(backend: str) -> None:
-    layer = make()
+def check_compiled(case: str, backend: str) -> None:
+    torch.compiler.reset()  # compilations of one function are limited in number
+    layer = make(case)
     compiled = torch.compile(layer, backend=backend, fullgraph=True)
     for batch in (3, 2):
         image = images(layer, batch)
         torch.testing.assert_close(compiled(image), layer(image))
         torch.testing.assert_close(gradients(compiled, layer, image), gradients(layer, layer, image))
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(compiled(image), layer(image))
+        # Compiled, the bias is not rounded before it is added: where they cancel, that shows.
+        torch.testing.assert_close(compiled(image), layer(image), atol=4e-3, rtol=0.016)
 
 
-def test_traces_into_one_graph() -> None:
-    check_compiled("aot_eager")
+@pytest.mark.parametrize("case", ["stride and padding", "dilation and all else"])
+def test_traces_into_one_graph(case: str) -> None:
+    check_compiled(case, "aot_eager")
 
 
 @pytest.mark.slow
-def test_compiles() -> None:
-    check_compiled("inductor")
+@pytest.mark.parametrize("case", ["stride and padding", "dilation and all else"])
+def test_compiles(case: str) -> None:
+    check_compiled(case, "inductor")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -265,6 +283,13 @@ def test_other_inputs_are_refused(shape: tuple[int, ...]) -> None:
         (dict(kernel_size=(1, 2, 3)), r"kernel_size=\(1, 2, 3\): takes one integer or two"),
         (dict(stride=(1, 0)), "stride=0: takes integers of at least 1"),
         (dict(padding=-1), "padding=-1: takes integers of at least 0"),
+        (dict(dilation=0), "dilation=0: takes integers of at least 1"),
+        (dict(dilation=True), "dilation=True: takes integers of at least 1"),
+        (dict(dilation=(1, 2, 3)), r"dilation=\(1, 2, 3\): takes one integer or two"),
+        (
+            dict(dilation=(2, 4)),
+            r"kernel_size=\(3, 3\) with dilation=\(2, 4\) is larger than the padded input \(10, 7\): .* or dilation",
+        ),
         (dict(padding="same"), "padding='same': takes one integer or two"),
         (dict(in_channels=0), "in_channels=0: takes integers of at least 1"),
         (dict(out_channels=True), "out_channels=True: takes integers of at least 1"),
@@ -282,6 +307,7 @@ def test_shows_its_arguments() -> None:
     )
     assert repr(make("no bias")).endswith("stride=(1, 1), bias=False)")
     assert "padding=(2, 1))" in repr(make("padding"))
+    assert repr(make("dilation")).endswith("stride=(1, 1), dilation=(2, 2))")
 
 
 def test_deepfaces_layers() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invariantnets.backbones._local_ops import locally_connected2d
+from invariantnets.backbones import _local_rules
 from invariantnets.errors import InvariantNetsError
 
 
@@ -17,8 +17,14 @@ class LocallyConnected2d(nn.Module):
     """``nn.Conv2d`` with a kernel (and bias) of its own at every place of the output.
 
     Fast and lean: the unfolded input never exists, and the forward pass reads the weights once. The output is in the
-    channels-last memory format, whatever that of the input, so flatten it with ``flatten``, not ``view``. Gradients can
-    be taken once, not twice. Weights start as in ``nn.Conv2d``, uniform in ±1/√(in_channels · kh · kw).
+    channels-last memory format, whatever that of the input, so flatten it with ``flatten``, not ``view``. Weights start
+    as in ``nn.Conv2d``, uniform in ±1/√(in_channels · kh · kw).
+
+    Derivatives are those of ``nn.Conv2d``: of any order, backwards (``create_graph=True``) and forwards
+    (``torch.func.jvp``, ``torch.autograd.forward_ad``), under ``torch.func.vmap`` over inputs (they join the batch) and
+    over weights (one after the other), and all of these in one another. ``torch.compile`` makes one graph of the layer
+    and its gradients; derivatives forwards and the transforms of ``torch.func`` run outside of its graphs, and with
+    ``fullgraph=True`` raise.
 
     Attributes:
         weight: ``(H_out, W_out, out_channels, kw, kh, in_channels)``, the order in which the products read it:
@@ -33,6 +39,7 @@ class LocallyConnected2d(nn.Module):
         kernel_size: side, or height and width.
         stride: the same in both directions, or vertical and horizontal.
         padding: zeros added on each side, or above and below, left and right.
+        dilation: distance between neighbours in the kernel, the same in both directions, or vertical and horizontal.
         bias: whether to add one.
         device: of the parameters.
         dtype: of the parameters.
@@ -52,6 +59,7 @@ class LocallyConnected2d(nn.Module):
         kernel_size: int | Sequence[int],
         stride: int | Sequence[int] = 1,
         padding: int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
         bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -63,15 +71,17 @@ class LocallyConnected2d(nn.Module):
         self.kernel_size = _pair("kernel_size", kernel_size, 1)
         self.stride = _pair("stride", stride, 1)
         self.padding = _pair("padding", padding, 0)
+        self.dilation = _pair("dilation", dilation, 1)
         padded = [side + 2 * padding for side, padding in zip(self.input_size, self.padding, strict=True)]
-        if any(side < kernel for side, kernel in zip(padded, self.kernel_size, strict=True)):
+        spans = [step * (side - 1) + 1 for side, step in zip(self.kernel_size, self.dilation, strict=True)]
+        if any(side < span for side, span in zip(padded, spans, strict=True)):
+            dilated = f" with dilation={self.dilation}" if self.dilation != (1, 1) else ""
             raise InvariantNetsError(
-                f"kernel_size={self.kernel_size} is larger than the padded input {tuple(padded)}: "
-                "take a smaller kernel or more padding"
+                f"kernel_size={self.kernel_size}{dilated} is larger than the padded input {tuple(padded)}: "
+                f"take a smaller kernel{' or dilation' if dilated else ''}, or more padding"
             )
         height, width = (
-            (side - kernel) // stride + 1
-            for side, kernel, stride in zip(padded, self.kernel_size, self.stride, strict=True)
+            (side - span) // stride + 1 for side, span, stride in zip(padded, spans, self.stride, strict=True)
         )
         self.output_size = height, width
         shape = (*self.output_size, self.out_channels, *reversed(self.kernel_size), self.in_channels)
@@ -103,7 +113,11 @@ class LocallyConnected2d(nn.Module):
         vertical, horizontal = self.padding
         if vertical or horizontal:
             input = F.pad(input, (horizontal, horizontal, vertical, vertical))
-        output = locally_connected2d(input.contiguous(memory_format=torch.channels_last), weight, self.stride)
+        steps = (*self.stride, *self.dilation)
+        if _local_rules.transformed():
+            output = _local_rules.output(_local_rules.channels_last(input), weight, steps)
+            return output if bias is None else output + bias  # in place, it could lose what only the bias carries
+        output = _local_rules.output(input.contiguous(memory_format=torch.channels_last), weight, steps)
         return output if bias is None else output.add_(bias)
 
     def extra_repr(self) -> str:
@@ -112,6 +126,8 @@ class LocallyConnected2d(nn.Module):
         text += f", stride={self.stride}"
         if any(self.padding):
             text += f", padding={self.padding}"
+        if self.dilation != (1, 1):
+            text += f", dilation={self.dilation}"
         return text if self.bias is not None else f"{text}, bias=False"
 
 
