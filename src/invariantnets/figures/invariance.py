@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -17,8 +18,8 @@ __all__ = ["depth_figure", "draw", "panels_figure"]
 
 _CURVES = (
     "Cosine distance between a layer's features of a picture and of the same picture {changed}, over that between two "
-    "pictures of {others} at the same layer, mean over {n} pictures; bands are 95 % intervals. The dark lines are early "
-    "layers, the light ones late. At 0 a layer does not see the change; at the dashed line the picture is as far from "
+    "pictures of {others} at the same layer, mean over {n} pictures; bands are 95 % intervals. Dark lines are early "
+    "layers, light ones late. At 0 a layer does not see the change; at the dashed line the picture is as far from "
     "itself as from one of {others}. Of rectified features alone any two cosines are near 1, so that a small distance "
     "by itself means nothing.{more}"
 )
@@ -28,10 +29,10 @@ _PIXELS = (
 )
 _DRAWN = " The other nuisances of each picture stay as they are; those in the last panel have two values only."
 _DEPTH = (
-    "The same by depth. Top: relative distance at one amount of each change; a line that falls is a network that grows "
+    "The same by depth. Top: relative distance at one amount of each change; a line that falls is a network that is "
     "less sensitive with depth, one that rises in the middle is what Zhong and Deng report. Middle: standard deviation "
-    "over all amounts, over that between pictures, mean over the neurons of a layer; a neuron that never changes counts "
-    "as 1, so that many of them lift the line. Bottom: how much of its length a layer changes by as the picture begins "
+    "over all amounts, over that between pictures, mean over the neurons of a layer; one that never changes counts as "
+    "1, so that many of them lift the line. Bottom: how much of its length a layer changes by as the picture begins "
     "to move, by 1 % or 1°. Amounts of different changes are not comparable with each other."
 )
 
@@ -54,10 +55,10 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         yield Drawn("invariance_depth.svg", depth_figure(arrays), "Invariance by depth", _DEPTH, about)
 
 
-def _shades(count: int) -> list[tuple[float, ...]]:
+def _shades(count: int) -> list[str]:
     """Dark to light, but not so light that it cannot be seen on white."""
     ramp = matplotlib.colormaps["viridis"]
-    return [ramp(v) for v in np.linspace(0, 0.9, count)]
+    return [to_hex(ramp(v)) for v in np.linspace(0, 0.9, count)]
 
 
 def panels_figure(arrays: Mapping[str, np.ndarray], some: np.ndarray) -> Figure:

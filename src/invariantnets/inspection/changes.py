@@ -94,9 +94,9 @@ def _drawn(images: SyntheticFaces, shown: Shown, name: str, unit: str) -> Change
     # Of frames of a video alone are noise and the like, and only glasses are dark.
     needed = {"dark_glasses": "glasses", **dict.fromkeys(("blur", "noise", "compression"), "video_frame")}
     fixed = {needed[name]: 1.0} if name in needed else {}
-    if binary:
-        strengths, base, stated = (0.0, 1.0), 0.0, 1.0
-    else:
+    strengths: tuple[float, ...] = (0.0, 1.0)
+    base, stated = 0.0, 1.0
+    if not binary:
         spread = images.ranges[name]
         ends = [float(spread)] if isinstance(spread, int | float) else [float(v) for v in spread]
         low, high = ends[0], ends[-1]

@@ -1,7 +1,7 @@
 """How fast the layers of a network change as a picture begins to move: derivatives forwards through the network.
 
-Gruver et al., "The Lie derivative for measuring learned equivariance" (2022), section 3: of a layer that is a vector the
-derivative of what it gives; of one that is a map, of what it gives moved back by as much. Theirs is taken through a
+Gruver et al., "The Lie derivative for measuring learned equivariance" (2022), section 3: of a layer that is a vector
+the derivative of what it gives; of one that is a map, of what it gives moved back by as much. Theirs is taken through a
 resampled picture; here the picture's own derivative (`transforming.moving`) is what goes forwards.
 """
 

@@ -207,7 +207,7 @@ class _Look:
         missing: list[str] = []
         for rows in self._batches:
             pictures = self.shown.pixels(rows).to(self.device).float()
-            change = moving(pictures, flow(name, *pictures.shape[-2:], self.device), border)
+            change = moving(pictures, flow(name, pictures.shape[2], pictures.shape[3], self.device), border)
             found, missing = derivatives(self.network, pictures, change, self.layers)
             for layer, (value, speed) in found.items():
                 terms[layer][rows] = _terms(name, value.float(), speed.float())
@@ -217,10 +217,10 @@ class _Look:
 
 def _terms(name: str, value: Tensor, speed: Tensor) -> np.ndarray:
     """Squared lengths of value and speed, and of a map its speed's product with its own movement and this squared."""
-    columns = [value, value], [speed, speed]
+    columns = [(value, value), (speed, speed)]
     if value.ndim == 4 and min(value.shape[2:]) > 1:
-        along = moving(value, flow(name, *value.shape[2:], value.device))
-        columns = *columns, [speed, along], [along, along]
+        along = moving(value, flow(name, value.shape[2], value.shape[3], value.device))
+        columns += [(speed, along), (along, along)]
     sums = [(a.flatten(1).double() * b.flatten(1).double()).sum(1) for a, b in columns]
     sums += [torch.full_like(sums[0], torch.nan)] * (4 - len(sums))
     return torch.stack(sums, 1).cpu().numpy()
