@@ -30,10 +30,10 @@ _PIXELS = (
 _DRAWN = " The other nuisances of each picture stay as they are; those in the last panel have two values only."
 _DEPTH = (
     "The same by depth. Top: relative distance at one amount of each change; a line that falls is a network that is "
-    "less sensitive with depth, one that rises in the middle is what Zhong and Deng report. Middle: standard deviation "
-    "over all amounts, over that between pictures, mean over the neurons of a layer; one that never changes counts as "
-    "1, so that many of them lift the line. Bottom: how much of its length a layer changes by as the picture begins "
-    "to move, by 1 % or 1°. Amounts of different changes are not comparable with each other."
+    "less sensitive with depth; one that rises in the middle is what Zhong and Deng report. Middle, in the same "
+    "colours: standard deviation over all amounts, over that between pictures, mean over the neurons of a layer; one that "
+    "never changes counts as 1, so that many of them lift the line. Bottom: how much of its length a layer changes by as the "
+    "picture begins to move, by 1 % or 1°. Amounts of different changes are not comparable with each other."
 )
 
 
@@ -64,9 +64,9 @@ def _shades(count: int) -> list[str]:
 def panels_figure(arrays: Mapping[str, np.ndarray], some: np.ndarray) -> Figure:
     """A panel for each of some changes, a line for each layer; those of two amounts share the last panel."""
     steps, two = some[~arrays["binary"][some]], some[arrays["binary"][some]]
-    count, wide = len(steps) + bool(len(two)), 2
+    count = len(steps) + bool(len(two))
+    wide = 2 if count < 9 else 3
     rows = -(-count // wide)
-    # Names of things stand upright below the last panel.
     figure = Figure(figsize=(1.25 * WIDTH, 1.65 * rows + 0.5), layout="constrained")
     panels = figure.subplots(rows, wide, squeeze=False).ravel()
     shades = _shades(len(arrays["layer"]))
@@ -118,9 +118,10 @@ def depth_figure(arrays: Mapping[str, np.ndarray]) -> Figure:
         for i, (name, y) in enumerate(lines):
             _line(axes, x, y, i, str(name).replace("_", " "))
         axes.set_ylabel(label)
-        axes.set_ylim(bottom=0)
-        if label != "normalised variance" and len(lines) < 9:
-            axes.legend(fontsize=6, ncols=2, loc="upper right", frameon=True, framealpha=0.75, edgecolor="none")
+        named = label != "normalised variance"  # whose lines are those above it
+        axes.set_ylim(0, axes.get_ylim()[1] * (1.45 if named else 1))
+        if named:
+            axes.legend(fontsize=6, ncols=2, loc="upper right")
     panels[-1].set_xticks(x, [clipped(name) for name in arrays["layer"]], rotation=30, ha="right")
     return figure
 

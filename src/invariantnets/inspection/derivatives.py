@@ -7,6 +7,7 @@ resampled picture; here the picture's own derivative (`transforming.moving`) is 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -38,10 +39,12 @@ def forwards(
     if not isinstance(network, nn.Module):
         return {}
     try:
-        with torch.no_grad(), forward_ad.dual_level():
-            dual = forward_ad.make_dual(pictures, change)
-            found = {name: forward_ad.unpack_dual(x) for name, x in network.features(dual, layers).items()}
-            return {name: (x.primal.clone(), x.tangent.clone()) for name, x in found.items() if x.tangent is not None}
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"`torch\.jit\.script`", FutureWarning)  # torch itself uses it
+            with forward_ad.dual_level():
+                dual = forward_ad.make_dual(pictures, change)
+                found = {name: forward_ad.unpack_dual(x) for name, x in network.features(dual, layers).items()}
+                return {n: (x.primal.clone(), x.tangent.clone()) for n, x in found.items() if x.tangent is not None}
     except (NotImplementedError, RuntimeError) as error:
         if "forward AD" not in str(error) and "forward mode" not in str(error).lower() and "jvp" not in str(error):
             raise

@@ -170,7 +170,7 @@ class _Look:
                 theirs = self._features(bank.pixels(image, self.shown.variant[rows][with_one]))
             for layer, x in here.items():
                 unit = _unit(x)
-                gap = (1 - (unit @ unit.T).double().cpu().numpy()) * np.where(other, 1.0, 0.0)
+                gap = _gaps(unit)
                 with np.errstate(invalid="ignore"):
                     known = other & np.isfinite(gap)
                     different[layer][rows] = np.where(known, gap, 0).sum(1) / np.where(
@@ -229,6 +229,13 @@ def _terms(name: str, value: Tensor, speed: Tensor) -> np.ndarray:
 def _unit(x: Tensor) -> Tensor:
     """Rows of length 1; NaN where all is 0, which has no direction."""
     return x / x.norm(dim=1, keepdim=True)
+
+
+def _gaps(unit: Tensor) -> np.ndarray:
+    """``(b, b)`` 1 - cosine of all pairs of unit rows: exactly 0 of equal ones, which a product is not."""
+    apart = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist").double()
+    gaps: np.ndarray = (apart.square() / 2).cpu().numpy()
+    return gaps
 
 
 def _distance(a: Tensor, b: Tensor) -> np.ndarray:
