@@ -16,6 +16,7 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import RUN, SWEEP, Scene, draw_run, draw_sweep
 from invariantnets.figures.drawing import PARTS
+from invariantnets.inspection import INSPECTIONS
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.arrays import Arrays
 from invariantnets.results.result import Result
@@ -40,6 +41,7 @@ OF_RUN = {
     "tsne": ["tsne.png", "tsne_one.png"],
     "thresholds": ["thresholds.svg", "thresholds_promise.svg"],
     "groups": ["groups_team.svg"],
+    "invariance": ["invariance.svg", "invariance_nuisances.svg", "invariance_depth.svg"],
     "scree": ["scree.svg"],
     "heat_maps": ["heat_map.png", "blocks.png"],
     "norm": ["norm_entropy.svg", "norm_rank.svg", "norm_correlation.svg"],
@@ -89,16 +91,39 @@ def asked_for() -> tuple[list[Result], dict[str, Arrays]]:
     return [r for name, of in ANALYSES.items() for r in smaller.get(name, of())(material)], kept
 
 
+def looked_into() -> tuple[list[Result], dict[str, Arrays]]:
+    """What inspections keep for their figures: a change of the pixels, a nuisance, and one of two values."""
+    three, curve_of = np.array([-1.0, 0.0, 1.0]), np.ones((3, 2, 3)) * np.array([0.4, 0.0, 0.5])
+    invariance = {
+        "change": np.array(["rotation", "yaw", "hat"]),
+        "axis": np.array(["turned (°)", "yaw (°)", "hat"]),
+        "said": np.array(["turned by 1°", "yaw from 0 to 1°", "hat"]),
+        "drawn": np.array([False, True, True]),
+        "binary": np.array([False, False, True]),
+        "stated": np.array([1.0, 1.0, 1.0]),
+        "strength": np.stack([three, three, np.array([0, 1, np.nan])]),
+        **{part: curve_of for part in ("relative", "low", "high")},
+        "variance": np.ones((3, 2)),
+        "layer": np.array(["conv1", "F7"]),
+        "local": np.array(["turning, by 1°"]),
+        "speed": np.ones((1, 2)),
+        "others": np.array(["different people"]),
+        "n": np.array([60]),
+    }
+    return [], {"invariance": invariance}
+
+
 @pytest.fixture
 def full_run(make_results, make_face_results, make_attribute_results, measured, table) -> Scene:
     here = make_results(layer="F7") + make_face_results(leaks={"yaw": 0.4})
     here += make_attribute_results({f"attribute_{i}": (0.03 * i, 0.5 + 0.07 * i) for i in range(6)})
     here += [r for r in measured() if r.target == "norm"] + curve(here)
     found, arrays = asked_for()
-    here += found
+    looks, more = looked_into()
+    here += found + looks
     deep = [replace(r, layer="conv1") for r in found if r.probe.startswith("pose_knn")]
     depths = {"": [make_results(layer="conv1") + deep + here]}
-    return Scene({"": [here]}, depths, layer="F7", table=table(layer="F7"), arrays=arrays)
+    return Scene({"": [here]}, depths, layer="F7", table=table(layer="F7"), arrays={**arrays, **more})
 
 
 @pytest.fixture
@@ -138,7 +163,7 @@ def test_what_leaks_comes_first_then_recognition_then_description(figures, scene
     about = [d.about for draw in figures for d in drawn(draw, request.getfixturevalue(scene))]
     known = [part for part in about if part in PARTS]
     assert known == sorted(known, key=PARTS.index)
-    assert {part for part in about if part not in PARTS} <= {f"analysis/{name}" for name in ANALYSES}
+    assert {part for part in about if part not in PARTS} <= {f"analysis/{name}" for name in (*ANALYSES, *INSPECTIONS)}
 
 
 def listed(folder: Path) -> list[dict[str, str]]:

@@ -29,11 +29,12 @@ _PIXELS = (
 )
 _DRAWN = " The other nuisances of each picture stay as they are; those in the last panel have two values only."
 _DEPTH = (
-    "The same by depth. Top: relative distance at one amount of each change; a line that falls is a network that is "
-    "less sensitive with depth; one that rises in the middle is what Zhong and Deng report. Middle, in the same "
-    "colours: standard deviation over all amounts, over that between pictures, mean over the neurons of a layer; one that "
-    "never changes counts as 1, so that many of them lift the line. Bottom: how much of its length a layer changes by as the "
-    "picture begins to move, by 1 % or 1°. Amounts of different changes are not comparable with each other."
+    "The same by depth. Top: relative distance at one amount of each change; a line that falls is a network that "
+    "is less sensitive with depth; one that rises in the middle is what Zhong and Deng report. Middle, in the "
+    "same colours: standard deviation over all amounts, over that between pictures, mean over the neurons of a "
+    "layer; one that never changes counts as 1, so that many of them lift the line. Bottom: how much of its "
+    "length a layer changes by as the picture begins to move, by 1 % or 1°. Amounts of different changes are not "
+    "comparable with each other."
 )
 
 
