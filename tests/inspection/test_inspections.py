@@ -28,9 +28,9 @@ from programs import LINEAR, ROOT, run
 ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("firing", "neurons", "ip1", {}, 40, 40),
     ("firing", "sparsity", "input", {}, 0.3, 0.9),
-    ("invariance", "relative_distance", "turned by 20°", {}, 0.02, 2),
-    ("invariance", "normalised_variance", "rotation, -40 to 40", {}, 0.05, 2),
-    ("invariance", "invariance_error", "turning, by 1°", {}, 0.001, 1),
+    ("invariance", "relative_distance", "turned by 20°", {"layer": "ip1"}, 0.02, 2),
+    ("invariance", "normalised_variance", "turned by 20°", {"layer": "ip1"}, 0.05, 2),
+    ("invariance", "invariance_error", "turning, by 1°", {"layer": "ip1"}, 0.001, 1),
     ("invariance", "distance_between", "ip1", {}, 0.001, 2),
 ]
 # What is asked for less, so that it is soon over.

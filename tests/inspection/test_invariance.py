@@ -239,7 +239,7 @@ def look(
     results = Invariance(**options)(specimen)
     found: dict[tuple[str, str, str], Result] = {}
     for r in results:
-        found.setdefault((r.metric, r.target, r.probe.partition("/")[2]), r)  # the first table of a name
+        found[r.metric, r.target, str(r.where.get("layer", ""))] = r
     return found, kept["invariance"]
 
 
@@ -257,8 +257,8 @@ def test_what_is_known_is_found() -> None:
         assert np.isnan(relative(change, "constant").value)
     assert found["distance_between", "wild", ""].value == pytest.approx(1, abs=0.05)
     assert found["unchanging", "constant", ""].value == 1 and found["unchanging", "wild", ""].value == 0
-    assert found["normalised_variance", "rotation, -40 to 40", "constant"].value == 1  # by definition
-    assert found["normalised_variance", "contrast, 0.25 to 2", "wild"].value == pytest.approx(1, abs=0.1)
+    assert found["normalised_variance", "turned by 20°", "constant"].value == 1  # by definition
+    assert found["normalised_variance", "half the contrast", "wild"].value == pytest.approx(1, abs=0.1)
     error = found["invariance_error", "turning, by 1°", "pixels"]
     assert 0 < error.value < 1 and "central differences" in error.note
     assert "data=synthetic_faces" in relative("turned by 20°", "pixels").note

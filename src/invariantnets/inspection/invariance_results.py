@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -147,26 +148,24 @@ def results_of(material: Material, name: str, title: str, found: Found) -> tuple
     filled = f"where a picture moved away stands {_BORDER[found.border]}; between pixels it is bilinear"
     relative = (
         f"relative distance: 1 − cosine of a layer's features before and after, over that of {found.others} at that "
-        "layer (the last table)"
+        "layer (the first table)"
     )
     exact = "those that name two values or a thing were drawn anew, all else as it was"
     if not any(change.drawn for change in found.changes):
         exact = "no nuisance was drawn anew, which takes data=synthetic_faces"
     results = []
     for change in found.changes:
-        at = change.strengths.index(change.stated)
-        curve = curves[change.name]
+        at, curve = change.strengths.index(change.stated), curves[change.name]
         for i, layer in enumerate(found.layers):
-            fields = {"target": change.said, "probe": f"{name}/{layer}", **base, "chance": 1.0}
+            fields = {"target": change.said, "probe": name, **base, "where": {"layer": layer}, "chance": 1.0}
+            fields["title"] = "What each layer does with a change of a nuisance" if change.drawn else title
+            ends = curve.value[i, at], curve.low[i, at], curve.high[i, at]
             lost = _lost(found.distance[change.name][i, at], layer)
-            note = _notes(said, relative, filled, exact, lost, *_none(curve.low[i, at]))
-            ends = _ends(curve.low[i, at], curve.high[i, at])
-            results.append(
-                measured(material, "relative_distance", curve.value[i, at], **fields, **ends, title=title, note=note)
-            )
-    results += _variances(material, name, found, base, said)
+            note = _notes(said, relative, "" if change.drawn else filled, exact, lost, *_none(ends[1]))
+            results.append(measured(material, "relative_distance", ends[0], **fields, **_ends(*ends[1:]), note=note))
+            results += _variances(material, found, change, layer, fields)
     results += _locals(material, name, found, base, resampling, said)
-    return results + _yardsticks(material, name, found, base, resampling, said), curves
+    return _yardsticks(material, name, found, base, resampling, said) + results, curves
 
 
 def _curve(resampling: Resampling, found: Found, change: Change) -> Curve:
@@ -194,73 +193,54 @@ def _mean(resampling: Resampling, values: np.ndarray) -> tuple[float, float, flo
     return value, low, high
 
 
-def _variances(material: Material, name: str, found: Found, base: Mapping[str, int], said: str) -> list[Result]:
+def _variances(material: Material, found: Found, change: Change, layer: str, fields: Mapping[str, Any]) -> list[Result]:
     """As published, and over the neurons that change at all."""
+    spread = found.spread[change.name][layer]
+    some = f"{layer}: of {found.sampled.get(layer, 0):,} neurons the variance of {found.neurons:,}, drawn at random"
+    note = _notes(
+        "normalised variance: standard deviation over all amounts of the figure, over that between pictures, the mean "
+        "over neurons (Quiroga et al. 2023)",
+        "one that never changes counts as 1, as published",
+        "intervals of it leave out a tenth of the pictures at a time",
+        some if layer in found.sampled else "",
+        f"{layer}, {change.said}: without {spread.infinite:,} neurons that vary with it alone"
+        if spread.infinite
+        else "",
+    )
     results = []
-    for published in (True, False):
-        title = "Normalised variance" if published else "Normalised variance of the neurons that change at all"
-        for change in found.changes:
-            for layer in found.layers:
-                spread = found.spread[change.name][layer]
-                value, low, high = (
-                    (spread.value, spread.low, spread.high)
-                    if published
-                    else (spread.moved, spread.moved_low, spread.moved_high)
-                )
-                if not np.isfinite(value):
-                    continue
-                some, alone = f"{found.neurons:,} of {found.sampled.get(layer, 0):,} neurons", f"{spread.infinite:,}"
-                note = _notes(
-                    "standard deviation over all amounts, over that between pictures, the mean over neurons (Quiroga "
-                    "et al. 2023): below 1 they tell pictures apart more than amounts",
-                    "a neuron that never changes counts as 1, as published" if published else "",
-                    "intervals leave out a tenth of the pictures at a time",
-                    f"{layer}: {some}, drawn at random" if layer in found.sampled else "",
-                    f"{layer}, {_amounts(change)}: without {alone} that vary with it alone" if spread.infinite else "",
-                    said.partition("; ")[0],
-                    *_none(low),
-                )
-                fields = {"target": _amounts(change), "probe": f"{name}/{layer}", **base, **_ends(low, high)}
-                fields |= {"chance": 1.0, "title": title, "note": note}
-                results.append(measured(material, "normalised_variance", value, **fields))
+    for metric, value, low, high in (
+        ("normalised_variance", spread.value, spread.low, spread.high),
+        ("normalised_variance_alive", spread.moved, spread.moved_low, spread.moved_high),
+    ):
+        if np.isfinite(value):
+            results.append(
+                measured(material, metric, value, **fields, **_ends(low, high), note=_notes(note, *_none(low)))
+            )
     return results
-
-
-def _amounts(change: Change) -> str:
-    """All amounts of a change, as a row is called."""
-    text = change.name.replace("_", " ")
-    return text if change.binary else f"{text}, {change.strengths[0]:g} to {change.strengths[-1]:g}"
 
 
 def _locals(
     material: Material, name: str, found: Found, base: Mapping[str, int], resampling: Resampling, said: str
 ) -> list[Result]:
+    note = _notes(
+        "change: length of the derivative of the features, over that of the features (after Gruver et al. 2022)",
+        "not by moving: what is left when the map is moved along about its middle, in a translation by the step that fits "
+        "it best",
+        f"by central differences of ±{STEP:g}, as there is no derivative forwards: {', '.join(found.differences)}"
+        if found.differences
+        else "",
+        said,
+    )
+    title = "How fast layers change as the picture begins to move"
     results = []
-    titles = {
-        "invariance_error": "How fast layers change as the picture begins to move",
-        "equivariance_error": "The same, less what a map does by moving along",
-    }
-    for metric, title in titles.items():
-        for change, of in found.local.items():
-            for layer in found.layers:
-                values = of[layer].change if metric == "invariance_error" else of[layer].left
+    for change, of in found.local.items():
+        for layer in found.layers:
+            fields = {"target": _BEGINS[change], "probe": name, **base, "where": {"layer": layer}, "title": title}
+            for metric, values in (("invariance_error", of[layer].change), ("equivariance_error", of[layer].left)):
                 value, low, high = _mean(resampling, values)
-                if not np.isfinite(value):
-                    continue
-                note = _notes(
-                    "length of the derivative of the features, over that of the features (after Gruver et al. 2022)",
-                    "a map moves along about its middle, in a translation by the step that fits it best"
-                    if metric == "equivariance_error"
-                    else "",
-                    f"by central differences of ±{STEP:g}, as there is no derivative forwards: "
-                    f"{', '.join(found.differences)}"
-                    if found.differences
-                    else "",
-                    said,
-                    *_none(low),
-                )
-                fields = {"target": _BEGINS[change], "probe": f"{name}/{layer}", **base, **_ends(low, high)}
-                results.append(measured(material, metric, value, **fields, title=title, note=note))
+                if np.isfinite(value):
+                    noted = _notes(note, *_none(low))
+                    results.append(measured(material, metric, value, **fields, **_ends(low, high), note=noted))
     return results
 
 

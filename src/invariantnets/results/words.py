@@ -77,6 +77,7 @@ METRICS = {
     "variance_share": Metric("share of the variance", "percent", 2),
     "relative_distance": Metric("relative distance", "fraction"),
     "normalised_variance": Metric("normalised variance", "fraction"),
+    "normalised_variance_alive": Metric("of neurons that change", "fraction"),
     "invariance_error": Metric("change", "percent", 1),
     "equivariance_error": Metric("change not by moving", "percent", 1),
     "distance_between": Metric("cosine distance between", "fraction", 3),
