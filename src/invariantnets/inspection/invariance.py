@@ -12,7 +12,7 @@ from torch import Tensor
 
 from invariantnets.analysis.people import open_set
 from invariantnets.backbones import Backbone
-from invariantnets.data import Bank
+from invariantnets.data import Bank, SyntheticFaces
 from invariantnets.errors import InvariantNetsError
 from invariantnets.inspection.changes import Change, changes
 from invariantnets.inspection.derivatives import derivatives
@@ -104,6 +104,7 @@ class Invariance:
             sampled={layer: look.widths[layer] for layer in layers if look.widths[layer] > _NEURONS},
             neurons=_NEURONS,
             border=self.border,
+            drawable=isinstance(specimen.images, SyntheticFaces),
         )
         results, curves = results_of(specimen.material, self.name, self.title, found)
         specimen.material.keep(self.name, arrays_of(found, curves))

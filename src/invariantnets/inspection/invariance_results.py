@@ -99,6 +99,7 @@ class Found:
         sampled: layers of whose neurons only some have their variance taken → how many they have.
         neurons: how many those are.
         border: what filled pictures that moved.
+        drawable: whether the renderer can draw the pictures anew.
     """
 
     layers: Sequence[str]
@@ -114,6 +115,7 @@ class Found:
     sampled: Mapping[str, int]
     neurons: int
     border: str
+    drawable: bool
 
     @property
     def others(self) -> str:
@@ -150,9 +152,8 @@ def results_of(material: Material, name: str, title: str, found: Found) -> tuple
         f"relative distance: 1 − cosine of a layer's features before and after, over that of {found.others} at that "
         "layer (the first table)"
     )
-    exact = "those that name two values or a thing were drawn anew, all else as it was"
-    if not any(change.drawn for change in found.changes):
-        exact = "no nuisance was drawn anew, which takes data=synthetic_faces"
+    exact = "" if found.drawable else "no nuisance was drawn anew, which takes data=synthetic_faces"
+    anew = "the picture was drawn anew, all else as it was"
     results = []
     for change in found.changes:
         at, curve = change.strengths.index(change.stated), curves[change.name]
@@ -161,7 +162,7 @@ def results_of(material: Material, name: str, title: str, found: Found) -> tuple
             fields["title"] = "What each layer does with a change of a nuisance" if change.drawn else title
             ends = curve.value[i, at], curve.low[i, at], curve.high[i, at]
             lost = _lost(found.distance[change.name][i, at], layer)
-            note = _notes(said, relative, "" if change.drawn else filled, exact, lost, *_none(ends[1]))
+            note = _notes(said, relative, anew if change.drawn else filled, exact, lost, *_none(ends[1]))
             results.append(measured(material, "relative_distance", ends[0], **fields, **_ends(*ends[1:]), note=note))
             results += _variances(material, found, change, layer, fields)
     results += _locals(material, name, found, base, resampling, said)
@@ -224,8 +225,8 @@ def _locals(
 ) -> list[Result]:
     note = _notes(
         "change: length of the derivative of the features, over that of the features (after Gruver et al. 2022)",
-        "not by moving: what is left when the map is moved along about its middle, in a translation by the step that fits "
-        "it best",
+        "not by moving: what is left when the map is moved along about its middle, in a translation by the step that "
+        "fits it best",
         f"by central differences of ±{STEP:g}, as there is no derivative forwards: {', '.join(found.differences)}"
         if found.differences
         else "",
