@@ -20,6 +20,7 @@ from invariantnets.statistics.resampling import Resampling
 __all__ = ["Apart", "Curve", "Found", "Local", "arrays_of", "results_of"]
 
 _BORDER = {"repeat": "its edge, repeated", "black": "black", "mirror": "its mirror image"}
+_APART = "How far apart pictures are"
 _BEGINS = {
     "vertical_translation": "moving down, by 1 % of the height",
     "horizontal_translation": "moving right, by 1 % of the width",
@@ -150,7 +151,7 @@ def results_of(material: Material, name: str, title: str, found: Found) -> tuple
     filled = f"where a picture moved away stands {_BORDER[found.border]}; between pixels it is bilinear"
     relative = (
         f"relative distance: 1 − cosine of a layer's features before and after, over that of {found.others} at that "
-        "layer (the first table)"
+        f"layer (“{_APART}”)"
     )
     exact = "" if found.drawable else "no nuisance was drawn anew, which takes data=synthetic_faces"
     anew = "the picture was drawn anew, all else as it was"
@@ -166,7 +167,7 @@ def results_of(material: Material, name: str, title: str, found: Found) -> tuple
             results.append(measured(material, "relative_distance", ends[0], **fields, **_ends(*ends[1:]), note=note))
             results += _variances(material, found, change, layer, fields)
     results += _locals(material, name, found, base, resampling, said)
-    return _yardsticks(material, name, found, base, resampling, said) + results, curves
+    return results + _yardsticks(material, name, found, base, resampling, said), curves
 
 
 def _curve(resampling: Resampling, found: Found, change: Change) -> Curve:
@@ -197,7 +198,7 @@ def _mean(resampling: Resampling, values: np.ndarray) -> tuple[float, float, flo
 def _variances(material: Material, found: Found, change: Change, layer: str, fields: Mapping[str, Any]) -> list[Result]:
     """As published, and over the neurons that change at all."""
     spread = found.spread[change.name][layer]
-    some = f"{layer}: of {found.sampled.get(layer, 0):,} neurons the variance of {found.neurons:,}, drawn at random"
+    some = f"of layers of more than {found.neurons:,} neurons so many, drawn at random"
     note = _notes(
         "normalised variance: standard deviation over all amounts of the figure, over that between pictures, the mean "
         "over neurons (Quiroga et al. 2023)",
@@ -251,7 +252,7 @@ def _yardsticks(
     results = []
     for layer in found.layers:
         apart = found.apart[layer]
-        fields = {"target": layer, "probe": name, **base, "title": "How far apart pictures are"}
+        fields = {"target": layer, "probe": name, **base, "title": _APART}
         for metric, values in (("distance_between", apart.yardstick), ("distance_within", apart.same)):
             value, low, high = _mean(resampling, values)
             if np.isfinite(value):
