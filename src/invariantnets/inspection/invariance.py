@@ -101,7 +101,7 @@ class Invariance:
             spread=spread,
             local=local,
             differences=differences,
-            sampled={layer: look.widths[layer] for layer in layers if look.widths[layer] > _NEURONS},
+            sampled=[layer for layer in layers if look.widths[layer] > _NEURONS],
             neurons=_NEURONS,
             border=self.border,
             drawable=isinstance(specimen.images, SyntheticFaces),

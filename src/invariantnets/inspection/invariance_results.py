@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +97,7 @@ class Found:
         spread: change → layer → its normalised variance.
         local: change → layer → its derivative.
         differences: layers without a derivative forwards.
-        sampled: layers of whose neurons only some have their variance taken → how many they have.
+        sampled: layers of whose neurons only some have their variance taken.
         neurons: how many those are.
         border: what filled pictures that moved.
         drawable: whether the renderer can draw the pictures anew.
@@ -113,7 +113,7 @@ class Found:
     spread: Mapping[str, Mapping[str, Spread]]
     local: Mapping[str, Mapping[str, Local]]
     differences: Sequence[str]
-    sampled: Mapping[str, int]
+    sampled: Collection[str]
     neurons: int
     border: str
     drawable: bool
