@@ -44,6 +44,7 @@ OF_RUN = {
     "maximise": ["maximise.png"],
     "thresholds": ["thresholds.svg", "thresholds_promise.svg"],
     "groups": ["groups_team.svg"],
+    "invariance": ["invariance.svg", "invariance_nuisances.svg", "invariance_depth.svg"],
     "scree": ["scree.svg"],
     "heat_maps": ["heat_map.png", "blocks.png"],
     "norm": ["norm_entropy.svg", "norm_rank.svg", "norm_correlation.svg"],
@@ -108,6 +109,25 @@ def looked_into() -> tuple[list[Result], dict[str, Arrays]]:
     }
     maximise = {"titles": np.array(["F7, neuron 1, facet 1"]), "0_tiles": np.zeros((6, 5, 4, 1), np.uint8)}
     return [alike], {"neurons": neurons, "maximise": maximise}
+    """What inspections keep for their figures: a change of the pixels, a nuisance, and one of two values."""
+    three, curve_of = np.array([-1.0, 0.0, 1.0]), np.ones((3, 2, 3)) * np.array([0.4, 0.0, 0.5])
+    invariance = {
+        "change": np.array(["rotation", "yaw", "hat"]),
+        "axis": np.array(["turned (°)", "yaw (°)", "hat"]),
+        "said": np.array(["turned by 1°", "yaw from 0 to 1°", "hat"]),
+        "drawn": np.array([False, True, True]),
+        "binary": np.array([False, False, True]),
+        "stated": np.array([1.0, 1.0, 1.0]),
+        "strength": np.stack([three, three, np.array([0, 1, np.nan])]),
+        **{part: curve_of for part in ("relative", "low", "high")},
+        "variance": np.ones((3, 2)),
+        "layer": np.array(["conv1", "F7"]),
+        "local": np.array(["turning, by 1°"]),
+        "speed": np.ones((1, 2)),
+        "others": np.array(["different people"]),
+        "n": np.array([60]),
+    }
+    return [], {"invariance": invariance}
 
 
 @pytest.fixture

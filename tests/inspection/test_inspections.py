@@ -32,12 +32,17 @@ ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("neurons", "similarity", "ip1", {}, 0.1, 0.9),
     ("neurons", "fires_for", "pool2", {}, 0.5, 1),
     ("maximise", "activation_reached", "ip1", {}, 0.4, 100),
+    ("invariance", "relative_distance", "turned by 20°", {"layer": "ip1"}, 0.02, 2),
+    ("invariance", "normalised_variance", "turned by 20°", {"layer": "ip1"}, 0.05, 2),
+    ("invariance", "invariance_error", "turning, by 1°", {"layer": "ip1"}, 0.001, 1),
+    ("invariance", "distance_between", "ip1", {}, 0.001, 2),
 ]
 # What is asked for less, so that it is soon over.
 SMALLER: dict[str, dict[str, Any]] = {
     "firing": {"rows": 60},
     "neurons": {"rows": 60, "top": 6, "sheets": 1},
     "maximise": {"rows": 100, "drawn": 1, "steps": 10},
+    "invariance": {"rows": 20, "transformations": ["rotation"]},
 }
 
 

@@ -183,11 +183,12 @@ class Names:
     """A list of names, perhaps of some that there are: then of one at least."""
 
     of: tuple[str, ...] = ()
+    null: bool = False
 
     def fits(self, value: Any) -> bool:
         """Whether a value is such a list."""
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-            return False
+            return value is None and self.null
         return not self.of or (len(value) > 0 and set(value) <= set(self.of))
 
     def __str__(self) -> str:
@@ -222,6 +223,8 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     **dict.fromkeys(("model.optimizer", "model.backbone", "model.constraints"), Part()),
     **dict.fromkeys(("ckpt_path", "sweep", "teacher", "init_from", "features_from"), Path()),
     **dict.fromkeys(("data.table", "data.root", "protocols.list", "protocols.lists", "images"), Path()),
+    "invariance.transformations": Names(null=True),
+    "invariance.border": Word("repeat|black|mirror", "repeat, black or mirror"),
     "accelerator": Word("auto|cpu|gpu|mps|cuda", "auto, cpu, gpu or mps"),
     "precision": Word("(bf16|16|32|64)(-mixed|-true)?", "32-true, bf16-mixed, 16-mixed or 64-true"),
     "strategy": Word("auto|ddp.*|fsdp|deepspeed.*", "auto, ddp or ddp_spawn"),
@@ -271,6 +274,7 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     "groups": Number(2, 1e5, whole=True),
     "levels": Number(2, 1e6, whole=True),
     **dict.fromkeys(("bins", "bootstrap", "lda_draws.draws"), Number(2, 1e6, whole=True)),
+    **dict.fromkeys(("levels", "bins", "bootstrap", "lda_draws.draws"), Number(2, 1e6, whole=True)),
     "label_rows": Number(10, 1e9, whole=True, null=True, many=True),
     **dict.fromkeys(("probes.seeds", "quality.images", "top", "facets", "maximise.steps", "drawn"), COUNT),
     **dict.fromkeys((*(f"{of}_rows" for of in ("kernel", "tree", "knn", "mlp")), "rows", "per_person"), COUNT),

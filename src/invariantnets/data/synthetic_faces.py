@@ -175,6 +175,29 @@ class SyntheticFaces(BankedImages):
     def _neutral(self, number: Tensor) -> Tensor:
         return self._in_memory(number, renderer.frontal(self._drawn(Rows(number, torch.zeros_like(number)))))
 
+    def redrawn(self, split: str, row: Tensor, changed: Mapping[str, float]) -> Tensor:
+        """Some pictures of a split with some nuisances at other values, all else as it is.
+
+        Args:
+            split: which.
+            row: ``(n,)`` int64 numbers of the pictures in it.
+            changed: nuisance of the renderer → its value, in all of them; ``glasses`` and the like are 0 or 1.
+
+        Returns:
+            ``(n, 3, size, size)`` uint8; with nothing changed, what the split holds.
+
+        Raises:
+            InvariantNetsError: a nuisance that the renderer does not have.
+        """
+        nuisance = {name: values[row] for name, values in self.nuisance[split].items()}
+        for name, value in changed.items():
+            if name not in renderer.RANGES:
+                raise InvariantNetsError(
+                    f"{name!r} is no nuisance of the renderer; choose from {', '.join(renderer.RANGES)}"
+                )
+            nuisance[name] = torch.full_like(nuisance[name], value)
+        return self._in_memory(self.rows[split].number[row], nuisance)
+
     def identities(self, split: str) -> tuple[str, ...]:
         """``synthetic/<identity seed>/<number>`` of everybody in a split."""
         return tuple(f"synthetic/{self.seeds[0]}/{number}" for number in self.rows[split].number.unique().tolist())

@@ -11,4 +11,10 @@ __all__ = ["INSPECTIONS", "Firing", "Inspection", "Maximise", "Neurons", "Specim
 
 # Each with its defaults, by its name; each has a file here and one in conf/inspect.
 _ALL: tuple[Callable[[], Inspection], ...] = (Firing, Neurons, Maximise)
+from invariantnets.inspection.invariance import Invariance
+
+__all__ = ["INSPECTIONS", "Firing", "Inspection", "Invariance", "Specimen", "under"]
+
+# Each with its defaults, by its name; each has a file here and one in conf/inspect.
+_ALL: tuple[Callable[[], Inspection], ...] = (Firing, Invariance)
 INSPECTIONS: dict[str, Callable[[], Inspection]] = {of().name: of for of in _ALL}

@@ -85,6 +85,14 @@ METRICS = {
     "features_that_differ": Metric("features that differ", "percent", 2),
     "variance_share": Metric("share of the variance", "percent", 2),
     "sd_over_classes": Metric("s.d. over classes", "fraction", 3),
+    "relative_distance": Metric("relative distance", "fraction"),
+    "normalised_variance": Metric("normalised variance", "fraction"),
+    "normalised_variance_alive": Metric("of neurons that change", "fraction"),
+    "invariance_error": Metric("change", "percent", 1),
+    "equivariance_error": Metric("change not by moving", "percent", 1),
+    "distance_between": Metric("cosine distance between", "fraction", 3),
+    "distance_within": Metric("within the same", "fraction", 3),
+    "unchanging": Metric("unchanging", "percent", 1),
     "sd_over_draws": Metric("s.d. over draws", "fraction", 3),
 }
 # Decimals beyond those of the metric: what a very short interval may add.
