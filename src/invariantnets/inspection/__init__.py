@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from invariantnets.inspection.firing import Firing
 from invariantnets.inspection.inspection import Inspection, Specimen, under
+from invariantnets.inspection.nuisance_neurons import NuisanceNeurons
 
-__all__ = ["INSPECTIONS", "Firing", "Inspection", "Specimen", "under"]
+__all__ = ["INSPECTIONS", "Firing", "Inspection", "NuisanceNeurons", "Specimen", "under"]
 
 # Each with its defaults, by its name; each has a file here and one in conf/inspect.
-_ALL: tuple[Callable[[], Inspection], ...] = (Firing,)
+_ALL: tuple[Callable[[], Inspection], ...] = (Firing, NuisanceNeurons)
 INSPECTIONS: dict[str, Callable[[], Inspection]] = {of().name: of for of in _ALL}
