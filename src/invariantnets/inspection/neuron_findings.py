@@ -91,7 +91,7 @@ class Findings:
         note = self.note(
             f"{layer.name}: {_WHAT[layer.kind]}",
             f"by luck: the largest R² of all neurons, where it was chosen, in {self.nulls} shuffles of the nuisance "
-            "among people",
+            "among people; the share of neurons above luck is of those that vary",
         )
         results = []
         for t, nuisance in enumerate(fit.nuisances):
@@ -103,9 +103,10 @@ class Findings:
             fields |= {"n": len(tested), "sources": people.sources, "n_fit": len(rows)}
             on_test = interval_of(people, self._errors(layer, t, tested), r2_of, R2)
             share = layer.followed.share[t]
-            above = float((share > luck[t]).mean())
+            above = float((share > luck[t]).sum() / max(layer.live, 1))
             results += [
                 make("neurons", value=layer.width, probe=self.name, **chosen),
+                make("dead_fraction", value=1 - layer.live / layer.width, probe=self.name, **chosen),
                 make("neuron_number", value=unit, probe=f"{self.name}/the best", **chosen),
                 make("r2", probe=f"{self.name}/the best", chance=0.0, **on_test, **fields),
                 make("r2", value=share[unit], probe=f"{self.name}/where it was chosen", **chosen),

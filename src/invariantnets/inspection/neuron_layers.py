@@ -33,7 +33,7 @@ class LayerSeen:
         test: the same of test.
         projected: whether it is so.
         followed: how far each neuron follows each nuisance on the known rows.
-        order: ``(T, D)`` neurons by that, the most first.
+        order: ``(T, D)`` neurons by that, the most first; dead ones last.
         r2: ``(T, D)`` R² of the same lines on test rows.
         mean: ``(D,)`` of the neurons over the known rows.
         top: the neurons that are chosen, ascending, where ``known`` has not all.
@@ -58,8 +58,17 @@ class LayerSeen:
     @property
     def sizes(self) -> dict[str, int]:
         """How many of the best neurons a line is fitted to, and how that is called."""
-        named = {f"best {k}": min(k, self.width) for k in BEST}
-        return {**named, "best 1 %": min(max(-(-self.width // 100), 1), MOST)}
+        named = {f"best {k}": k for k in BEST} | {"best 1 %": min(-(-self.live // 100), MOST)}
+        found: dict[str, int] = {}
+        for name, count in named.items():
+            if count <= self.live and count not in found.values():
+                found[name] = count
+        return found
+
+    @property
+    def live(self) -> int:
+        """How many neurons vary."""
+        return int(self.followed.live.sum())
 
     def best(self, t: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """``(N, count)`` of the known rows and of test: the neurons that follow a nuisance most."""
@@ -124,11 +133,11 @@ def look(
     tested = {}
     for layer, of in found.items():
         of.followed = follow(sums[layer], coded[0])
-        of.order = np.argsort(-of.followed.share, axis=1, kind="stable")
+        of.order = np.argsort(np.where(of.followed.live, -of.followed.share, 1), axis=1, kind="stable")
         of.mean = sums[layer].mean
         tested[layer] = Sums.empty(of.mean, coded[1], 0)
         if of.projected:
-            of.top = np.unique(of.order[:, : max(of.sizes.values())])
+            of.top = np.unique(of.order[:, : max(of.sizes.values(), default=1)])
             of.top_known, of.top_test = (np.empty((len(s), len(of.top)), np.float32) for s in seen)
     nothing = np.zeros((0, 0))
     for rows, pictures in seen[1].batches(device):

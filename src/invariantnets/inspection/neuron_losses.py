@@ -22,7 +22,9 @@ from invariantnets.statistics.resampling import Resampling
 __all__ = ["TITLE", "Losses", "sizes_of"]
 
 TITLE = "What is lost where neurons are silenced"
-FEWER = 4  # one picture of so many is run through the network again, where a layer inside it is silenced
+# Where a layer inside the network is silenced, it is run again and again: with a quarter of the pictures of train and
+# val, and of test, but no fewer than these.
+FEWER, LEAST = 4, (1000, 500)
 _READERS = ("read as before", "read anew")
 
 
@@ -66,11 +68,11 @@ class Losses:
             copies = together(self.specimen, layer, next(seen[0].batches(device, 2))[1])
             if not copies:
                 return [], f"{layer.name} is not silenced: it is not what one module gives, once"
-            fewer = [s.fewer(-(-len(s) // FEWER)) for s in seen]
+            fewer = [s.fewer(max(-(-len(s) // FEWER), least)) for s, least in zip(seen, LEAST, strict=True)]
             seen = (fewer[0][0], fewer[1][0])
             coded = (coded[0].rows(fewer[0][1]), coded[1].rows(fewer[1][1]))
-        if not (sizes := sizes_of(self.shares, layer.width)):
-            return [], f"{layer.name} is not silenced: it has one neuron only"
+        if not (sizes := sizes_of(self.shares, layer.live)):
+            return [], f"{layer.name} is not silenced: fewer than two of its neurons vary"
         seed = self.found.material.seed
         judge = Judge(seen, (coded[0].of(whose), coded[1].of(whose)), self.opened, numpy_rng(seed, self.stream))
         keep = self._selections(layer, whose, sizes)
@@ -84,9 +86,9 @@ class Losses:
         return self._results(layer, judge, whose, sizes, np.stack(recognised, 1), np.array(errors)), ""
 
     def _selections(self, layer: LayerSeen, whose: Sequence[int], sizes: Sequence[int]) -> np.ndarray:
-        """``(M, D)`` bool: none silenced, then of each size those of each nuisance and those at random."""
+        """``(M, D)`` bool: none silenced; then of each size those of each nuisance, and those at random among the live."""
         rng = numpy_rng(self.found.material.seed, self.stream + 1)
-        orders = [rng.permutation(layer.width) for _ in range(self.draws)]
+        orders = [rng.permutation(np.flatnonzero(layer.followed.live)) for _ in range(self.draws)]
         silent = [np.zeros(0, np.int64)]
         for size in sizes:
             silent += [layer.order[t, :size] for t in whose] + [order[:size] for order in orders]
@@ -110,7 +112,7 @@ class Losses:
         for place, t in enumerate(whose):
             target = self.found.coded[0].nuisances[t].name
             for s, size in enumerate([0, *sizes]):
-                where = {"layer": layer.name, "silenced": size, "of": layer.width}
+                where = {"layer": layer.name, "silenced": size, "of": layer.live}
                 first = 1 + (s - 1) * step
                 kinds = {"its neurons": [first + place], "at random": list(range(first + len(whose), first + step))}
                 for kind, at in ({"its neurons": [0]} if not size else kinds).items():
@@ -155,7 +157,8 @@ class Losses:
             else "recognition: the class of the nearest mean, by cosine, the means taken anew"
         )
         said = [
-            "silenced neurons say " + ("their mean over train and val" if self.to == "mean" else "0"),
+            "shares are of the neurons that vary; silenced neurons say "
+            + ("their mean over train and val" if self.to == "mean" else "0"),
             f"{layer.name}: {len(test):,} test pictures and {len(fit):,} of train and val",
             judge.why or how,
             "read as before: by the line fitted to the network as it is; read anew: by one fitted to what is left, at "

@@ -104,6 +104,7 @@ class Followed:
             correlation ratio). 0 for neurons that never vary.
         luck: ``(R, T)`` the largest of all D where the nuisance was shuffled.
         mean: ``(D, T)`` of the neurons, over the rows where the nuisance is known.
+        live: ``(D,)`` neurons that vary over the pictures of some nuisance; the others are dead.
         slope: ``(D, C)`` of the line from the neuron to the column where a nuisance has one column; of those from
             the columns to the neuron where it has several.
     """
@@ -111,6 +112,7 @@ class Followed:
     share: np.ndarray
     luck: np.ndarray
     mean: np.ndarray
+    live: np.ndarray
     slope: np.ndarray
 
 
@@ -118,13 +120,14 @@ def follow(sums: Sums, coded: Coded) -> Followed:
     """From the sums of the known rows."""
     d, draws = len(sums.origin), sums.null.shape[1] // max(coded.y.shape[1], 1)
     share, luck = np.zeros((len(coded.nuisances), d)), np.zeros((draws, len(coded.nuisances)))
-    slope = np.zeros(sums.xy.shape)
+    slope, alive = np.zeros(sums.xy.shape), np.zeros(d, bool)
     null = sums.null.reshape(d, draws, -1)
     for t, columns in enumerate(coded.columns):
         y = coded.y[coded.known[:, t], columns]
         spread = sums.xx[:, t] - sums.x[:, t] ** 2 / sums.n[t]
         # Below the rounding of float32 numbers nothing varies.
         live = spread > 1e-9 * np.maximum(sums.xx[:, t] + sums.n[t] * sums.origin**2, 1e-30)
+        alive |= live
         inverse = np.linalg.pinv(y.T @ y, rcond=1e-10)
         xy = sums.xy[:, columns]
         back = xy @ inverse
@@ -134,7 +137,7 @@ def follow(sums: Sums, coded: Coded) -> Followed:
         for r in range(draws):
             by = null[:, r, columns]
             luck[r, t] = np.where(live, ((by @ inverse) * by).sum(1) / over, 0.0).max()
-    return Followed(share, luck, sums.origin[:, None] + sums.x / sums.n, slope)
+    return Followed(share, luck, sums.origin[:, None] + sums.x / sums.n, alive, slope)
 
 
 def luck_of(found: Followed) -> np.ndarray:
