@@ -25,8 +25,8 @@ _MAP = (
 )
 _SILENCED = (
     "What is left where the neurons that follow a nuisance most are silenced (coloured), and where as many at random "
-    "are (grey: mean ± one standard deviation over random draws). Top: recognition, whose coloured lines are of the neurons "
-    "of each nuisance. Below: R² of each nuisance from the embedding, dashed by the line that was fitted before, which "
+    "are (grey: mean ± one standard deviation over draws). Top: recognition, a coloured line for the neurons of each "
+    "nuisance. Below: R² of each nuisance from the embedding, dashed by the line that was fitted before, which "
     "falls also because what it is given has changed, solid and in grey by one that is fitted to what is left. Where "
     "the solid line stays up though the dashed one falls, other neurons tell the same. Where recognition falls as in "
     "grey, it is the number of silenced neurons that counts, not which. Values of R² below {least:g} are drawn there. "

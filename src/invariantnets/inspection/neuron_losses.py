@@ -65,12 +65,12 @@ class Losses:
         """
         seen, coded, copies = self.found.seen, self.found.coded, 0
         if layer.name != self.specimen.network.embedding or layer.kind != "numbers":
-            copies = together(self.specimen, layer, next(seen[0].batches(device, 2))[1])
-            if not copies:
-                return [], f"{layer.name} is not silenced: it is not what one module gives, once"
             fewer = [s.fewer(max(-(-len(s) // FEWER), least)) for s, least in zip(seen, LEAST, strict=True)]
             seen = (fewer[0][0], fewer[1][0])
             coded = (coded[0].rows(fewer[0][1]), coded[1].rows(fewer[1][1]))
+            copies = together(self.specimen, layer, next(seen[0].batches(device, 2))[1], sum(map(len, seen)))
+            if not copies:
+                return [], f"{layer.name} is not silenced: it is not what one module gives, once"
         if not (sizes := sizes_of(self.shares, layer.live)):
             return [], f"{layer.name} is not silenced: fewer than two of its neurons vary"
         seed = self.found.material.seed
@@ -86,7 +86,7 @@ class Losses:
         return self._results(layer, judge, whose, sizes, np.stack(recognised, 1), np.array(errors)), ""
 
     def _selections(self, layer: LayerSeen, whose: Sequence[int], sizes: Sequence[int]) -> np.ndarray:
-        """``(M, D)`` bool: none silenced; then of each size those of each nuisance, and those at random among the live."""
+        """``(M, D)`` bool: none silenced; then of each size those of each nuisance, and as many live ones at random."""
         rng = numpy_rng(self.found.material.seed, self.stream + 1)
         orders = [rng.permutation(np.flatnonzero(layer.followed.live)) for _ in range(self.draws)]
         silent = [np.zeros(0, np.int64)]

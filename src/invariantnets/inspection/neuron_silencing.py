@@ -23,8 +23,8 @@ from invariantnets.statistics.resampling import Resampling, ratio, shares
 __all__ = ["Judge", "embeddings", "together"]
 
 PAIRS = 3000  # of one person, and as many of two
-ROOM = 1 << 24  # numbers of a layer, in all its copies, that are in memory at once
-COPIES = 8
+SIZE = 32  # pictures that are shown at once
+ROOM, KEPT = 1 << 24, 1 << 26  # numbers of a layer in all its copies, and of embeddings, that are in memory at once
 
 
 @dataclass
@@ -116,13 +116,18 @@ class Judge:
         return "accuracy", found.mean(0), float(low[0]), float(high[0]), images.sources
 
 
-def together(specimen: Specimen, layer: LayerSeen, pictures: torch.Tensor) -> int:
-    """How many selections can be silenced in one run: `COPIES`, or 1 where copies of a picture do not pass.
+def together(specimen: Specimen, layer: LayerSeen, pictures: torch.Tensor, rows: int) -> int:
+    """How many selections can be silenced in one run: as many as there is room for.
 
-    Such as where a shortcut goes round the layer. It is tried on two pictures.
+    Args:
+        specimen: the network, held by `looking`.
+        layer: of it.
+        pictures: two, on which it is tried.
+        rows: that are shown in all.
 
     Returns:
-        0 where the layer cannot be silenced at all: no module, it runs several times, or its neurons stay as they are.
+        1 where copies of a picture do not pass, as where a shortcut goes round the layer; 0 where the layer cannot be
+        silenced at all: no module, it runs several times, or its neurons stay as they are.
     """
     network, name = specimen.network, layer.name
     if place_of(network, name) is None:
@@ -141,6 +146,7 @@ def together(specimen: Specimen, layer: LayerSeen, pictures: torch.Tensor) -> in
             continue
         if len(ran) != 1:
             return 0
+        room = min(ROOM // (SIZE * ran[0]), KEPT // (rows * found[network.embedding][0].numel()))
         values = neurons(found[name], layer.kind)
         if len(values) != copies * len(pictures) or len(found[network.embedding]) != len(values):
             continue
@@ -149,7 +155,7 @@ def together(specimen: Specimen, layer: LayerSeen, pictures: torch.Tensor) -> in
             found[network.embedding][: len(pictures)], plain[network.embedding], rtol=1e-3, atol=1e-4
         )
         if torch.allclose(last, fill.to(last).expand_as(last), rtol=1e-3, atol=1e-4) and same:
-            return COPIES if copies == 2 else 1
+            return max(room, 1) if copies == 2 else 1
     return 0
 
 
@@ -180,13 +186,12 @@ def embeddings(
         return
     network = specimen.network
     filled = torch.from_numpy(fill).float()
-    size = 32
     for start in range(0, len(keep), copies):
         kept = torch.from_numpy(keep[start : start + copies])
         found: list[list[np.ndarray]] = [[], []]
         with silenced(network, layer.name, kept, filled):
             for of, into in zip(seen, found, strict=True):
-                for _, pictures in of.batches(device, size):
+                for _, pictures in of.batches(device, SIZE):
                     x = network.features(pictures, [network.embedding])[network.embedding].flatten(1).float()
                     into.append(x.unflatten(0, (len(kept), len(pictures))).cpu().numpy())
         known, test = (np.concatenate(parts, 1) for parts in found)

@@ -64,7 +64,7 @@ def silenced(network: Backbone, layer: str, keep: Tensor, fill: Tensor) -> Itera
         fill: ``(D,)`` what these say instead; a channel at every place.
 
     Yields:
-        a list that grows by one at each time that the layer runs.
+        a list that grows by one each time that the layer runs: by how many numbers it has for a picture.
 
     Raises:
         InvariantNetsError: the layer has no module, or gives no tensor of so many neurons.
@@ -77,7 +77,7 @@ def silenced(network: Backbone, layer: str, keep: Tensor, fill: Tensor) -> Itera
     def changed(x: Any) -> Tensor:
         if not isinstance(x, Tensor):
             raise InvariantNetsError(f"layer {layer!r} gives no tensor: nothing in it can be silenced")
-        ran.append(len(x))
+        ran.append(x[0].numel())
         return _without(x, keep.to(x.device), fill.to(x), layer)
 
     if place.given:
