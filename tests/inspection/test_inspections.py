@@ -28,9 +28,15 @@ from programs import LINEAR, ROOT, run
 ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("firing", "neurons", "ip1", {}, 40, 40),
     ("firing", "sparsity", "input", {}, 0.3, 0.9),
+    ("nuisance_neurons", "r2", "angle", {"layer": "ip1"}, 0.3, 1.0),
+    ("nuisance_neurons", "neurons", "|angle|", {"layer": "conv2"}, 50, 50),
+    ("nuisance_neurons", "accuracy", "angle", {"layer": "pool2", "silenced": 0}, 0.7, 1.0),
 ]
 # What is asked for less, so that it is soon over.
-SMALLER: dict[str, dict[str, Any]] = {"firing": {"rows": 60}}
+SMALLER: dict[str, dict[str, Any]] = {
+    "firing": {"rows": 60},
+    "nuisance_neurons": {"rows": 100, "known_rows": 200, "draws": 2, "shares": [0.1]},
+}
 
 
 def small(name: str) -> Inspection:

@@ -47,7 +47,9 @@ def fitted(known: Moments, penalty: Sequence[float]) -> LinearModel:
     return LinearModel(coef, known.x_mean, known.y_mean, tuple(penalty), reach(known), prediction_bounds(known))
 
 
-def chosen(fit: Moments, x: np.ndarray, y: np.ndarray, groups: Sequence[slice]) -> tuple[list[float], list[float]]:
+def chosen(
+    fit: Moments, x: np.ndarray, y: np.ndarray, groups: Sequence[slice], least: float = 0.0
+) -> tuple[list[float], list[float]]:
     """Penalties that err least on rows held out.
 
     Args:
@@ -55,22 +57,24 @@ def chosen(fit: Moments, x: np.ndarray, y: np.ndarray, groups: Sequence[slice]) 
         x: ``(n, D)`` rows held out.
         y: ``(n, T)``.
         groups: columns that share a penalty.
+        least: of the penalties, those below it are left out.
 
     Returns:
         the penalty of each target, and the R² of each group.
     """
-    error = errors(fit, path_of(fit), x, y)
+    penalties = [value for value in LAMBDAS if value >= least]
+    error = errors(fit, path_of(fit, penalties), x, y)
     penalty: list[float] = []
     r2 = []
     for group in groups:
         total = error[:, group].sum(1)
         best = int(total.argmin())
-        penalty += [LAMBDAS[best]] * (group.stop - group.start)
+        penalty += [penalties[best]] * (group.stop - group.start)
         r2.append(float(1 - total[best] / max(((y[:, group] - fit.y_mean[group]) ** 2).sum(), 1e-300)))
     return penalty, r2
 
 
-def read(x: np.ndarray, coded: Coded, rows: np.ndarray, held: np.ndarray) -> Line:
+def read(x: np.ndarray, coded: Coded, rows: np.ndarray, held: np.ndarray, least: float = 0.0) -> Line:
     """Choose and fit.
 
     Args:
@@ -78,9 +82,10 @@ def read(x: np.ndarray, coded: Coded, rows: np.ndarray, held: np.ndarray) -> Lin
         coded: nuisances that are known in the same rows.
         rows: those rows.
         held: ``(N,)`` bool, on which penalties are chosen; every fifth row where these are none of them.
+        least: as of `chosen`.
     """
     held = held[rows] if min(held[rows].sum(), (~held[rows]).sum()) > 1 else np.arange(len(rows)) % 5 == 0
     out, fit = rows[held], rows[~held]
     part = moments(x, coded.y, fit)
-    penalty, r2 = chosen(part, x[out], coded.y[out], coded.columns)
+    penalty, r2 = chosen(part, x[out], coded.y[out], coded.columns, least)
     return Line(fitted(part + moments(x, coded.y, out), penalty), r2)

@@ -23,6 +23,9 @@ from invariantnets.statistics.resampling import Resampling, ratio, shares
 __all__ = ["Judge", "embeddings", "together"]
 
 PAIRS = 3000  # of one person, and as many of two
+# The least penalty: of dlib's embedding, half of whose directions have a ten-millionth of the variance, a line without one
+# leans on these, and reads nonsense when a single number of 128 changes.
+FIRM = 1e-3
 SIZE = 32  # pictures that are shown at once
 ROOM, KEPT = 1 << 24, 1 << 26  # numbers of a layer in all its copies, and of embeddings, that are in memory at once
 
@@ -65,7 +68,7 @@ class Judge:
         self.lines = []
         for (rows, chosen), (tested, _) in zip(self.coded[0].alike(), self._tested(), strict=True):
             part = self.coded[0].of(chosen)
-            self.lines.append((rows, tested, chosen, read(x, part, rows, self.seen[0].held)))
+            self.lines.append((rows, tested, chosen, read(x, part, rows, self.seen[0].held, FIRM)))
 
     def _tested(self) -> list[tuple[np.ndarray, list[int]]]:
         found = []

@@ -121,7 +121,7 @@ def follow(sums: Sums, coded: Coded) -> Followed:
     d, draws = len(sums.origin), sums.null.shape[1] // max(coded.y.shape[1], 1)
     share, luck = np.zeros((len(coded.nuisances), d)), np.zeros((draws, len(coded.nuisances)))
     slope, alive = np.zeros(sums.xy.shape), np.zeros(d, bool)
-    null = sums.null.reshape(d, draws, -1)
+    null = sums.null.reshape(d, draws, coded.y.shape[1])
     for t, columns in enumerate(coded.columns):
         y = coded.y[coded.known[:, t], columns]
         spread = sums.xx[:, t] - sums.x[:, t] ** 2 / sums.n[t]
