@@ -14,7 +14,7 @@ from invariantnets.analysis.analysis import measured
 from invariantnets.inspection.inspection import Specimen
 from invariantnets.inspection.neuron_findings import R2, Findings, interval_of, r2_of
 from invariantnets.inspection.neuron_layers import LayerSeen
-from invariantnets.inspection.neuron_silencing import Judge, embeddings, together
+from invariantnets.inspection.neuron_silencing import FIRM, Judge, embeddings, together
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
 from invariantnets.statistics.resampling import Resampling
@@ -162,7 +162,7 @@ class Losses:
             f"{layer.name}: {len(test):,} test pictures and {len(fit):,} of train and val",
             judge.why or how,
             "read as before: by the line fitted to the network as it is; read anew: by one fitted to what is left, at "
-            f"the same penalty; at random: as many neurons, means over {self.draws} draws",
+            f"the same penalty ({FIRM:g} or more); at random: as many neurons, means over {self.draws} draws",
             f"intervals over {self.found.over}",
         ]
         return "; ".join(said)
