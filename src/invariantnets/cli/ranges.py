@@ -274,10 +274,8 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     "nuisance_neurons.shares": Number(0, 1, above=True, below=True, many=True),
     "nuisance_neurons.to": Word("mean|zero", "mean or zero"),
     "label_rows": Number(10, 1e9, whole=True, null=True, many=True),
-    **dict.fromkeys(("probes.seeds", "quality.images"), COUNT),
-    **dict.fromkeys(
-        (*(f"{of}_rows" for of in ("kernel", "tree", "knn", "mlp")), "rows", "known_rows", "per_person"), COUNT
-    ),
+    **dict.fromkeys(("probes.seeds", "quality.images", "known_rows"), COUNT),
+    **dict.fromkeys((*(f"{of}_rows" for of in ("kernel", "tree", "knn", "mlp")), "rows", "per_person"), COUNT),
     **dict.fromkeys(("rbf.landmarks", "quadratic.landmarks", "mlp_epochs", "epochs", "mlp_steps"), COUNT),
     "folds": Number(2, 1e4, whole=True),
     **dict.fromkeys(("pairs_per_fold", "template_images", "enrolled", "impostors"), COUNT),

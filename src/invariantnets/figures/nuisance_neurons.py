@@ -128,8 +128,9 @@ def _curve(
 ) -> None:
     x, y = _points(results, metric, kind)
     y = np.maximum(y, LEAST_R2) if metric == "r2" else y
-    named = {"label": entry(label)} if label else {}
-    axes.plot(x, y, line, color=colour(place), marker=marker(place), markersize=3, linewidth=1.1, **named)
+    axes.plot(
+        x, y, line, color=colour(place), marker=marker(place), markersize=3, linewidth=1.1, label=entry(label) or None
+    )
 
 
 def _band(axes: Axes, results: Sequence[Result], metric: str, kind: str, spread: str) -> None:

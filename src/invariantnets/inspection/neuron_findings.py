@@ -105,13 +105,13 @@ class Findings:
             share = layer.followed.share[t]
             above = float((share > luck[t]).sum() / max(layer.live, 1))
             results += [
-                make("neurons", value=layer.width, probe=self.name, **chosen),
-                make("dead_fraction", value=1 - layer.live / layer.width, probe=self.name, **chosen),
-                make("neuron_number", value=unit, probe=f"{self.name}/the best", **chosen),
-                make("r2", probe=f"{self.name}/the best", chance=0.0, **on_test, **fields),
-                make("r2", value=share[unit], probe=f"{self.name}/where it was chosen", **chosen),
-                make("r2", value=luck[t], probe=f"{self.name}/by luck", **chosen),
-                make("neuron_share", value=above, probe=f"{self.name}/above luck", **chosen),
+                make(metric="neurons", value=layer.width, probe=self.name, **chosen),
+                make(metric="dead_fraction", value=1 - layer.live / layer.width, probe=self.name, **chosen),
+                make(metric="neuron_number", value=unit, probe=f"{self.name}/the best", **chosen),
+                make(metric="r2", probe=f"{self.name}/the best", chance=0.0, **on_test, **fields),
+                make(metric="r2", value=share[unit], probe=f"{self.name}/where it was chosen", **chosen),
+                make(metric="r2", value=luck[t], probe=f"{self.name}/by luck", **chosen),
+                make(metric="neuron_share", value=above, probe=f"{self.name}/above luck", **chosen),
             ]
         return results
 
@@ -155,7 +155,7 @@ class Findings:
                 of: dict[str, Any] = {"target": fit.nuisances[t].name, "n": len(tested), "sources": people.sources}
                 of["n_fit"] = len(rows)
                 value = interval_of(people, (error, deviation), r2_of, R2)
-                results.append(make("r2", probe=f"{self.name}/all neurons", chance=0.0, **value, **of))
+                results.append(make(metric="r2", probe=f"{self.name}/all neurons", chance=0.0, **value, **of))
                 if value["low"] is None or value["low"] <= 0:
                     continue
                 for name, count in layer.sizes.items():
@@ -163,5 +163,5 @@ class Findings:
                     line = read(known, fit.of([t]), rows, self.seen[0].held)
                     few = ((line.model.predict(tests[tested]) - y) ** 2).sum(1)
                     share = interval_of(people, (few, error, deviation), _share_of, Number("any", (3,)))
-                    results.append(make("readable_share", probe=f"{self.name}/{name}", **share, **of))
+                    results.append(make(metric="readable_share", probe=f"{self.name}/{name}", **share, **of))
         return results, readable
