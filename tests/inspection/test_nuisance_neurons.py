@@ -105,7 +105,7 @@ def test_a_yaw_neuron_is_found_and_silencing_it_takes_yaw_alone() -> None:
     assert named(found, "neuron_number", "the best", layer="code").value == 2
     assert named(found, "neuron_number", "the best", layer="before").value == 0
     assert named(found, "neuron_share", "above luck", layer="code").value <= 0.3
-    assert 0.01 < named(found, "r2", "by luck", layer="code").value < 0.1
+    assert 0.01 < named(found, "r2_by_luck", "", layer="code").value < 0.1
     assert named(found, "readable_share", "best 1", layer="code").value == pytest.approx(1, abs=0.01)
     assert named(found, "r2", "read anew, its neurons", layer="code", silenced=0).value > 0.999
     gone = named(found, "r2", "read anew, its neurons", layer="code", silenced=1)

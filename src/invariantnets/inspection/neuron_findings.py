@@ -90,8 +90,8 @@ class Findings:
         luck = luck_of(layer.followed)
         note = self.note(
             f"{layer.name}: {_WHAT[layer.kind]}",
-            f"by luck: the largest R² of all neurons, where it was chosen, in {self.nulls} shuffles of the nuisance "
-            "among people; the share of neurons above luck is of those that vary",
+            f"by luck: the largest R² of all neurons, where it was chosen, in {self.nulls} shuffles of the nuisance, "
+            "pictures of a person or class together; the share of neurons above luck is of those that vary",
         )
         results = []
         for t, nuisance in enumerate(fit.nuisances):
@@ -110,7 +110,7 @@ class Findings:
                 make(metric="neuron_number", value=unit, probe=f"{self.name}/the best", **chosen),
                 make(metric="r2", probe=f"{self.name}/the best", chance=0.0, **on_test, **fields),
                 make(metric="r2", value=share[unit], probe=f"{self.name}/where it was chosen", **chosen),
-                make(metric="r2", value=luck[t], probe=f"{self.name}/by luck", **chosen),
+                make(metric="r2_by_luck", value=luck[t], probe=self.name, **chosen),
                 make(metric="neuron_share", value=above, probe=f"{self.name}/above luck", **chosen),
             ]
         return results

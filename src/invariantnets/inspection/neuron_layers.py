@@ -124,7 +124,7 @@ def look(
                 found[layer] = LayerSeen(layer, kind, width, projected, *held)
                 if projected:
                     projections[layer] = _projection(width).to(x.device)
-                origin = neurons(x, kind).double().mean(0).cpu().numpy()
+                origin = neurons(x, kind).float().cpu().double().mean(0).numpy()
                 sums[layer] = Sums.empty(origin, coded[0], null.shape[1])
             of = found[layer]
             values = neurons(x, of.kind).float()

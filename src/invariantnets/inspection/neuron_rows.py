@@ -132,7 +132,7 @@ def see(specimen: Specimen, known: int, test: int, stream: int) -> tuple[Seen, S
             f"neurons are chosen on {len(np.unique(fit.source))} {'people' if opened else 'images'} of train and val, "
             "and some are held out: give 4 or more"
         )
-    unseen = np.repeat([p.bank is not images.bank("train") for p in parts], [len(p) for p in parts])
+    unseen = np.arange(len(fit)) >= len(parts[0])
     strata = np.zeros_like(fit.label) if opened else fit.label
     folds = draw_folds(fit.source, strata, unseen & (not opened), numpy_rng(specimen.material.seed, stream + 1))
     held = np.zeros(len(fit), bool)

@@ -51,6 +51,7 @@ METRICS = {
     "ideal_rank": Metric("ideal rank"),
     "variance_in_ideal_rank": Metric("variance in the ideal rank", "percent", 1),
     "neurons": Metric("neurons"),
+    "r2_by_luck": Metric("largest R² by luck", "fraction", 3),
     "neuron_number": Metric("number of the neuron"),
     "neuron_share": Metric("share of neurons", "percent", 1),
     "readable_share": Metric("share of what all tell", "percent", 0),
