@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from functools import cache
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 from invariantnets.analysis import ANALYSES, Groups, IdentityTests, Material, PerClass, Quality, Thresholds
+from invariantnets.analysis import ANALYSES, Groups, IdentityTests, Material, Quality, Thresholds
+from invariantnets.analysis.analysis import measured as measured_by
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import RUN, SWEEP, Scene, draw_run, draw_sweep
@@ -42,6 +45,7 @@ OF_RUN = {
     "tsne": ["tsne.png", "tsne_one.png"],
     "neurons": ["neurons_conv1.png", "neurons_F7.png", "neurons_similarity.png"],
     "maximise": ["maximise.png"],
+    "nuisance_neurons": ["nuisance_neurons.png", "nuisance_neurons_silenced.svg"],
     "thresholds": ["thresholds.svg", "thresholds_promise.svg"],
     "groups": ["groups_team.svg"],
     "invariance": ["invariance.svg", "invariance_nuisances.svg", "invariance_depth.svg"],
@@ -92,7 +96,39 @@ def asked_for() -> tuple[list[Result], dict[str, Arrays]]:
         "quality": Quality(images=2),
         "per_class": PerClass(least=8, draws=40),
     }
-    return [r for name, of in ANALYSES.items() for r in smaller.get(name, of())(material)], kept
+    found = [r for name, of in ANALYSES.items() for r in smaller.get(name, of())(material)]
+    return found + neurons(material), kept
+
+
+def neurons(material: Material) -> list[Result]:
+    """What the inspection ``nuisance_neurons`` finds and keeps, of two layers, the first with more than are shown."""
+    rng = numpy_rng(1)
+    share = [rng.random((2, width)) ** 4 for width in (300, 5)]
+    share[1][:, 0] = 0.0  # it never varies
+    arrays = {f"{name}_{i}": x for i, x in enumerate(share) for name in ("known", "r2")}
+    material.keep(
+        "nuisance_neurons", {"layers": np.array(["C1", "F7"]), "nuisances": np.array(["yaw", "hat"]), **arrays}
+    )
+    found = []
+    kinds = [("auc", "its neurons"), ("auc", "at random"), ("sd_over_draws", "AUC"), ("sd_over_draws", "read anew")]
+    kinds += [
+        ("r2", f"{reader}, {kind}")
+        for reader in ("read as before", "read anew")
+        for kind in ("its neurons", "at random")
+    ]
+    for layer, target, size in itertools.product(("C1", "F7"), ("yaw", "hat"), (0, 3, 9)):
+        where = {"layer": layer, "silenced": size, "of": 40}
+        for i, (metric, kind) in enumerate(kinds):
+            if size or "its" in kind:
+                of = {
+                    "target": target,
+                    "probe": f"nuisance_neurons/{kind}",
+                    "n": 60,
+                    "where": where,
+                    "title": "Silenced",
+                }
+                found.append(measured_by(material, metric, 0.9 - size * 0.3 * i / 9, **of))
+    return found
 
 
 def looked_into() -> tuple[list[Result], dict[str, Arrays]]:
@@ -250,3 +286,18 @@ def test_the_figure_of_the_documentation_draws(full_run, drawn):
     found = drawn(names["draw"], scene)
     assert [d.file for d in found] == ["error_angle.svg", "error_yaw.svg"]
     assert len(found[0].figure.axes[0].patches) == 3  # ridge, per label and MLP
+
+
+def test_silenced_neurons_are_drawn_where_they_were_measured():
+    """Curves end where most are silenced, and what lies below the axis is drawn on it."""
+    found, kept = asked_for()
+    from invariantnets.figures.nuisance_neurons import map_figure, silenced_figure
+
+    figure = silenced_figure([r for r in found if "silenced" in r.where])
+    assert len(figure.axes) == 6
+    assert min(np.min(line.get_ydata()) for axes in figure.axes for line in axes.get_lines()) >= -0.5
+    assert max(np.max(line.get_xdata()) for axes in figure.axes for line in axes.get_lines()[:3]) == 22.5
+    drawn, less = map_figure(kept["nuisance_neurons"])
+    images = [axes.images[0].get_array() for axes in drawn.axes if axes.images]
+    assert [image.shape for image in images] == [(2, 256), (2, 4)] and "256 neurons" in less
+    assert images[1].max() == pytest.approx(kept["nuisance_neurons"]["r2_1"].max() ** 0.5)

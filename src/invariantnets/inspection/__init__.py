@@ -17,4 +17,10 @@ __all__ = ["INSPECTIONS", "Firing", "Inspection", "Invariance", "Specimen", "und
 
 # Each with its defaults, by its name; each has a file here and one in conf/inspect.
 _ALL: tuple[Callable[[], Inspection], ...] = (Firing, Invariance)
+from invariantnets.inspection.nuisance_neurons import NuisanceNeurons
+
+__all__ = ["INSPECTIONS", "Firing", "Inspection", "NuisanceNeurons", "Specimen", "under"]
+
+# Each with its defaults, by its name; each has a file here and one in conf/inspect.
+_ALL: tuple[Callable[[], Inspection], ...] = (Firing, NuisanceNeurons)
 INSPECTIONS: dict[str, Callable[[], Inspection]] = {of().name: of for of in _ALL}
