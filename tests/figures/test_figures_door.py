@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from invariantnets.analysis import ANALYSES, Groups, IdentityTests, Material, PerClass, Quality, Thresholds
-from invariantnets.analysis import ANALYSES, Groups, IdentityTests, Material, Quality, Thresholds
 from invariantnets.analysis.analysis import measured as measured_by
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
@@ -97,10 +96,10 @@ def asked_for() -> tuple[list[Result], dict[str, Arrays]]:
         "per_class": PerClass(least=8, draws=40),
     }
     found = [r for name, of in ANALYSES.items() for r in smaller.get(name, of())(material)]
-    return found + neurons(material), kept
+    return found + followed(material), kept
 
 
-def neurons(material: Material) -> list[Result]:
+def followed(material: Material) -> list[Result]:
     """What the inspection ``nuisance_neurons`` finds and keeps, of two layers, the first with more than are shown."""
     rng = numpy_rng(1)
     share = [rng.random((2, width)) ** 4 for width in (300, 5)]
@@ -144,10 +143,13 @@ def looked_into() -> tuple[list[Result], dict[str, Arrays]]:
         **{"1_patch": colour, "1_projection": colour, "1_cell": np.array([[0, 0], [0, 1]])},
     }
     maximise = {"titles": np.array(["F7, neuron 1, facet 1"]), "0_tiles": np.zeros((6, 5, 4, 1), np.uint8)}
-    return [alike], {"neurons": neurons, "maximise": maximise}
-    """What inspections keep for their figures: a change of the pixels, a nuisance, and one of two values."""
+    return [alike], {"neurons": neurons, "maximise": maximise, "invariance": changed()}
+
+
+def changed() -> Arrays:
+    """What the inspection ``invariance`` keeps: a change of the pixels, a nuisance, and one of two values."""
     three, curve_of = np.array([-1.0, 0.0, 1.0]), np.ones((3, 2, 3)) * np.array([0.4, 0.0, 0.5])
-    invariance = {
+    return {
         "change": np.array(["rotation", "yaw", "hat"]),
         "axis": np.array(["turned (°)", "yaw (°)", "hat"]),
         "said": np.array(["turned by 1°", "yaw from 0 to 1°", "hat"]),
@@ -163,7 +165,6 @@ def looked_into() -> tuple[list[Result], dict[str, Arrays]]:
         "others": np.array(["different people"]),
         "n": np.array([60]),
     }
-    return [], {"invariance": invariance}
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from invariantnets.backbones import LayeredBackbone
 from invariantnets.data import Bank
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
-from invariantnets.inspection import NuisanceNeurons, Specimen, neuron_layers
+from invariantnets.inspection import NuisanceNeurons, Specimen, layers_seen
 from invariantnets.inspection.neuron_lines import fitted
 from invariantnets.inspection.neuron_losses import TITLE, sizes_of
 from invariantnets.inspection.neuron_rows import Coded, Seen, code
@@ -149,7 +149,7 @@ def test_wide_layers_are_read_through_a_projection_and_mapped_whole(monkeypatch:
     at = specimen(network(3, 1, 4, 2, 5, 0), keep=kept.__setitem__)
     whole = NuisanceNeurons(silenced=["code"])(at)
     full = kept.pop("nuisance_neurons")
-    monkeypatch.setattr(neuron_layers, "WIDEST", 8)
+    monkeypatch.setattr(layers_seen, "WIDEST", 8)
     narrow = NuisanceNeurons(silenced=["code"])(at)
     assert all(np.array_equal(full[name], kept["nuisance_neurons"][name]) for name in full)
     for metric, tail in (("r2", "the best"), ("neuron_number", "the best")):

@@ -4,23 +4,23 @@ from collections.abc import Callable
 
 from invariantnets.inspection.firing import Firing
 from invariantnets.inspection.inspection import Inspection, Specimen, under
+from invariantnets.inspection.invariance import Invariance
 from invariantnets.inspection.maximise import Maximise
 from invariantnets.inspection.neurons import Neurons
-
-__all__ = ["INSPECTIONS", "Firing", "Inspection", "Maximise", "Neurons", "Specimen", "under"]
-
-# Each with its defaults, by its name; each has a file here and one in conf/inspect.
-_ALL: tuple[Callable[[], Inspection], ...] = (Firing, Neurons, Maximise)
-from invariantnets.inspection.invariance import Invariance
-
-__all__ = ["INSPECTIONS", "Firing", "Inspection", "Invariance", "Specimen", "under"]
-
-# Each with its defaults, by its name; each has a file here and one in conf/inspect.
-_ALL: tuple[Callable[[], Inspection], ...] = (Firing, Invariance)
 from invariantnets.inspection.nuisance_neurons import NuisanceNeurons
 
-__all__ = ["INSPECTIONS", "Firing", "Inspection", "NuisanceNeurons", "Specimen", "under"]
+__all__ = [
+    "INSPECTIONS",
+    "Firing",
+    "Inspection",
+    "Invariance",
+    "Maximise",
+    "Neurons",
+    "NuisanceNeurons",
+    "Specimen",
+    "under",
+]
 
 # Each with its defaults, by its name; each has a file here and one in conf/inspect.
-_ALL: tuple[Callable[[], Inspection], ...] = (Firing, NuisanceNeurons)
+_ALL: tuple[Callable[[], Inspection], ...] = (Firing, Invariance, Neurons, Maximise, NuisanceNeurons)
 INSPECTIONS: dict[str, Callable[[], Inspection]] = {of().name: of for of in _ALL}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from invariantnets.analysis.analysis import Material, measured
-from invariantnets.inspection.neuron_layers import LayerSeen
+from invariantnets.inspection.layers_seen import LayerSeen
 from invariantnets.inspection.neuron_lines import read
 from invariantnets.inspection.neuron_rows import Coded, Seen
 from invariantnets.inspection.neuron_sums import luck_of

@@ -12,8 +12,8 @@ import torch
 
 from invariantnets.analysis.analysis import measured
 from invariantnets.inspection.inspection import Specimen
+from invariantnets.inspection.layers_seen import LayerSeen
 from invariantnets.inspection.neuron_findings import R2, Findings, interval_of, r2_of
-from invariantnets.inspection.neuron_layers import LayerSeen
 from invariantnets.inspection.neuron_silencing import FIRM, Judge, embeddings, together
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result

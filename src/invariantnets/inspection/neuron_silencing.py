@@ -10,7 +10,7 @@ import torch
 
 from invariantnets.analysis.pair_area import mean_area
 from invariantnets.inspection.inspection import Specimen
-from invariantnets.inspection.neuron_layers import LayerSeen, narrow
+from invariantnets.inspection.layers_seen import LayerSeen, narrow
 from invariantnets.inspection.neuron_lines import Line, fitted, read
 from invariantnets.inspection.neuron_rows import Coded, Seen, neurons
 from invariantnets.inspection.silencing import place_of, silenced

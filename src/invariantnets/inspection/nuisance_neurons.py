@@ -13,9 +13,9 @@ from invariantnets.analysis.people import open_set
 from invariantnets.backbones.backbone import INPUT
 from invariantnets.errors import InvariantNetsError
 from invariantnets.inspection.inspection import Specimen, chosen_layers
+from invariantnets.inspection.layers_seen import look
 from invariantnets.inspection.looking import looking
 from invariantnets.inspection.neuron_findings import Findings
-from invariantnets.inspection.neuron_layers import look
 from invariantnets.inspection.neuron_losses import Losses, said_of
 from invariantnets.inspection.neuron_rows import code, see
 from invariantnets.inspection.neuron_sums import luck_of, shuffled
