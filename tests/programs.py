@@ -47,7 +47,9 @@ SMALL = (
 )
 # Of the digits three classes: a third of the rows to validate on, to probe and to draw, and a third of the regressors.
 FEW = ("data.classes=[0,1,2]", "data.num_classes=3")
-# Of deepface_mini: a regressor costs the number of features cubed.
+# And few features: a regressor costs their number cubed.
+THIN = (*FEW, "model.backbone.embedding_dim=48")
+# Of deepface_mini, for the same reason.
 NARROW = ("data.image_shape=[3,40,40]", "model.backbone.bottleneck=32")
 # The same for faces: few people to train on, and enough others for ten folds of verification.
 FACES = (
