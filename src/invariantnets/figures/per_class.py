@@ -36,7 +36,7 @@ _CUT = " What lies below −0.5 is shown there."
 
 
 def draw(scene: Scene) -> Iterator[Drawn]:
-    """One for each nuisance that was read class by class; of many, for those of which classes know most in the middle."""
+    """One for each nuisance that was read class by class; of many, for those that are read best."""
     every = [arrays for name, arrays in scene.arrays.items() if name.startswith("per_class_")]
     most = sorted(every, key=lambda arrays: -float(np.nanmedian(arrays["value"] - arrays["chance"])))[:FEW_NUISANCES]
     fewer = f" Of {len(every)} nuisances, the {len(most)} that are read best have such a figure."
