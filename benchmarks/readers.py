@@ -29,12 +29,12 @@ from sklearn.svm import SVR
 from benchmarks.reference_spaces import SPACES
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
-from invariantnets.probes import DEFAULT, Probe, run_probes
+from invariantnets.probes import DEFAULT, Knn, Probe, Ridge, run_probes
 
 TABLES: dict[str, Callable[[], FeatureTable]] = runpy.run_path(
     str(Path(__file__).parents[1] / "tests" / "probes" / "hidden.py")
 )["TABLES"]
-TOY = {"names": ("norm",), "rows": 200, "references": ("lasso", "quadratic")}
+TOY = {"names": ("norm",), "rows": 200, "references": ("lasso", "quadratic"), "probes": (Ridge(), Knn(rows=100))}
 
 # Setting → predictions of the queries.
 Path_ = Mapping[Any, np.ndarray]
@@ -293,6 +293,7 @@ def measure(
     references: Sequence[str] = tuple(REFERENCES),
     readers: Sequence[str] = ("strongest",),
     keep: Path | None = None,
+    probes: Sequence[Probe] = DEFAULT,
 ) -> dict[str, dict[str, float]]:
     """Per table (and nuisance): R² of everything, and the ratio.
 
@@ -302,6 +303,7 @@ def measure(
         references: which to compute.
         readers: what our own are called, where another state of the program writes to the same file.
         keep: a JSON file of what was found before; what comes is added.
+        probes: of which ours is the strongest.
     """
     kept: dict[str, dict[str, Any]] = json.loads(keep.read_text()) if keep and keep.exists() else {}
     for part in (*readers, *references):
@@ -312,7 +314,7 @@ def measure(
             if part in REFERENCES:
                 found[part] = refer(REFERENCES[part], Rows.of(table, nuisance))
             else:
-                found[part] = ours(table, nuisance)
+                found[part] = ours(table, nuisance, probes)
             if keep:
                 keep.write_text(json.dumps(kept, indent=1))
                 print(name, part, json.dumps(found[part]), flush=True)

@@ -28,6 +28,8 @@ PEOPLE = 100
 # What has its parts chosen by the data, with parts that are the same in every group.
 FIXED: Mapping[str, Analysis] = {"bins": Bins(nuisance="yaw", edges=(0, 15, 30, 45)), "discard": Discard("-blur")}
 SLOW = ("tsne",)  # and its number is of the map
+# Controls, and bands of groups that are drawn at random: intervals of another kind.
+_NOT = ("shuffled", "sides shuffled", "at random")
 
 
 class Key(NamedTuple):
@@ -55,7 +57,7 @@ def numbers(table: FeatureTable, names: list[str]) -> dict[Key, Result]:
     return {
         Key(r.probe.split("/")[0], r.target, r.probe, r.metric, json.dumps(dict(r.where), default=str)): r
         for r in found.results
-        if r.about == "analysis"
+        if r.about == "analysis" and r.probe.split("/")[-1] not in _NOT
     }
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
 from invariantnets.results.result import Result
+from read_once import read_once
 
 ABOUT = {"label": "class", "features": "features", "identity": "identity", "norm": "norm"}
 ANGLES = (-45.0, -30.0, -15.0, 0.0, 15.0, 30.0, 45.0)
@@ -15,6 +16,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole programs first: they take longest, and workers that begin with them end together."""
     long = ("test_readme", "test_resume", "test_torture", "test_signals", "test_late")
     items.sort(key=lambda item: "programs" not in item.path.stem and item.path.stem not in long)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def configuration_is_read_once() -> Iterator[None]:
+    """The same files for every test that composes a configuration in this process."""
+    with read_once():
+        yield
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ QUICK = (
 )
 # None but those that are linear: where a command is tried, and not what it reads.
 LINEAR = ("probe.quadratic=null", "probe.rbf=null", "probe.trees=null", "probe.knn=null", "probe.mlp=null")
+# And of these one for all classes: where layers are many or wide.
+RIDGE = (*LINEAR, "probe.ridge_per_label=null", "probe.ridge_per_mav_label=null")
 # A run that is over in a second or two, once Python has started.
 SMALL = (
     "data.epoch_batches=10",
@@ -45,6 +47,10 @@ SMALL = (
 )
 # Of the digits three classes: a third of the rows to validate on, to probe and to draw, and a third of the regressors.
 FEW = ("data.classes=[0,1,2]", "data.num_classes=3")
+# And few features: a regressor costs their number cubed.
+THIN = (*FEW, "model.backbone.embedding_dim=48")
+# Of deepface_mini, for the same reason.
+NARROW = ("data.image_shape=[3,40,40]", "model.backbone.bottleneck=32")
 # The same for faces: few people to train on, and enough others for ten folds of verification.
 FACES = (
     "data.num_classes=6",

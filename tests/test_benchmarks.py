@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from invariantnets import FeatureTable
 from programs import ROOT
 
 MODULES = (
@@ -28,6 +29,7 @@ OTHERS = {
     "reference_spaces",
     "scale",
     "timing",
+    "truth",
 }
 
 
@@ -95,3 +97,20 @@ def test_the_cost_of_all_readers() -> None:
     for row in (found[name] for name in module.SIZES):
         assert row["ridge"] > 0 and row["knn"] > 0
         assert row["total"] == pytest.approx(row["ridge"] + row["knn"] + row["all else"])
+
+
+def test_the_truth_beside_the_estimates() -> None:
+    """Of 24 people in test two groups of 12: each interval is set beside the mean of the other."""
+    truth = importlib.import_module("benchmarks.truth")
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(80), 6)
+    yaw = rng.normal(0, 20, len(who))
+    x = rng.normal(size=(80, 8))[who] + 0.1 * yaw[:, None] * rng.normal(size=8) + rng.normal(size=(len(who), 8))
+    split = np.repeat(["train", "val", "test"], [40 * 6, 16 * 6, 24 * 6])
+    table = FeatureTable.from_arrays(x.astype(np.float32), label=who, split=split, yaw=yaw)
+    rows = truth.measure(table, ["bins", "unit_deletion"], people=12)
+    named = {(row["probe"], row["metric"], row["where"]): row for row in rows}
+    row = named["bins/line", "mae", '{"|yaw|": "all"}']
+    assert 0 < row["mean"] < 16 and row["right"] in (0.0, 0.5, 1.0) and row["width"] > 0 and len(row["first"]) == 3
+    found = truth.summary(rows)
+    assert set(found) == {"bins", "unit_deletion"} and found["bins"]["numbers"] > 4

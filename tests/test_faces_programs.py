@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from invariantnets.results.result import read_jsonl
-from programs import FACES, SMALL, run
+from programs import FACES, NARROW, SMALL, run
 
-MINI = (*SMALL, "model=deepface_mini")
+MINI = (*SMALL, *NARROW, "model=deepface_mini")
 
 
 @pytest.fixture(scope="module")

@@ -91,12 +91,18 @@ def test_a_probe_that_dies_alone_is_an_error():
         run_suite(faces(), [Broken()], protocols=None)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """An evaluation in which nothing dies, and its folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    return died(faces(), folder)[0], folder
+
+
 STEPS = [what for what, _ in measure(Material(faces(), "late"), [], PROTOCOLS)][1:]
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_whatever_step_dies_the_rest_is_reported(step, tmp_path, monkeypatch):
-    whole, _ = died(faces(), tmp_path / "whole")
+def test_whatever_step_dies_the_rest_is_reported(step, whole, tmp_path, monkeypatch):
 
     def dying(*args: Any) -> Iterator[Any]:
         for what, take in measure(*args):
@@ -108,7 +114,7 @@ def test_whatever_step_dies_the_rest_is_reported(step, tmp_path, monkeypatch):
     assert [failure.what for failure in found.failed] == [f"{at}: {step}" for at in ("early", "late")]
     assert list(found.failed) == told and str(told[0]) in report
     left = set(map(str, found.results))  # as text, in which NaN is itself
-    assert 0 < len(left) < len(whole.results) and left < set(map(str, whole.results))
+    assert 0 < len(left) < len(whole[0].results) and left < set(map(str, whole[0].results))
     assert "invalid literal for int" in report
 
 
@@ -135,18 +141,17 @@ def figures_in(folder: Path) -> list[str]:
     return [entry["file"] for entry in json.loads((folder / "figures" / "figures.json").read_text())]
 
 
-def test_a_figure_that_dies_is_said_and_no_other_is_lost(tmp_path, monkeypatch):
+def test_a_figure_that_dies_is_said_and_no_other_is_lost(whole, tmp_path, monkeypatch):
     def dying(scene: Any) -> Iterator[Any]:
         yield next(RUN[0](scene))
         raise RuntimeError("no ink")
 
-    died(faces(), tmp_path / "whole")
     monkeypatch.setattr("invariantnets.figures.RUN", (dying, *RUN[1:]))
     found, report = died(faces(), tmp_path)
     report_again, missing = found.saved(tmp_path)
     assert report_again.is_file() and [str(f.error) for f in missing] == ["no ink"]
     assert "RuntimeError: no ink" in report
-    assert figures_in(tmp_path) == figures_in(tmp_path / "whole"), "what it drew before is kept too"
+    assert figures_in(tmp_path) == figures_in(whole[1]), "what it drew before is kept too"
 
 
 def test_a_layer_of_which_something_is_missing_is_measured_again(tmp_path):

@@ -19,7 +19,7 @@ from wandb.proto.wandb_internal_pb2 import Record
 from invariantnets import loggers
 from invariantnets.loggers import RunInfo
 from invariantnets.results.result import Result, read_jsonl, to_jsonl
-from programs import SMALL, run
+from programs import SMALL, THIN, run
 from wandb_file import items, read_records
 
 CONF = Path(__file__).parents[1] / "conf" / "logger"
@@ -243,7 +243,7 @@ def test_what_is_sent_is_what_the_evaluation_of_this_run_wrote(tmp_path: Path) -
     (folder / "report.html").write_text("old")
     (folder / "figures" / "figures.json").write_text('[{"file": "old.png", "title": "Old", "caption": ""}]')
     Image.new("RGB", (4, 3)).save(folder / "figures" / "old.png")
-    line = (*SMALL, "model=lenet", "logger=wandb", "+analysis=bins", f"hydra.run.dir={folder}")
+    line = (*SMALL, *THIN, "model=lenet", "logger=wandb", "+analysis=bins", f"hydra.run.dir={folder}")
     run("train.py", *line, "release=leace", "release.nuisances=[nope]", cwd=tmp_path, code=2, **home)
     run("train.py", *line, "trainer.max_epochs=3", "release=null", "ckpt_path=last", cwd=tmp_path, **home)
     failed, resumed = (list(read_records(path)) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from programs import EXPERIMENTS, FACES, FEW, LINEAR, ROOT, SMALL, run
+from programs import EXPERIMENTS, FACES, FEW, LINEAR, RIDGE, ROOT, SMALL, THIN, run
 
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         split=np.repeat(["train", "val", "test"], 40),
         yaw=rng.normal(size=120),
     )
-    run("train.py", *SMALL, *FEW, "hydra.run.dir=outputs/my_run", cwd=folder)
+    run("train.py", *SMALL, *THIN, "hydra.run.dir=outputs/my_run", cwd=folder)
     shutil.copytree(folder / "outputs" / "my_run", folder / "multirun" / "my_sweep" / "0")
     return folder
 
@@ -53,15 +53,17 @@ def test_command(folder: Path, command: str) -> None:
     program, *words = shlex.split(command)
     small = [word for word in SMALL if program == "train.py" or word.startswith("probes.")]
     small += EXPERIMENTS.get(experiment(command) or "", ())  # hours of jobs; here a few
-    small = [word for word in dict.fromkeys((*small, *LINEAR)) if word not in words]
+    small += LINEAR
     if "layers=all" in words:
-        small += ("probe_images=60",)
+        small += (*RIDGE, "probe_images=60")
     if "model=deepface_mini" in words:
-        small += FACES
-    elif "-m" in words and not experiment(command):
-        small += FEW
+        small += FACES  # at its own width, which other tests narrow
+    elif program == "train.py" and not experiment(command):
+        small += FEW if "-m" in words else THIN
     if "model=lenet_forget" in words:
         small += ("recipes.init_from.trainer.max_epochs=1",)
+    said = [word.partition("=")[0] for word in words]
+    small = [word for word in dict.fromkeys(small) if word.partition("=")[0] not in said]  # what the README says holds
     out, _ = run(program, *words, *small, cwd=folder)  # -m comes first
     assert (folder / out.splitlines()[-1]).name == "report.html"
     assert (folder / out.splitlines()[-1]).is_file()

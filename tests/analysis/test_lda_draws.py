@@ -240,3 +240,21 @@ def test_refusals(knobs: dict[str, Any], said: str) -> None:
     told: list[Any] = []
     run_suite(people(), [], analyses=[LdaDraws(**knobs)], protocols=None, lost=told.append)
     assert said in str(told[0])
+
+
+def test_a_feature_that_fires_in_other_rows_alone_tells_nothing_of_a_draw() -> None:
+    """Its scatter there is that of all rows less that of the others: 0 but for a rounding, which is no scale."""
+    x, bins = rows(4000, 12)
+    rng = numpy_rng(8)
+    counts = (rng.random((6, len(x))) < 0.7).astype(np.uint8)
+    rare = np.zeros((len(x), 6), np.float32)
+    for r, fitted in enumerate(counts):
+        rare[np.flatnonzero(fitted == 0)[: 5 + r], r] = 3 + 40 * rng.random(5 + r)
+    x = np.concatenate([x, rare], 1)
+    for fitted, (found,) in zip(counts, weighted_discriminants(x, [bins], counts), strict=True):
+        seen, others = np.flatnonzero(fitted), np.flatnonzero(fitted == 0)
+        alive = x[seen].std(0) > 0
+        lsqr = LinearDiscriminantAnalysis(solver="lsqr").fit(x[seen][:, alive].astype(np.float64), bins[seen])
+        told = found.group[found.scores(x, others).argmax(1)]
+        assert not alive.all() and not found.weights[~alive].any()
+        assert (told == lsqr.predict(x[others][:, alive])).mean() > 0.999

@@ -12,11 +12,11 @@ from onnx_files import exported, small
 from invariantnets.foreign import timm
 from invariantnets.results.result import read_jsonl
 from invariantnets.results.runs import read_run
-from programs import LINEAR, run
+from programs import RIDGE, run
 
 TINY = (
     "data=rotated_digits", "data.classes=[0,1,2]", "data.num_classes=3", "data.angles=[-40,0,40]", "probe_images=60",
-    *LINEAR, "hydra.run.dir=out",
+    *RIDGE, "hydra.run.dir=out",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from torchvision.transforms.v2 import functional as T
 from invariantnets.errors import InvariantNetsError
 from invariantnets.foreign import ModuleBackbone, Preprocessing, torchvision
 from invariantnets.results.result import read_jsonl
-from programs import LINEAR, ROOT, run
+from programs import RIDGE, ROOT, run
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
@@ -189,7 +189,7 @@ def test_mistakes_are_said_in_one_line(tmp_path: Path, resnet: ModuleBackbone) -
 TINY = (
     "backbone=torchvision", "backbone.image_size=32", "data=rotated_digits", "data.classes=[0,1,2]",
     "data.num_classes=3", "data.angles=[-40,0,40]", "probe_images=60",
-    *LINEAR,
+    *RIDGE,
 )  # fmt: skip
 
 

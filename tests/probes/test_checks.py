@@ -13,7 +13,8 @@ from invariantnets.nuisance import Nuisance
 from invariantnets.probes import DEFAULT, KernelRidge, Mlp, Trees, named, run_probes
 from invariantnets.results import to_jsonl
 
-# Those that take no time.
+# Those that take little time, and rows enough for what is asked of them.
+SOURCES = (80, 40, 40)
 FEW = tuple(probe for probe in DEFAULT if not isinstance(probe, KernelRidge | Mlp | Trees))
 
 
@@ -88,7 +89,7 @@ def test_a_table_that_cannot_be_probed_is_refused_in_one_line(make_table, how, m
     ],
 )
 def test_a_nuisance_that_cannot_be_probed_is_named_and_the_rest_goes_on(make_table, how, why):
-    table = make_table(ideal)
+    table = make_table(ideal, SOURCES)
     light = np.random.default_rng(0).normal(size=len(table))
     two = replace(table, nuisances=(*table.nuisances, Nuisance("light")), nuisance={**table.nuisance, "light": light})
     spoilt = spoil(two, how)
@@ -127,7 +128,7 @@ def test_rows_in_which_a_nuisance_is_unknown_count_for_the_others(make_table):
 
 @pytest.mark.parametrize("how", ["few sources", "class not in val"])
 def test_a_class_with_few_images_is_said_and_still_counts(make_table, how):
-    table = spoil(make_table(ideal), how)
+    table = spoil(make_table(ideal, SOURCES), how)
     results = run_probes(table, "ip1", FEW)
     assert next(r for r in results if r.probe == "mav" and not r.where).value == 1
     expected = ["1 of 4 classes, as 2, have fewer than 2 images"] if how == "few sources" else []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.linear_model import LinearRegression
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
-from invariantnets.probes import DEFAULT, KernelRidge, Mlp, Trees, read_answers, run_probes
+from invariantnets.probes import DEFAULT, KernelRidge, Mlp, Trees, named, read_answers, run_probes
 from invariantnets.probes.task import Task, prepare
 from invariantnets.results.result import Result
 
@@ -31,11 +32,22 @@ _KEPT: dict[str, list[Result]] = {}
 
 
 @pytest.fixture
-def of_mixed(make_table) -> list[Result]:
-    """What is read of `mixed`; it takes seconds, and several look at it."""
-    if "mixed" not in _KEPT:
-        _KEPT["mixed"] = probed(make_table(mixed), seed=3)
-    return _KEPT["mixed"]
+def read_of(make_table) -> Callable[..., list[Result]]:
+    """What is read of a representation; it takes seconds, and several look at the same."""
+
+    def read(features, seed: int = 0) -> list[Result]:
+        name = f"{features.__name__}, {seed}"
+        if name not in _KEPT:
+            _KEPT[name] = probed(make_table(features), seed=seed)
+        return _KEPT[name]
+
+    return read
+
+
+@pytest.fixture
+def of_mixed(read_of) -> list[Result]:
+    """Of `mixed`, with a seed that is told in every number."""
+    return read_of(mixed, seed=3)
 
 
 def overall(results: list[Result], metric: str, target: str, probe: str) -> Result:
@@ -76,25 +88,25 @@ def test_angle_at_a_thousandth_of_the_class_signal_is_found_out(make_table):
 
 
 @pytest.mark.parametrize("features", [hidden, collapsed])
-def test_an_angle_that_no_line_reads_is_found_out_too(make_table, features):
-    results = probed(make_table(features))
+def test_an_angle_that_no_line_reads_is_found_out_too(read_of, features):
+    results = read_of(features)
     assert overall(results, "accuracy", "label", "mav").value == 1
     assert overall(results, "r2", "angle", "ridge").value < 0.05
     strongest = overall(results, "r2", "angle", "strongest")
     assert strongest.value > 0.9 and strongest.chosen["probe"] in ("rbf", "mlp", "stack")
 
 
-def test_least_squares_that_explode_are_not_called_forgetting(make_table):
+def test_least_squares_that_explode_are_not_called_forgetting(make_table, read_of):
     table = make_table(collapsed)
     train, test = (table.part(split) for split in ("train", "test"))
     plain = LinearRegression().fit(train.features["ip1"].astype(float), train.nuisance["angle"])
     assert plain.score(test.features["ip1"].astype(float), test.nuisance["angle"]) < -0.2  # what would be believed
-    results = probed(table)
+    results = read_of(collapsed)
     assert all(r.value > -0.05 or r.status == "failed" for r in results if r.metric == "r2")
 
 
 def test_failed_probes_are_excluded_and_none_left_is_no_evidence(make_table, monkeypatch):
-    table = make_table(mixed)
+    table = make_table(mixed, (60, 40, 40))
     monkeypatch.setattr(Task, "validation_r2", lambda *args: -0.25)
     found = [r for r in probed(table) if r.metric == "r2"]
     assert len(found) == len(REGRESSORS) + len(FLOORS) + 2 and {r.status for r in found} == {"failed"}
@@ -117,10 +129,11 @@ def test_a_nearly_collapsed_representation_never_reads_as_worse_than_chance(make
 
 
 def test_duplicated_columns_change_nothing(make_table):
-    table = make_table(mixed)
-    x = table.features["ip1"]
-    plain, doubled = probed(table), probed(replace(table, features={"ip1": np.concatenate([x, x], 1)}))
-    for probe in ("ridge", "ridge/per_label", "ridge/per_mav_label", "knn"):
+    table, names = make_table(mixed), ("ridge", "ridge/per_label", "ridge/per_mav_label", "knn")
+    x, readers = table.features["ip1"], tuple(map(named, ("mav", *names)))
+    twice = replace(table, features={"ip1": np.concatenate([x, x], 1)})
+    plain, doubled = (probed(each, readers=readers) for each in (table, twice))
+    for probe in names:
         expected = overall(plain, "r2", "angle", probe)
         assert expected.value > 0.2
         assert overall(doubled, "r2", "angle", probe).value == pytest.approx(expected.value, abs=1e-3)
@@ -181,8 +194,8 @@ def test_predictions_by_angle_rise_with_the_angle(of_mixed):
 
 def test_the_seed_is_all_that_decides(make_table):
     table = make_table(mixed, (60, 40, 40))
-    assert probed(table, seed=1) == probed(table, seed=1)
-    assert probed(table, seed=1) != probed(table, seed=2)
+    first, again, other = (probed(table, seed=seed) for seed in (1, 1, 2))
+    assert first == again != other
 
 
 def test_strongest_is_the_best_honest_probe_out_of_fold(of_mixed):
@@ -267,7 +280,7 @@ def test_people_in_both_splits_and_in_one_are_refused(make_table):
 
 def test_too_many_classes_for_moments_of_each_share_a_regressor(make_table, monkeypatch):
     table = make_table(mixed)
-    full = probed(table)
+    full = probed(table, readers=(named("mav"), named("ridge")))
     monkeypatch.setattr("invariantnets.probes.task.PER_CLASS", 0)
     shared = probed(table)
     assert {r.probe for r in shared} == {
@@ -289,12 +302,14 @@ def test_one_row_far_out_does_not_outweigh_the_others(make_table):
     table = make_table(mixed)
     rare = np.zeros((len(table), 1), np.float32)
     rare[np.flatnonzero(table.split == "train")[0]] = 1e-3
-    plain = overall(
-        probed(replace(table, features={"ip1": np.hstack([table.features["ip1"], rare])})), "r2", "angle", "ridge"
-    )
+
+    def ridge() -> Result:
+        features = np.hstack([table.features["ip1"], rare])
+        results = probed(replace(table, features={"ip1": features}), readers=[named("ridge")])
+        return overall(results, "r2", "angle", "ridge")
+
+    plain = ridge()
     rare[np.flatnonzero(table.split == "test")[0]] = 10
-    found = overall(
-        probed(replace(table, features={"ip1": np.hstack([table.features["ip1"], rare])})), "r2", "angle", "ridge"
-    )
+    found = ridge()
     assert plain.value > 0.3
     assert found.value == pytest.approx(plain.value, abs=0.02)

@@ -24,7 +24,7 @@ from invariantnets.statistics.lengths import norms, unit
 from invariantnets.statistics.moments import moments
 from invariantnets.statistics.resampling import Resampling, ratio, shares
 
-READERS: tuple[Probe, ...] = (Mav(), Ridge(), Ridge("label"), Lda(), Knn(), Mlp(epochs=2, steps=100, widths=(64,)))
+READERS: tuple[Probe, ...] = (Mav(), Ridge(), Ridge("label"), Lda(), Knn(), Mlp(epochs=1, steps=20, widths=(16,)))
 PEOPLE, IMAGES, DIMS = 40, 10, 16
 
 

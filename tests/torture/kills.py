@@ -13,7 +13,7 @@ from moments import Moment, after, appears, best_alone, count, replaced, tempora
 from trial import Trial
 from whole import Work, differences
 
-from programs import FACES, FEW, LINEAR, POOL, SMALL, Forked, start
+from programs import FACES, FEW, LINEAR, NARROW, POOL, SMALL, Forked, start
 
 KILL, TERM, INT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
 TRAIN = (*SMALL, *FEW, *LINEAR, "trainer.max_epochs=4")
@@ -31,7 +31,7 @@ STOPPED_TEACHER = Work(
     "train.py",
     (*TRAIN, "model=mu_lenet", *SOON[:2], "trainer.max_epochs=7", "recipes.teacher.model.optimizer.lr=0.03"),
 )
-FACE = (*SMALL, *FACES, *LINEAR, "data.image_shape=[3,40,40]", "model=deepface_mini", "model.backbone.bottleneck=32")
+FACE = (*SMALL, *FACES, *NARROW, "model=deepface_mini")
 DEEPFACE = Work("deepface_mini", "train.py", (*FACE, "data.cache=true", "trainer.max_epochs=3"))
 INITIAL = Work("initial", "train.py", (*FACE, "trainer.max_epochs=1", "evaluate=false"))
 LOOK_ALIKES = ("data=bootstrap", "model=deepface_plus_mini", "data.features_from={given}/checkpoints/best.ckpt")

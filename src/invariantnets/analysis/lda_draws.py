@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import softmax, stdtrit
 
 from invariantnets.analysis.analysis import Material, measured
 from invariantnets.analysis.draws import FITTED, TESTED, draw_sides
@@ -194,7 +194,8 @@ class LdaDraws:
         note = [
             f"each of {self.draws} draws fits to {100 * fitted / len(part):.0f} % of the rows and tests "
             f"{100 * tested / len(part):.0f} %, of other {'images' if closed else 'people'}; s.d. is over draws, whose "
-            "rows overlap: it says nothing of other data, as the interval does",
+            "rows overlap: it says nothing of other data, as the interval does, the wider of that over people and of "
+            "Nadeau and Bengio's over draws",
             "rows of every split are drawn from, those that a network was trained on, too: analysis.lda_draws.rows=test"
             * (self.rows == "all"),
             "some directions have no variance within groups, and were not used: analysis.lda_draws.shrinkage=0.1 would "
@@ -252,6 +253,9 @@ class _Scores:
         counts = [(width + i,) for i in range(width)]
         numbers = [Number("positive", of) if self.metric == "mae" else Number("share", of) for of in counts]
         value, low, high = people.interval(np.concatenate([self.of_row, weights], 1), ratio, numbers)
+        reach = self._over_draws()
+        low, high = np.minimum(low, np.maximum(value - reach, 0)), np.maximum(high, value + reach)
+        high = np.minimum(high, 1) if self.metric == "accuracy" else high
         tested = self.weight > 0
         fields: dict[str, Any] = {
             **common,
@@ -271,6 +275,17 @@ class _Scores:
                 continue
             spread = float(self.of_draw[:, i].std(ddof=1))
             yield measured(material, f"{self.metric}_over_draws", spread, **fields, **probe)
+
+    def _over_draws(self) -> np.ndarray:
+        """``(readers,)`` half an interval that holds how other people would have been fitted to, by Nadeau and Bengio.
+
+        Over people alone the fits are held as they are. Draws of the same rows scatter less than other rows would, by
+        as much as is tested of what is fitted to (Nadeau and Bengio 2003, equation 10).
+        """
+        draws = len(self.of_draw)
+        tested, fitted = ((self.sides == side).sum() for side in (TESTED, FITTED))
+        error = self.of_draw.std(axis=0, ddof=1) * np.sqrt(1 / draws + tested / fitted)
+        return np.asarray(error * stdtrit(draws - 1, 0.975))
 
 
 def _together(found: Sequence[Discriminant]) -> Discriminant:

@@ -83,6 +83,8 @@ def load_pictures(path: Path) -> Pictures:
         InvariantNetsError: it is missing or damaged.
     """
     try:
+        if path.is_dir():  # else every file below would be looked at
+            raise IsADirectoryError("it is a folder")
         table = pd.read_parquet(path, page_checksum_verification=True)
         return Pictures(*(table[name].to_numpy() for name in ("row", "split", "identity")))
     except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from invariantnets.data.decode import UNREADABLE, fit_image
 from invariantnets.errors import InvariantNetsError
 
 __all__ = ["pictures_in"]
@@ -32,6 +31,8 @@ def pictures_in(folder: str | Path, names: Sequence[str] | np.ndarray | None) ->
         InvariantNetsError: the table does not name its rows, the folder is not there, or lacks the first of them.
             What is returned raises it of a picture that is missing or cannot be read.
     """
+    from invariantnets.data.decode import UNREADABLE, fit_image  # here: it loads Lightning, which tables do without
+
     root = Path(folder)
     if names is None:
         raise InvariantNetsError(

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from invariantnets.figures.drawing import Drawn, Scene, slug
 from invariantnets.figures.style import GREY, GREYS, LEAST_R2, PALETTE, clipped, legend_above, new_axes
+from invariantnets.results.select import FEW_NUISANCES
 from invariantnets.results.words import metric_name
 
 __all__ = ["class_figure", "draw"]
@@ -35,14 +36,16 @@ _CUT = " What lies below −0.5 is shown there."
 
 
 def draw(scene: Scene) -> Iterator[Drawn]:
-    """One for each nuisance that was read class by class."""
-    for name, arrays in scene.arrays.items():
-        if not name.startswith("per_class_"):
-            continue
+    """One for each nuisance that was read class by class; of many, for those that are read best."""
+    every = [arrays for name, arrays in scene.arrays.items() if name.startswith("per_class_")]
+    most = sorted(every, key=lambda arrays: -float(np.nanmedian(arrays["value"] - arrays["chance"])))[:FEW_NUISANCES]
+    fewer = f" Of {len(every)} nuisances, the {len(most)} that are read best have such a figure."
+    for arrays in most:
         nuisance, metric = str(arrays["nuisance"]), str(arrays["metric"])
         cut = _CUT if metric == "r2" and np.nanmin([arrays["value"], arrays["low"]]) < LEAST_R2 else ""
         own = _OWN if "own" in arrays else ""
         caption = _CAPTION.format(nuisance=nuisance, metric=_METRIC[metric], cut=cut, own=own)
+        caption += fewer * (len(most) < len(every))
         title = f"Leakage class by class: {nuisance}"
         yield Drawn(f"per_class_{slug(nuisance)}.svg", class_figure(arrays), title, caption, "analysis/per_class")
 

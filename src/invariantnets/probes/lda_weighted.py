@@ -26,6 +26,8 @@ ROWS = 256
 TOGETHER, CELLS = 8, 16
 # Of standardised features: directions of less variance are the rounding of others, and tell nothing.
 SINGULAR = 1e-10
+# A draw is what all rows give less what others do: of a feature that fires in others alone this is left, for nothing.
+ROUNDED = 1e-11
 Array = np.ndarray
 
 
@@ -81,11 +83,12 @@ def weighted_discriminants(
     total: Array | None = None
     for shared in _batches(counts, features.shape[1]):
         total, scatter = _scatters(features, origin, shared, total)
+        least = ROUNDED * np.diag(total)
         for r, of_draw in enumerate(scatter, shared.start):
             found = []
             for codes, of_groups in zip(groupings, sums, strict=True):
                 count = np.bincount(codes, counts[r], of_groups.shape[1])
-                found.append(_discriminant(of_draw, of_groups[r], count, origin, precision(features), shrinkage))
+                found.append(_discriminant(of_draw, of_groups[r], count, origin, precision(features), least, shrinkage))
             yield found
 
 
@@ -193,7 +196,7 @@ def _sorted(codes: Array) -> Iterator[tuple[int, Array]]:
 
 
 def _discriminant(
-    scatter: Array, sums: Array, count: Array, origin: Array, rounding: float, shrinkage: float
+    scatter: Array, sums: Array, count: Array, origin: Array, rounding: float, least: Array, shrinkage: float
 ) -> Discriminant:
     (present,) = np.nonzero(count)
     n, count = float(count.sum()), count[present]
@@ -203,7 +206,7 @@ def _discriminant(
     within /= n
     variance = np.maximum(np.diag(within), 0)
     # As many digits as the features have: what does not vary tells nothing.
-    live = varies(origin, np.sqrt(np.maximum(np.diag(scatter), 0) / n), rounding) & (variance > 0)
+    live = varies(origin, np.sqrt(np.maximum(np.diag(scatter), 0) / n), rounding) & (n * variance > least)
     shrunk = within if live.all() else within[np.ix_(live, live)]
     shrunk *= 1 - shrinkage
     shrunk[np.diag_indices_from(shrunk)] += shrinkage * variance.mean()

@@ -1,0 +1,44 @@
+"""Hydra's files of configuration, read once a process: hundreds of tests compose the same ones."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+
+Load = Callable[[ConfigSource, str], ConfigResult]
+
+
+def _once(load: Load) -> Load:
+    """What it gives, kept as bytes: everybody is given a copy. A file that was changed since is read again."""
+    kept: dict[tuple[str, str, int, int], bytes] = {}
+
+    def loaded(self: ConfigSource, config_path: str) -> ConfigResult:
+        file = os.path.join(self.path, self._normalize_file_name(config_path))
+        try:
+            state = os.stat(file)
+        except OSError:  # not a file of its own: Hydra's lie in its package, which does not change
+            key = (self.path, config_path, 0, 0)
+        else:
+            key = (self.path, config_path, state.st_mtime_ns, state.st_size)
+        if key not in kept:
+            kept[key] = pickle.dumps(load(self, config_path))
+        found: ConfigResult = pickle.loads(kept[key])
+        return found
+
+    return loaded
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Files are read once while the block runs."""
+    sources = (FileConfigSource, ImportlibResourcesConfigSource)
+    patches = [mock.patch.object(source, "load_config", _once(source.load_config)) for source in sources]
+    with patches[0], patches[1]:
+        yield
