@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from invariantnets.analysis import ANALYSES, Groups, IdentityTests, Material, PerClass, Quality, Thresholds
+from invariantnets.analysis import measured as made
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import RUN, SWEEP, Scene, draw_run, draw_sweep
 from invariantnets.figures.drawing import PARTS
+from invariantnets.inspection import INSPECTIONS
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.arrays import Arrays
 from invariantnets.results.result import Result
@@ -39,6 +41,7 @@ OF_RUN = {
     "discard": ["discard.svg"],
     "quality": ["quality.png"],
     "tsne": ["tsne.png", "tsne_one.png"],
+    "correspondence": ["correspondence.svg", "correspondence_pictures.png"],
     "thresholds": ["thresholds.svg", "thresholds_promise.svg"],
     "groups": ["groups_team.svg"],
     "scree": ["scree.svg"],
@@ -88,7 +91,21 @@ def asked_for() -> tuple[list[Result], dict[str, Arrays]]:
         "quality": Quality(images=2),
         "per_class": PerClass(least=8, draws=40),
     }
-    return [r for name, of in ANALYSES.items() for r in smaller.get(name, of())(material)], kept
+    found = [r for name, of in ANALYSES.items() for r in smaller.get(name, of())(material)]
+    return found + looked_into(material, kept), kept
+
+
+def looked_into(material: Material, kept: dict[str, Arrays]) -> list[Result]:
+    """What inspections leave for their figures, of which those here know neither network nor pixels."""
+    kept["correspondence"] = {"pictures": np.zeros((2, 2, 4, 4, 3), np.uint8), "names": np.array(["whole", "nose"])}
+    return [
+        made(
+            material, metric, 0.3, target=layer, probe="correspondence", n=9, low=0.2, high=0.4, where={"hidden": part}
+        )
+        for layer in ("C1", "F7")
+        for part in ("nose", "random places")
+        for metric in ("sign_disagreement", "sign_opposition")
+    ]
 
 
 @pytest.fixture
@@ -140,7 +157,7 @@ def test_what_leaks_comes_first_then_recognition_then_description(figures, scene
     about = [d.about for draw in figures for d in drawn(draw, request.getfixturevalue(scene))]
     known = [part for part in about if part in PARTS]
     assert known == sorted(known, key=PARTS.index)
-    assert {part for part in about if part not in PARTS} <= {f"analysis/{name}" for name in ANALYSES}
+    assert {part for part in about if part not in PARTS} <= {f"analysis/{name}" for name in (*ANALYSES, *INSPECTIONS)}
 
 
 def listed(folder: Path) -> list[dict[str, str]]:

@@ -28,9 +28,10 @@ from programs import LINEAR, ROOT, run
 ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("firing", "neurons", "ip1", {}, 40, 40),
     ("firing", "sparsity", "input", {}, 0.3, 0.9),
+    ("correspondence", "sign_disagreement", "ip1", {"hidden": "random places"}, 0.3, 0.6),
 ]
 # What is asked for less, so that it is soon over.
-SMALLER: dict[str, dict[str, Any]] = {"firing": {"rows": 60}}
+SMALLER: dict[str, dict[str, Any]] = {"firing": {"rows": 60}, "correspondence": {"rows": 12, "draws": 1}}
 
 
 def small(name: str) -> Inspection:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
+from invariantnets.inspection.correspondence import Correspondence
 from invariantnets.inspection.firing import Firing
 from invariantnets.inspection.inspection import Inspection, Specimen, under
 
-__all__ = ["INSPECTIONS", "Firing", "Inspection", "Specimen", "under"]
+__all__ = ["INSPECTIONS", "Correspondence", "Firing", "Inspection", "Specimen", "under"]
 
 # Each with its defaults, by its name; each has a file here and one in conf/inspect.
-_ALL: tuple[Callable[[], Inspection], ...] = (Firing,)
+_ALL: tuple[Callable[[], Inspection], ...] = (Firing, Correspondence)
 INSPECTIONS: dict[str, Callable[[], Inspection]] = {of().name: of for of in _ALL}
