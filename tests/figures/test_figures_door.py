@@ -29,6 +29,7 @@ OF_RUN = {
     "label_efficiency": ["label_efficiency.svg"],
     "prediction": ["prediction_angle.svg"],
     "depth": ["depth_angle.svg"],
+    "training": ["training.svg"],
     "class_error": ["class_error.svg"],
     "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
     "attribute_errors": ["attribute_errors.svg"],
@@ -117,7 +118,8 @@ def full_run(make_results, make_face_results, make_attribute_results, measured, 
     here += found
     deep = [replace(r, layer="conv1") for r in found if r.probe.startswith("pose_knn")]
     depths = {"": [make_results(layer="conv1") + deep + here]}
-    return Scene({"": [here]}, depths, layer="F7", table=table(layer="F7"), arrays=arrays)
+    log = {"step": np.array([9, 19]), "names": np.array(["online/yaw_r2"]), "values": np.array([[0.6], [0.3]])}
+    return Scene({"": [here]}, depths, layer="F7", table=table(layer="F7"), arrays={**arrays, "training": log})
 
 
 @pytest.fixture
