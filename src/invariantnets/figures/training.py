@@ -66,14 +66,13 @@ def training_figure(arrays: Mapping[str, np.ndarray]) -> Figure:
         step, value = _curve(arrays, name)
         if len(step):
             below.plot(step, 100 * value, color="k", linestyle=line, marker=".", **look, label=said)
+            above.plot([], [], color="k", linestyle=line, marker=".", **look, label=f"below: {said}")
     below.set_ylabel("accuracy (%)")
     below.set_xlabel("step of training")
-    if below.get_lines():
-        below.legend(loc="best")
     for axes in (above, below):
         if arrays["step"].min() < 0:
             axes.axvline(-0.5, color=GREY, linewidth=1)
-    legend_above(figure, above, columns=3)
+    legend_above(figure, above)
     return figure
 
 
