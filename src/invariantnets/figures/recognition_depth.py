@@ -20,11 +20,15 @@ _TOLD = (
     CLASS_ACCURACY,
 )
 _CAPTION = (
-    "Above: how well the features of each layer tell {whom}; dashed: chance. Below: R² of nuisances by the strongest "
-    "honest probe. Whiskers: {whiskers}{people}. A layer that discriminates rises above; one that forgets falls below, "
-    "and the two need not go together. A cosine weighs all features alike, so that a layer may hold more of who it is "
+    "Above: how well the features of each layer tell {whom}; dashed: chance.{below} "
+    "Whiskers: {whiskers}{people}. A cosine weighs all features alike, so that a layer may hold more of who it is "
     "than it tells here; layers of very many features are read after a random projection, which costs some of it; and "
     "layers share their images, so that two of them may differ though their whiskers overlap.{fewer}"
+)
+
+_BELOW = (
+    " Below: R² of nuisances by the strongest honest probe. A layer that discriminates rises above; one that forgets "
+    "falls below, and the two need not go together."
 )
 
 
@@ -41,9 +45,9 @@ def draw(scene: Scene) -> Iterator[Drawn]:
     whom = "whether two pictures are of one person (10 folds of pairs, by the cosine)" if people else "the class"
     first = next(what[1:] for what in _TOLD if what[0] in told)
     chance = next(r.chance for r in runs[0] if (r.metric, r.target, r.probe) == first)
-    caption = _CAPTION.format(
-        whom=whom, whiskers=scene.whiskers, people=", of verification over people" if people else "", fewer=scene.fewer
-    )
+    over = ", of verification over people" if people else ""
+    wording = {"below": _BELOW if read else "", "fewer": scene.fewer if read else ""}
+    caption = _CAPTION.format(whom=whom, whiskers=scene.whiskers, people=over, **wording)
     figure = _figure(told, read, chance)
     yield Drawn("recognition_depth.svg", figure, "Recognition against depth", caption, "recognition")
 

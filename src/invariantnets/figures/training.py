@@ -30,7 +30,8 @@ _CAPTION = (
     "label-blind linear reader, and below it the accuracy on the validation images. A nuisance is lost where its line "
     "falls while the accuracy stays; where both fall, the features fell apart. Follow the lines, and do not compare "
     "their heights with those of this report: the probes are fitted to validation images and read on others of them, "
-    "divided anew each time, of the classes that were trained on; stronger readers find more. No intervals: a file of "
+    "divided anew each time, of the classes that were trained on; stronger readers find more. The network of this report is the one that was best at validation, not always the last. "
+    "No intervals: a file of "
     "one number a step has none, so that a jump between two neighbours may be their division.{more}"
 )
 
@@ -41,7 +42,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
     if arrays and (names := _shown(arrays)):
         count = len(_curves(arrays))
         more = f" Of {count} nuisances, the {len(names)} that were read best at any step." if len(names) < count else ""
-        first = ", and to the left of 0 the one that it began from" if arrays["step"].min() < 0 else ""
+        first = ", and to the left of 0 the one whose best step it began from" if arrays["step"].min() < 0 else ""
         caption = _CAPTION.format(first=first, more=more)
         yield Drawn("training.svg", training_figure(arrays), _TITLE, caption, "leaks")
 
