@@ -30,9 +30,9 @@ _CAPTION = (
     "label-blind linear reader, and below it the accuracy on the validation images. A nuisance is lost where its line "
     "falls while the accuracy stays; where both fall, the features fell apart. Follow the lines, and do not compare "
     "their heights with those of this report: the probes are fitted to validation images and read on others of them, "
-    "divided anew each time, of the classes that were trained on; stronger readers find more. The network of this report is the one that was best at validation, not always the last. "
-    "No intervals: a file of "
-    "one number a step has none, so that a jump between two neighbours may be their division.{more}"
+    "divided anew each time, of the classes that were trained on; stronger readers find more. The network of this "
+    "report is the one that was best at validation, not always the last. No intervals: a file of one number a step has "
+    "none, so that a jump between two neighbours may be their division.{more}"
 )
 
 
