@@ -29,6 +29,7 @@ from invariantnets.provenance import provenance
 from invariantnets.report import render_run
 from invariantnets.results import Result, to_jsonl
 from invariantnets.results.arrays import Arrays, read_arrays, write_arrays
+from invariantnets.results.training_log import training_log
 from invariantnets.subject import Subject, choose_layers, looked_into, shown_of, subject_of
 
 __all__ = ["Evaluation", "Subject", "evaluate", "run_suite", "subject_of"]
@@ -74,7 +75,7 @@ class Evaluation(Reported):
         layer: which of them.
         record: where all this came from, plain JSON.
         failed: what is missing, since it died; the rest is whole.
-        arrays: what analyses of that layer kept for their figures, by their names.
+        arrays: what analyses of that layer kept for their figures, by their names; of a run, also its ``training``.
     """
 
     results: list[Result]
@@ -211,7 +212,9 @@ def evaluate(
         units={n.name: n.unit for n in shown[0].nuisances},
         remarks=remarks,
     )
-    return Evaluation(results, *shown, record, tuple(failed), arrays[shown[1]])
+    log_of_run = training_log(subject.checkpoint)
+    of_run = {"training": log_of_run} if log_of_run else {}
+    return Evaluation(results, *shown, record, tuple(failed), {**arrays[shown[1]], **of_run})
 
 
 @contextmanager

@@ -30,7 +30,9 @@ OF_RUN = {
     "label_efficiency": ["label_efficiency.svg"],
     "prediction": ["prediction_angle.svg"],
     "depth": ["depth_angle.svg"],
+    "training": ["training.svg"],
     "class_error": ["class_error.svg"],
+    "recognition_depth": ["recognition_depth.svg"],
     "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
     "attribute_errors": ["attribute_errors.svg"],
     "pose_depth": ["pose_depth_yaw.svg"],
@@ -45,6 +47,7 @@ OF_RUN = {
     "neurons": ["neurons_conv1.png", "neurons_F7.png", "neurons_similarity.png"],
     "maximise": ["maximise.png"],
     "nuisance_neurons": ["nuisance_neurons.png", "nuisance_neurons_silenced.svg"],
+    "correspondence": ["correspondence.svg", "correspondence_pictures.png"],
     "thresholds": ["thresholds.svg", "thresholds_promise.svg"],
     "groups": ["groups_team.svg"],
     "invariance": ["invariance.svg", "invariance_nuisances.svg", "invariance_depth.svg"],
@@ -96,7 +99,7 @@ def asked_for() -> tuple[list[Result], dict[str, Arrays]]:
         "per_class": PerClass(least=8, draws=40),
     }
     found = [r for name, of in ANALYSES.items() for r in smaller.get(name, of())(material)]
-    return found + followed(material), kept
+    return found + followed(material) + occluded(material, kept), kept
 
 
 def followed(material: Material) -> list[Result]:
@@ -128,6 +131,19 @@ def followed(material: Material) -> list[Result]:
                 }
                 found.append(measured_by(material, metric, 0.9 - size * 0.3 * i / 9, **of))
     return found
+
+
+def occluded(material: Material, kept: dict[str, Arrays]) -> list[Result]:
+    """What the inspection ``correspondence`` finds and keeps."""
+    kept["correspondence"] = {"pictures": np.zeros((2, 2, 4, 4, 3), np.uint8), "names": np.array(["whole", "nose"])}
+    return [
+        measured_by(
+            material, metric, 0.3, target=layer, probe="correspondence", n=9, low=0.2, high=0.4, where={"hidden": part}
+        )
+        for layer in ("C1", "F7")
+        for part in ("nose", "random places")
+        for metric in ("sign_disagreement", "sign_opposition")
+    ]
 
 
 def looked_into() -> tuple[list[Result], dict[str, Arrays]]:
@@ -177,7 +193,8 @@ def full_run(make_results, make_face_results, make_attribute_results, measured, 
     here += found + looks
     deep = [replace(r, layer="conv1") for r in found if r.probe.startswith("pose_knn")]
     depths = {"": [make_results(layer="conv1") + deep + here]}
-    return Scene({"": [here]}, depths, layer="F7", table=table(layer="F7"), arrays={**arrays, **more})
+    log = {"step": np.array([9, 19]), "names": np.array(["online/yaw_r2"]), "values": np.array([[0.6], [0.3]])}
+    return Scene({"": [here]}, depths, layer="F7", table=table(layer="F7"), arrays={**arrays, **more, "training": log})
 
 
 @pytest.fixture
@@ -233,6 +250,7 @@ def test_run_lists_just_what_it_wrote(make_results, table, tmp_path):
         "prediction_angle.svg",
         "depth_angle.svg",
         "class_error.svg",
+        "recognition_depth.svg",
         "scree.svg",
         "heat_map.png",
         "blocks.png",

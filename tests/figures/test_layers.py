@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from invariantnets.figures import draw_sweep
+from invariantnets.figures import Scene, draw_sweep, recognition_depth
 from invariantnets.figures.layers import by_layer, layered, layers_figure
 
 
@@ -77,3 +77,16 @@ def test_there_is_no_empty_panel_where_recognition_was_not_measured(net):
     run = [r for r in net(0.8, 0.6, 0.1) if r.target == "angle"]
     (left,) = layers_figure({"a": [run]}, "angle").axes
     assert left.get_ylabel() == "R² of angle" and left.get_xlabel().startswith("layer")
+
+
+def test_recognition_stands_above_what_is_read_of_nuisances(make_results, make_face_results):
+    def scene(*layers):
+        of = [make_face_results(leaks={"yaw": 0.4}, layer=at) for at in layers]
+        return Scene({"": [of[-1]]}, {"": [sum(of, [])]}, layer=layers[-1])
+
+    (drawn,) = recognition_depth.draw(scene("C1", "F7"))
+    above, below = drawn.figure.axes
+    told = {c.get_label(): c[0].get_ydata().tolist() for c in above.containers if len(c[0].get_xdata())}
+    assert told["verification accuracy"] == pytest.approx([77, 77])
+    assert [c.get_label() for c in below.containers] == ["yaw"] and "over people" in drawn.caption
+    assert not list(recognition_depth.draw(scene("F7")))

@@ -36,6 +36,7 @@ ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("invariance", "normalised_variance", "turned by 20°", {"layer": "ip1"}, 0.05, 2),
     ("invariance", "invariance_error", "turning, by 1°", {"layer": "ip1"}, 0.001, 1),
     ("invariance", "distance_between", "ip1", {}, 0.001, 2),
+    ("correspondence", "sign_disagreement", "ip1", {"hidden": "random places"}, 0.3, 0.6),
     ("nuisance_neurons", "r2", "angle", {"layer": "ip1"}, 0.3, 1.0),
     ("nuisance_neurons", "neurons", "|angle|", {"layer": "conv2"}, 50, 50),
     ("nuisance_neurons", "accuracy", "angle", {"layer": "pool2", "silenced": 0}, 0.7, 1.0),
@@ -46,6 +47,7 @@ SMALLER: dict[str, dict[str, Any]] = {
     "neurons": {"rows": 60, "top": 6, "sheets": 1},
     "maximise": {"rows": 100, "drawn": 1, "steps": 10},
     "invariance": {"rows": 20, "transformations": ["rotation"]},
+    "correspondence": {"rows": 12, "draws": 1},
     "nuisance_neurons": {"rows": 100, "known_rows": 200, "draws": 2, "shares": [0.1]},
 }
 

@@ -183,6 +183,18 @@ class BankedImages(pl.LightningDataModule, ABC):
         """``(N,)`` unique names of a split's images, which lists of pairs refer to; None if they have none."""
         return None
 
+    def landmarks(self, split: str, image: Tensor) -> np.ndarray | None:
+        """Where the points of a face are in some images of a split, known exactly; None where they are not.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+            image: ``(n,)`` int64 numbers of images in its bank.
+
+        Returns:
+            ``(n, 68, 2)`` float64, x and y in pixels of the picture in iBUG's order; pixel centres are whole numbers.
+        """
+        return None
+
     def class_names(self) -> tuple[str | int, ...]:
         """What the classes are called, in the order of their numbers; empty if by no other name."""
         return ()

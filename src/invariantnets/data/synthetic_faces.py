@@ -153,11 +153,20 @@ class SyntheticFaces(BankedImages):
         return cached_images(self.cache_dir, "synthetic_faces", key, shape, make).part(slice(None))
 
     def _draw(self, number: Tensor, nuisance: Mapping[str, Tensor]) -> Iterator[Tensor]:
+        return (drawn.image.cpu() for drawn in self._rendered(number, nuisance))
+
+    def _rendered(self, number: Tensor, nuisance: Mapping[str, Tensor]) -> Iterator[renderer.Rendering]:
         codes = renderer.identity(self.seeds[0], number)
         for start in progress(range(0, len(number), BLOCK), "drawing faces"):
             here = slice(start, start + BLOCK)
             values = {name: value[here].to(self.device) for name, value in nuisance.items()}
-            yield renderer.render(codes[here].to(self.device), values, self.spec.image_shape[-1]).image.cpu()
+            yield renderer.render(codes[here].to(self.device), values, self.spec.image_shape[-1])
+
+    def landmarks(self, split: str, image: Tensor) -> np.ndarray:
+        """As `BankedImages.landmarks`: the renderer's own 68, exact, also where hair or a scarf hides one."""
+        nuisance = {name: values[image] for name, values in self.nuisance[split].items()}
+        every = self._rendered(self.rows[split].number[image], nuisance)
+        return np.concatenate([np.empty((0, 68, 2)), *(drawn.landmarks.double().cpu().numpy() for drawn in every)])
 
     def _in_memory(self, number: Tensor, nuisance: Mapping[str, Tensor]) -> Tensor:
         none = torch.empty(0, *self.spec.image_shape, dtype=torch.uint8)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from invariantnets.inspection.correspondence import Correspondence
 from invariantnets.inspection.firing import Firing
 from invariantnets.inspection.inspection import Inspection, Specimen, under
 from invariantnets.inspection.invariance import Invariance
@@ -11,6 +12,7 @@ from invariantnets.inspection.nuisance_neurons import NuisanceNeurons
 
 __all__ = [
     "INSPECTIONS",
+    "Correspondence",
     "Firing",
     "Inspection",
     "Invariance",
@@ -22,5 +24,12 @@ __all__ = [
 ]
 
 # Each with its defaults, by its name; each has a file here and one in conf/inspect.
-_ALL: tuple[Callable[[], Inspection], ...] = (Firing, Invariance, Neurons, Maximise, NuisanceNeurons)
+_ALL: tuple[Callable[[], Inspection], ...] = (
+    Firing,
+    Invariance,
+    Correspondence,
+    Neurons,
+    Maximise,
+    NuisanceNeurons,
+)
 INSPECTIONS: dict[str, Callable[[], Inspection]] = {of().name: of for of in _ALL}
