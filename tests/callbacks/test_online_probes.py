@@ -15,7 +15,7 @@ from invariantnets.callbacks import CollapseAlarm, OnlineProbes, online_probes
 from invariantnets.constraints import Softmax
 from invariantnets.data import RotatedImages
 from invariantnets.data.sources import Images, digits
-from invariantnets.errors import CollapseError
+from invariantnets.errors import CollapseError, InvariantNetsError
 from invariantnets.module import InvariantNet
 
 ANGLES = [-30, 0, 30]
@@ -108,3 +108,19 @@ def test_a_diverged_run_is_left_to_the_alarm(seen: list[Any]) -> None:
     with pytest.raises(CollapseError, match="the features are not finite"):
         run(OnlineProbes(every_n_epochs=1), 1, CollapseAlarm(), lr=1e9)
     assert not seen
+
+
+def test_other_layers_are_read_beside_the_embedding() -> None:
+    """Of the embedding the numbers are the same; of a layer they are those of its features; of pixels all is there."""
+    plain, layered = run(OnlineProbes(1), 2), run(OnlineProbes(1, layers=["input", "ip1"]), 2)
+    for epoch, found in plain.items():
+        told = layered[epoch]
+        assert {name: told[name] for name in found} == found
+        assert told["online/ip1/angle_r2"] == pytest.approx(found["online/angle_r2"], abs=1e-5)
+        assert told["online/input/angle_r2"] > 0.5
+        assert set(told) - set(found) == {"online/input/angle_r2", "online/ip1/angle_r2"}
+
+
+def test_a_layer_that_is_not_there_is_refused_before_training() -> None:
+    with pytest.raises(InvariantNetsError, match="there is no layer 'fc7'"):
+        run(OnlineProbes(1, layers=["fc7"]), 1)

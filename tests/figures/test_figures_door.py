@@ -30,7 +30,7 @@ OF_RUN = {
     "label_efficiency": ["label_efficiency.svg"],
     "prediction": ["prediction_angle.svg"],
     "depth": ["depth_angle.svg"],
-    "training": ["training.svg"],
+    "training": ["training.svg", "training_layers.svg"],
     "class_error": ["class_error.svg"],
     "recognition_depth": ["recognition_depth.svg"],
     "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
@@ -193,7 +193,8 @@ def full_run(make_results, make_face_results, make_attribute_results, measured, 
     here += found + looks
     deep = [replace(r, layer="conv1") for r in found if r.probe.startswith("pose_knn")]
     depths = {"": [make_results(layer="conv1") + deep + here]}
-    log = {"step": np.array([9, 19]), "names": np.array(["online/yaw_r2"]), "values": np.array([[0.6], [0.3]])}
+    log = {"step": np.array([9, 19]), "names": np.array(["online/yaw_r2", "online/C1/yaw_r2"])}
+    log["values"] = np.array([[0.6, 0.7], [0.3, 0.6]])
     return Scene({"": [here]}, depths, layer="F7", table=table(layer="F7"), arrays={**arrays, **more, "training": log})
 
 

@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from invariantnets.data import Batch
+from invariantnets.features.extract import MAX_WIDTH, projection
 from invariantnets.module import InvariantNet
 from invariantnets.nuisance import Nuisance
 from invariantnets.probes.online import quick_probes
@@ -45,9 +46,14 @@ class OnlineScores(Metric):
         for name in ("features", "rows", "values"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
+    @property
+    def enough(self) -> bool:
+        """Whether this process alone has as many images as are looked at."""
+        return bool(self.max_images and self.seen >= self.max_images)
+
     def update(self, embedding: Tensor, batch: Batch) -> None:
         """Keep ``(B, V, D)`` features, unless this process alone has enough images."""
-        if self.max_images and self.seen >= self.max_images:
+        if self.enough:
             return
         self.seen += len(batch.label)
         label = batch.label[:, None].expand_as(batch.index)
@@ -81,20 +87,31 @@ class OnlineProbes(pl.Callback):
     Args:
         every_n_epochs: how often.
         max_images: images used, the first ones of the validation set (0: all).
+        layers: that are read beside the embedding, logged as ``online/<layer>/<nuisance>_r2``; wide ones after a fixed
+            random projection, as `extract` has it.
+
+    Raises:
+        InvariantNetsError: when training begins, a layer that the network does not have.
     """
 
-    def __init__(self, every_n_epochs: int = 5, max_images: int = 1000):
-        self.every_n_epochs, self.max_images = every_n_epochs, max_images
-        self._scores: OnlineScores | None = None
+    def __init__(self, every_n_epochs: int = 5, max_images: int = 1000, layers: Sequence[str] | None = None):
+        self.every_n_epochs, self.max_images, self.layers = every_n_epochs, max_images, list(layers or [])
+        self._scores: dict[str, OnlineScores] = {}
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse what is not there before anything is trained."""
+        assert isinstance(pl_module, InvariantNet)
+        pl_module.backbone.check(self.layers)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin anew, if it is time."""
-        self._scores = None
+        self._scores = {}
         if not trainer.sanity_checking and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             assert isinstance(pl_module, InvariantNet) and pl_module.spec is not None
             spec = pl_module.spec
-            self._scores = OnlineScores(spec.nuisances, spec.num_classes, self.max_images, trainer.current_epoch)
-            self._scores.to(pl_module.device)
+            for layer in ("", *self.layers):
+                scores = OnlineScores(spec.nuisances, spec.num_classes, self.max_images, trainer.current_epoch)
+                self._scores[layer] = scores.to(pl_module.device)
 
     def on_validation_batch_end(
         self,
@@ -106,12 +123,21 @@ class OnlineProbes(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the features of the batch."""
-        if self._scores is not None:
-            self._scores.update(outputs["embedding"], batch)
+        if not self._scores:
+            return
+        self._scores[""].update(outputs["embedding"], batch)
+        if self.layers and not self._scores[self.layers[0]].enough:
+            assert isinstance(pl_module, InvariantNet)
+            for layer, x in pl_module.backbone.features(batch.image.flatten(0, 1), self.layers).items():
+                wide = x.flatten(1).float()
+                if wide.shape[1] > MAX_WIDTH:
+                    wide = wide @ projection(wide.shape[1], MAX_WIDTH).to(wide.device)
+                self._scores[layer].update(wide.unflatten(0, batch.index.shape), batch)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Probe what was kept, and log it; a run that diverged is left to CollapseAlarm, which has better words."""
-        if self._scores is not None:
-            found = {f"online/{name}": value for name, value in self._scores.compute().items()}
+        for layer, scores in self._scores.items():
+            of = f"online/{layer}/" if layer else "online/"
+            found = {of + name: v for name, v in scores.compute().items() if not layer or name.endswith("_r2")}
             pl_module.log_dict(found, sync_dist=True)  # all processes have found the same, and Lightning is content
-            self._scores = None
+        self._scores = {}

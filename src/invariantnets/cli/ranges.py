@@ -43,7 +43,7 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     **dict.fromkeys(("model.optimizer", "model.backbone", "model.constraints"), Part()),
     **dict.fromkeys(("ckpt_path", "sweep", "teacher", "init_from", "features_from"), Path()),
     **dict.fromkeys(("data.table", "data.root", "protocols.list", "protocols.lists", "images"), Path()),
-    "invariance.transformations": Names(null=True),
+    **dict.fromkeys(("invariance.transformations", "online_probes.layers"), Names(null=True)),
     "invariance.border": Word("repeat|black|mirror", "repeat, black or mirror"),
     "correspondence.landmarks": Path(),
     "correspondence.side": Number(0, 0.5, above=True),

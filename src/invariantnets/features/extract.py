@@ -19,6 +19,7 @@ from invariantnets.nuisance import SPLITS
 from invariantnets.randomness import numpy_rng, torch_rng
 
 BATCH_IMAGES = 128
+MAX_WIDTH = 1024  # of a layer that is kept as it is
 
 
 @torch.inference_mode()
@@ -29,7 +30,7 @@ def extract(
     *,
     classifies: bool = False,
     device: str | torch.device = "cpu",
-    max_width: int = 1024,
+    max_width: int = MAX_WIDTH,
     train_images: int | None = None,
     batch_images: int = BATCH_IMAGES,
 ) -> FeatureTable:
@@ -93,7 +94,7 @@ def _extract(
     blank = backbone.features(torch.zeros(1, *data.spec.image_shape, dtype=torch.uint8, device=device), layers)
     widths = {name: blank[name].numel() for name in layers}
     wide = {name: width for name, width in widths.items() if width > max_width and name != backbone.embedding}
-    projections = {name: _projection(width, max_width).to(device) for name, width in wide.items()}
+    projections = {name: projection(width, max_width).to(device) for name, width in wide.items()}
     banks = {split: data.bank(split) for split in SPLITS}
     chosen = {split: choose(len(bank), train_images if split == "train" else None) for split, bank in banks.items()}
     sizes = {split: len(chosen[split]) * bank.variants for split, bank in banks.items()}
@@ -196,6 +197,6 @@ def _names(data: BankedImages, banks: Mapping[str, Bank], chosen: Mapping[str, T
     return np.concatenate(known) if len(known) == len(SPLITS) else None
 
 
-def _projection(width: int, max_width: int) -> Tensor:
+def projection(width: int, max_width: int) -> Tensor:
     """``(width, max_width)`` Gaussian, the same for every network with a layer of that width."""
     return torch.randn(width, max_width, generator=torch_rng(0, width)) / max_width**0.5

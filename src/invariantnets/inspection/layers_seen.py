@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from invariantnets.features.extract import projection
 from invariantnets.inspection.inspection import Specimen
 from invariantnets.inspection.neuron_rows import Coded, Kind, Seen, kind_of, neurons
 from invariantnets.inspection.neuron_sums import Followed, Sums, follow, on_others
-from invariantnets.randomness import torch_rng
 
 __all__ = ["BEST", "LayerSeen", "look"]
 
@@ -85,11 +85,7 @@ class LayerSeen:
 
 def narrow(x: np.ndarray) -> np.ndarray:
     """``(N, D)`` as it is, or of more than `WIDEST` columns a fixed random projection to so many."""
-    return x if x.shape[1] <= WIDEST else x @ _projection(x.shape[1]).numpy()
-
-
-def _projection(width: int) -> torch.Tensor:
-    return torch.randn(width, WIDEST, generator=torch_rng(0, width)) / WIDEST**0.5
+    return x if x.shape[1] <= WIDEST else x @ projection(x.shape[1], WIDEST).numpy()
 
 
 def look(
@@ -123,7 +119,7 @@ def look(
                 held = [np.empty((len(of), kept), np.float32) for of in seen]
                 found[layer] = LayerSeen(layer, kind, width, projected, *held)
                 if projected:
-                    projections[layer] = _projection(width).to(x.device)
+                    projections[layer] = projection(width, WIDEST).to(x.device)
                 origin = neurons(x, kind).float().cpu().double().mean(0).numpy()
                 sums[layer] = Sums.empty(origin, coded[0], null.shape[1])
             of = found[layer]
