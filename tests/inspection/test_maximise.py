@@ -10,31 +10,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from invariantnets import FeatureTable
-from invariantnets.analysis import Material
 from invariantnets.backbones import lenet
 from invariantnets.data import RotatedImages
-from invariantnets.data.sources import digits
 from invariantnets.errors import InvariantNetsError
-from invariantnets.inspection import Maximise, Specimen
+from invariantnets.inspection import Maximise
 from invariantnets.inspection.maximise import _clusters, ascend, roughness
 from invariantnets.randomness import numpy_rng
-from invariantnets.results.result import Result
+from specimens import looked, three_digits
 
 
 @pytest.fixture(scope="module")
 def images() -> RotatedImages:
-    found = RotatedImages(digits, 3, [1, 28, 28], [-40.0, 0.0, 40.0], classes=[0, 1, 2])
-    found.setup()
-    return found
-
-
-def looked(network: Any, images: RotatedImages, look: Maximise, kept: dict[str, Any] | None = None) -> list[Result]:
-    split = ["train", "val", "test"] * 2
-    table = FeatureTable.from_arrays({network.embedding: np.eye(6)}, label=[0, 0, 0, 1, 1, 1], split=split)
-    keep = {} if kept is None else kept
-    material = Material(table, network.embedding, keep=keep.__setitem__)
-    return look(Specimen(material, network, images, list(network.layer_names)))
+    return three_digits()
 
 
 def test_a_linear_neuron_is_driven_to_the_corners_of_the_range() -> None:

@@ -71,7 +71,7 @@ def panels_figure(arrays: Mapping[str, np.ndarray], some: np.ndarray) -> Figure:
     figure = Figure(figsize=(1.25 * WIDTH, 1.65 * rows + 0.5), layout="constrained")
     panels = figure.subplots(rows, wide, squeeze=False).ravel()
     shades = _shades(len(arrays["layer"]))
-    for axes, at in zip(panels, steps, strict=False):
+    for axes, at in zip(panels[: len(steps)], steps, strict=True):
         known = np.isfinite(arrays["strength"][at])
         x = arrays["strength"][at][known]
         for i, shade in enumerate(shades):

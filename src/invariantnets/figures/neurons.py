@@ -87,7 +87,7 @@ def similarity_figure(
     colours = colormaps["inferno"].with_extremes(bad="#CCCCCC")
     for axes in panels:
         axes.set_axis_off()
-    for axes, matrix, name in zip(panels, matrices, names, strict=False):
+    for axes, matrix, name in zip(panels[: len(names)], matrices, names, strict=True):
         dead = ~np.isfinite(np.diag(matrix))
         mean = np.where(dead, -np.inf, np.nansum(matrix, 1))
         order = np.argsort(-mean, kind="stable")

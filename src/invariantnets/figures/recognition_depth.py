@@ -60,7 +60,7 @@ def _figure(told: dict[str, dict[str, Spread]], read: dict[str, dict[str, Spread
     every = figure.subplots(panels, sharex=True, squeeze=False)[:, 0]
     # One list of names for both panels, each with a look of its own.
     names = [*told, *read]
-    for axes, part, scale in zip(every, (told, read), (100, 1), strict=False):
+    for axes, part, scale in zip(every, (told, read)[:panels], (100, 1)[:panels], strict=True):
         placed = {n: {layers.index(at): s for at, s in part.get(n, {}).items()} for n in names}
         curves(axes, placed, scale)
     above, last = every[0], every[-1]

@@ -87,7 +87,7 @@ class Deconvnet(TorchFunctionMode):
 
 def _bounds(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[object, object]:
     """What a clamp cuts off below and above; bounds that are tensors are none that is known."""
-    given = dict(zip(("input", "min", "max"), args, strict=False)) | kwargs
+    given = dict(zip(("input", "min", "max")[: len(args)], args, strict=True)) | kwargs
     low, high = given.get("min"), given.get("max")
     return (None, None) if isinstance(low, Tensor) or isinstance(high, Tensor) else (low, high)
 
