@@ -97,6 +97,7 @@ class OnlineProbes(pl.Callback):
     def __init__(self, every_n_epochs: int = 5, max_images: int = 1000, layers: Sequence[str] | None = None):
         self.every_n_epochs, self.max_images, self.layers = every_n_epochs, max_images, list(layers or [])
         self._scores: dict[str, OnlineScores] = {}
+        self._projections: dict[int, Tensor] = {}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuse what is not there before anything is trained."""
@@ -130,8 +131,10 @@ class OnlineProbes(pl.Callback):
             assert isinstance(pl_module, InvariantNet)
             for layer, x in pl_module.backbone.features(batch.image.flatten(0, 1), self.layers).items():
                 wide = x.flatten(1).float()
-                if wide.shape[1] > MAX_WIDTH:
-                    wide = wide @ projection(wide.shape[1], MAX_WIDTH).to(wide.device)
+                if (width := wide.shape[1]) > MAX_WIDTH:
+                    if width not in self._projections:
+                        self._projections[width] = projection(width, MAX_WIDTH).to(wide.device)
+                    wide = wide @ self._projections[width]
                 self._scores[layer].update(wide.unflatten(0, batch.index.shape), batch)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
