@@ -48,6 +48,7 @@ def test_random_weights_and_pixels_are_columns(tmp_path: Path) -> None:
     assert record["library"] == "timm" and record["preprocessing"]["crop"] == 0.95
 
 
+@pytest.mark.slow
 def test_onnx_has_no_random_weights_and_says_so(tmp_path: Path) -> None:
     exported(small(), tmp_path / "small.onnx")
     words = ("backbone=onnx", "backbone.path=small.onnx", "backbone.mean=0.5", "backbone.std=0.5")

@@ -113,7 +113,7 @@ def assert_same(whole: Path, run: Path, when: str) -> None:
 
 
 def trials() -> list[Trial]:
-    """All of them, in a fixed order: every tenth is of few works, for each is done once undisturbed."""
+    """All of them, in a fixed order: every twentieth is of few works, for each is done once undisturbed."""
     training, measuring, growing, sweeping = (
         partial(killed, f"{what} is killed") for what in ("training", "an evaluation", "growing", "a sweep")
     )
