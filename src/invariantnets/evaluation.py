@@ -212,7 +212,7 @@ def evaluate(
         units={n.name: n.unit for n in shown[0].nuisances},
         remarks=remarks,
     )
-    log_of_run = training_log(subject.checkpoint)
+    log_of_run = training_log(subject.checkpoint, subject.available)
     of_run = {"training": log_of_run} if log_of_run else {}
     return Evaluation(results, *shown, record, tuple(failed), {**arrays[shown[1]], **of_run})
 

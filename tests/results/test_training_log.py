@@ -72,3 +72,13 @@ def test_the_figure_has_a_line_for_each_nuisance_that_was_read_twice(tmp_path: P
     assert below.get_lines()[0].get_ydata().tolist() == [70, 80]
     (drawn,) = draw(Scene({"": [[]]}, layer="F7", arrays={"training": found}))
     assert drawn.about == "leaks" and "began from" not in drawn.caption
+
+
+def test_layers_come_in_the_order_of_the_network(tmp_path: Path) -> None:
+    head = "epoch,online/angle_r2,online/conv1/angle_r2,online/input/angle_r2,online/pool2/angle_r2,step,val/accuracy\n"
+    path = write(tmp_path, 0, "0,0.5,0.8,0.9,0.6,9,0.7\n", head)
+    found = training_log(path, ["input", "conv1", "pool1", "conv2", "pool2", "ip1"])
+    assert found is not None
+    layers = [name.split("/")[1] for name in found["names"] if name.count("/") == 2]
+    assert layers == ["input", "conv1", "pool2"]
+    assert dict(zip(found["names"], found["values"][0], strict=True))["online/input/angle_r2"] == 0.9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ ONLINE, ACCURACY = "online/", "val/accuracy"
 FIRST = "init_from"
 
 
-def training_log(checkpoint: Path | None) -> Arrays | None:
+def training_log(checkpoint: Path | None, layers: Sequence[str] = ()) -> Arrays | None:
     """The online probes of a run and its accuracy at validation, by step of training.
 
     A run that was resumed has several files: from where a later one begins, the earlier ones no longer count. The steps
@@ -28,6 +29,7 @@ def training_log(checkpoint: Path | None) -> Arrays | None:
 
     Args:
         checkpoint: ``<run>/checkpoints/<name>.ckpt``; None: of no run.
+        layers: of the network, in order of execution, in which those that were probed come; a file has them by name.
 
     Returns:
         ``step`` (T,) int64, ascending; ``names`` (K,) of the columns; ``values`` (T, K) float64, NaN where nothing was
@@ -46,6 +48,8 @@ def training_log(checkpoint: Path | None) -> Arrays | None:
     table = pd.concat(parts) if parts else pd.DataFrame()
     if not table.filter(like=ONLINE).notna().any(axis=None):
         return None
+    place = {f"{ONLINE}{layer}": i for i, layer in enumerate(layers)}
+    table = table[sorted(table, key=lambda name: place.get(str(name).rpartition("/")[0], -1))]
     return {
         "step": table.index.to_numpy(np.int64),
         "names": np.array([str(name) for name in table], dtype=str),
