@@ -97,6 +97,7 @@ def test_killed_while_it_trains_and_continued_equals_uninterrupted(tmp_path: Pat
         assert torch.equal(weights(last)[name], values), name
 
 
+@pytest.mark.slow
 def test_two_processes_extract_the_features_of_one(tmp_path: Path, initial: Path) -> None:
     cached = {"INVARIANTNETS_CACHE": str(tmp_path / "cache")}
     more = (

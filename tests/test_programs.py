@@ -72,6 +72,7 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
         torch.testing.assert_close(two["state_dict"][name], weights, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_two_processes_train_first_what_another_is_made_from(tmp_path: Path) -> None:
     run("train.py", *SMALL, "model=mu_lenet", "trainer=ddp", "trainer.accelerator=cpu", "evaluate=false",
         "hydra.run.dir=run", cwd=tmp_path)  # fmt: skip

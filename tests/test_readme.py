@@ -16,6 +16,7 @@ BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encodin
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
 PROGRAMS = [command.removeprefix("python ") for command in COMMANDS if command.startswith("python ")]
 SLOW = ("taigman2015_bottleneck", "taigman2015_bootstrapping", "forget")  # several networks, one after the other
+NINE = "train.py -m model=lenet,mu_lenet,pair_lenet model.backbone.embedding_dim=32,128,500"  # networks, one by one
 
 
 def experiment(command: str) -> str | None:
@@ -47,7 +48,11 @@ def test_commands_that_are_no_program_of_ours_are_targets_of_make() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [pytest.param(c, marks=[pytest.mark.slow] if experiment(c) in SLOW else []) for c in PROGRAMS]
+    "command",
+    [
+        pytest.param(c, marks=[pytest.mark.slow] if experiment(c) in SLOW or c.startswith(NINE) else [])
+        for c in PROGRAMS
+    ],
 )
 def test_command(folder: Path, command: str) -> None:
     program, *words = shlex.split(command)

@@ -68,6 +68,7 @@ def counted(folder: Path) -> tuple[int, int]:
     return checkpoint["invariantnets"]["threads"], json.loads((folder / "provenance.json").read_text())["threads"]
 
 
+@pytest.mark.slow
 def test_a_run_says_on_how_many_threads_it_ran(tmp_path):
     run("train.py", *SMALL, *FEW, "threads=2", "hydra.run.dir=out", cwd=tmp_path)
     assert counted(tmp_path / "out") == (2, 2)
