@@ -15,7 +15,7 @@ from invariantnets.data.renderer.nuisances import NEUTRAL, NUISANCES
 from invariantnets.errors import InvariantNetsError
 from invariantnets.inspection.inspection import Specimen
 from invariantnets.inspection.looking import Shown
-from invariantnets.inspection.transforming import TRANSFORMATIONS, Transformation
+from invariantnets.inspection.transforming import TRANSFORMATIONS, Amounts, Transformation
 
 __all__ = ["Change", "changes"]
 
@@ -23,27 +23,15 @@ _STEPS = 2  # from the base to each end of a range
 
 
 @dataclass(frozen=True)
-class Change:
-    """A change of each picture by some amounts.
+class Change(Amounts):
+    """A change of each picture that is shown, by a transformation of the pixels or of a nuisance.
 
     Attributes:
-        name: of the transformation, or of the nuisance.
-        axis: what the amount is, with its unit.
-        strengths: the amounts, ascending.
-        base: the one that others are compared with.
-        stated: the one that tables speak of.
-        said: that one in words.
         drawn: the nuisance is exact: the picture is drawn anew.
         binary: there are two amounts only, without and with.
         pictures: rows of what is shown and the amount → ``(b, C, H, W)`` uint8.
     """
 
-    name: str
-    axis: str
-    strengths: tuple[float, ...]
-    base: float
-    stated: float
-    said: str
     drawn: bool
     binary: bool
     pictures: Callable[[np.ndarray, float], Tensor]

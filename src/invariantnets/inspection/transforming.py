@@ -20,17 +20,16 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
-class Transformation:
-    """A change of a picture by an amount, in steps.
+class Amounts:
+    """By how much something is changed, in steps.
 
     Attributes:
-        name: on the command line.
+        name: of the change, as on the command line.
         axis: what the amount is, with its unit.
-        strengths: the amounts, ascending; one of them changes nothing.
-        base: that one.
+        strengths: the amounts, ascending.
+        base: the one that changes nothing, with which others are compared.
         stated: the one that tables speak of.
         said: that one in words.
-        apply: ``(N, C, H, W)`` uint8, amount, border (one of `BORDERS`) → the same shape and kind.
     """
 
     name: str
@@ -39,6 +38,16 @@ class Transformation:
     base: float
     stated: float
     said: str
+
+
+@dataclass(frozen=True)
+class Transformation(Amounts):
+    """A change of the pixels.
+
+    Attributes:
+        apply: ``(N, C, H, W)`` uint8, amount, border (one of `BORDERS`) → the same shape and kind.
+    """
+
     apply: Callable[[Tensor, float, str], Tensor]
 
 

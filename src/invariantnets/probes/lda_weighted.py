@@ -176,7 +176,7 @@ def _scatters(features: Array, origin: Array, shared: _Shared, total: Array | No
     cells = np.zeros((max(1, min(CELLS, room, len(rows))), dims, dims))
     for start in range(0, len(rows), len(cells)):
         of = rows[start : start + len(cells)]
-        for cell, kind in zip(cells, of, strict=False):
+        for cell, kind in zip(cells[: len(of)], of, strict=True):
             for block, x in _centred(features, kind, origin):  # the half below as it is seen column by column
                 dsyrk(1.0, x.T, beta=float(block.start > 0), c=cell.T, overwrite_c=1)
         flat, sums = cells[: len(of)].reshape(len(of), -1), scatter.reshape(len(scatter), -1)
