@@ -21,6 +21,7 @@ def lenet(
     embedding_noise: float = 0.0,
     learned_noise: bool = False,
     conv2_relu: bool = False,
+    channels: Sequence[int] = (20, 50),
 ) -> LayeredBackbone:
     """conv1 20@5×5, pool1, conv2 50@5×5, pool2, ip1 with ReLU, ip2. Pixels are divided by 256.
 
@@ -35,6 +36,7 @@ def lenet(
         embedding_noise: σ per component of the Gaussian noise that ip2 sees in training: the layer ``noise``.
         learned_noise: whether that is only where σ starts, see `LearnedNoise`.
         conv2_relu: whether a ReLU follows pool2 (and belongs to it); Caffe has none.
+        channels: filters of conv1 and of conv2; Caffe has 20 and 50.
 
     Raises:
         InvariantNetsError: an image too small for two 5×5 convolutions, no width, an unknown layer, a length
@@ -42,19 +44,20 @@ def lenet(
     """
     if embedding_dim < 1:
         raise InvariantNetsError(f"embedding_dim={embedding_dim}: ip1 needs at least one feature")
-    channels, height, width = image_shape
+    colours, height, width = image_shape
+    first, second = channels
     height, width = (((side - 4) // 2 - 4) // 2 for side in (height, width))
     if min(height, width) < 1:
         raise InvariantNetsError(
             f"images of {tuple(image_shape)} leave no pixel after pool2: LeNet needs at least 16×16"
         )
-    ip1: list[nn.Module] = [nn.Flatten(), nn.Linear(50 * height * width, embedding_dim), nn.ReLU()]
+    ip1: list[nn.Module] = [nn.Flatten(), nn.Linear(second * height * width, embedding_dim), nn.ReLU()]
     if embedding_norm is not None:
         ip1.append(FixedNorm(embedding_norm))
     layers = {
-        "conv1": nn.Conv2d(channels, 20, 5),
+        "conv1": nn.Conv2d(colours, first, 5),
         "pool1": nn.MaxPool2d(2),
-        "conv2": nn.Conv2d(20, 50, 5),
+        "conv2": nn.Conv2d(first, second, 5),
         "pool2": nn.Sequential(nn.MaxPool2d(2), nn.ReLU()) if conv2_relu else nn.MaxPool2d(2),
         "ip1": nn.Sequential(*ip1),
         **noise_layer(embedding_dim, embedding_noise, learned_noise),
