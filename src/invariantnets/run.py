@@ -249,7 +249,7 @@ def probe(
             release.save(folder / "release" / f"{slug(layer)}.safetensors")
             table = released(table, release)
         if cfg.save_features:
-            save_table(table, folder / "features" / slug(layer))
+            save_table(replace(table, features={layer: table.features[layer]}), folder / "features" / slug(layer))
         return table
 
     readers = readers_of(cfg)

@@ -12,7 +12,7 @@ import numpy as np
 from invariantnets.analysis import Analysis, Material
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.shown import pictures_in
-from invariantnets.features.table import FeatureTable
+from invariantnets.features.table import BEFORE_NOISE, FeatureTable
 
 if TYPE_CHECKING:
     from invariantnets.inspection import Inspection, Specimen
@@ -88,7 +88,7 @@ def subject_of(table: FeatureTable, name: str = "table", images: str | Path | No
     Raises:
         InvariantNetsError: what `pictures_in` raises.
     """
-    layers = list(table.features)
+    layers = [layer for layer in table.features if not layer.endswith(BEFORE_NOISE)]
     return Subject(
         table=lambda layer: table,
         available=layers,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
+# Behind the name of a layer that was released with noise: its features as they were. ``meta["noise"]`` is σ.
+BEFORE_NOISE = " before noise"
 
 
 @dataclass(frozen=True)

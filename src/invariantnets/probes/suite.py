@@ -19,6 +19,7 @@ from invariantnets.probes.scorer import Scorer
 from invariantnets.probes.stack import Found, honest, with_stack
 from invariantnets.probes.targets import Target
 from invariantnets.probes.task import Task, prepare, refuse_collapsed, too_few
+from invariantnets.probes.upper_bound import upper_bounds
 from invariantnets.results.result import Result
 from invariantnets.results.words import PROBES
 
@@ -176,6 +177,7 @@ def _read(
         of_nuisance += [*scored, *scorer.strongest(target, best.name if best else None, scored)]
         of_nuisance += v_information(scorer, task, target, read)
         of_nuisance += conditional_v_information(scorer, task, target, every)
+        of_nuisance += upper_bounds(scorer, task, target, layer)
     return classes + of_nuisance
 
 

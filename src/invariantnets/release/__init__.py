@@ -1,7 +1,9 @@
 """What is done to features after training, before anybody sees them: fitted once, kept, applied to others."""
 
+from invariantnets.release.codes import Codes
 from invariantnets.release.leace import Leace
+from invariantnets.release.noise import Noise
 from invariantnets.release.quantise import Quantise
 from invariantnets.release.release import Release, released
 
-__all__ = ["Leace", "Quantise", "Release", "released"]
+__all__ = ["Codes", "Leace", "Noise", "Quantise", "Release", "released"]

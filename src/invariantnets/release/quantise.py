@@ -9,9 +9,7 @@ import numpy as np
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
-from invariantnets.release.release import Release
-
-FIT_ROWS = 20_000  # training rows that are enough to place a level
+from invariantnets.release.release import FIT_ROWS, Release
 
 
 def best_levels(values: np.ndarray, levels: int) -> np.ndarray:

@@ -18,9 +18,10 @@ from safetensors.numpy import save
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.checks import check_finite, check_layer
-from invariantnets.features.table import FeatureTable
+from invariantnets.features.table import BEFORE_NOISE, FeatureTable
 from invariantnets.files import write_atomically
 
+FIT_ROWS = 20_000  # training rows that are enough to place levels and codes
 ROOM = "invariantnets.release"  # the only package that a file may name; in the file, the key of our header
 DAMAGED = (SafetensorError, OSError, ValueError, TypeError, LookupError, AttributeError, ImportError)
 
@@ -38,6 +39,7 @@ class Release:
         how: what it does, in words.
         rows: how many training rows it was fitted on.
         data: what they were, plain JSON.
+        noise: the standard deviation of Gaussian noise that it adds to each feature; 0 for none.
         version: of the package that fitted it.
     """
 
@@ -48,6 +50,7 @@ class Release:
     how: str
     rows: int
     data: Mapping[str, Any] = field(default_factory=dict)
+    noise: float = 0.0
     version: str = version("invariantnets")
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -92,7 +95,7 @@ class Release:
             InvariantNetsError: it cannot be written.
         """
         record = {"_target_": f"{self.apply.__module__}.{self.apply.__name__}"}
-        record |= {name: getattr(self, name) for name in ("layer", "width", "how", "rows", "data", "version")}
+        record |= {name: getattr(self, name) for name in ("layer", "width", "how", "rows", "data", "noise", "version")}
         tensors = {name: np.ascontiguousarray(tensor) for name, tensor in self.tensors.items()}
         record["checksum"] = _checksum(tensors, record)
         return write_atomically(path, save(tensors, {ROOM: json.dumps(record)}))
@@ -143,16 +146,14 @@ def _function(target: str) -> Callable[..., np.ndarray]:
 def released(table: FeatureTable, release: Release) -> FeatureTable:
     """The table with one layer, as it is released.
 
-    The network's own answers go: they were given to what is not released.
+    The network's own answers go: they were given to what is not released. Where noise is added, the features before it
+    stay beside, for bounds on what can be read through it (`invariantnets.probes.upper_bound`).
 
     Raises:
         InvariantNetsError: the table lacks the layer, or it has another width.
     """
     check_layer(table, release.layer)
-    return replace(
-        table,
-        features={release.layer: release(table.features[release.layer])},
-        prediction=None,
-        entropy=None,
-        meta={**table.meta, "released": release.how},
-    )
+    x = table.features[release.layer]
+    before = {release.layer + BEFORE_NOISE: x} if release.noise else {}
+    meta = {**table.meta, "released": release.how, **({"noise": release.noise} if release.noise else {})}
+    return replace(table, features={release.layer: release(x), **before}, prediction=None, entropy=None, meta=meta)

@@ -28,6 +28,8 @@ class Metric(NamedTuple):
 # In the order in which tables show them.
 METRICS = {
     "r2": Metric("R²", "fraction"),
+    "r2_at_most": Metric("R², at most", "fraction", 3),
+    "r2_at_most_adjusted": Metric("R², at most, adjusted", "fraction", 3),
     "r2_over_seeds": Metric("s.d. of R² over probe seeds", "fraction"),
     "r2_heading": Metric("R² it is heading for, with ten times the rows", "fraction"),
     "rmse": Metric("RMSE", "unit", 1),
@@ -35,6 +37,7 @@ METRICS = {
     "mae_over_draws": Metric("s.d. of MAE over draws", "unit", 1),
     "auc": Metric("AUC", "fraction"),
     "accuracy": Metric("accuracy", "percent", 1),
+    "accuracy_at_most": Metric("accuracy, at most", "percent", 1),
     "accuracy_over_draws": Metric("s.d. of accuracy over draws", "percent", 1),
     "balanced_accuracy": Metric("balanced accuracy", "percent", 1),
     "false_negative_rate": Metric("false negatives", "percent", 1),
@@ -124,6 +127,8 @@ PROBES = {
     "mlp": "MLP",
     "stack": "stack of all honest readers",
     "strongest": "strongest honest probe",
+    "any": "any reader at all",
+    "any/label": "any reader, told the class",
     "verification": "verification",
     "closed_set": "closed-set identification",
     "open_set": "open-set identification",

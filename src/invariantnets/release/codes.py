@@ -1,0 +1,88 @@
+"""One of few codes in place of the features: what is released can be counted, and bounded by arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from invariantnets.errors import InvariantNetsError
+from invariantnets.features.checks import check_layer
+from invariantnets.features.table import FeatureTable
+from invariantnets.release.release import FIT_ROWS, Release
+from invariantnets.statistics.moments import BLOCK_ROWS
+
+STARTS = 3  # of k-means; the best is kept
+
+
+def nearest_codes(x: np.ndarray, codebook: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Each group of features as the nearest of its codes.
+
+    Args:
+        x: ``(N, D)`` features.
+        codebook: ``(K, D)``: in the columns of each group, its codes; those of a group that has fewer are repeated.
+        edges: ``(G + 1,)`` where each group of columns begins, and where the last one ends.
+    """
+    coded = np.empty_like(x)
+    for start, end in zip(edges[:-1], edges[1:], strict=True):
+        codes = codebook[:, start:end].astype(x.dtype)
+        half = (codes**2).sum(1) / 2
+        for first in range(0, len(x), BLOCK_ROWS):
+            rows = slice(first, first + BLOCK_ROWS)
+            coded[rows, start:end] = codes[(x[rows, start:end] @ codes.T - half).argmax(1)]
+    return coded
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The nearest of some codes: k-means of the training rows (one group), or product codes (Jégou et al. 2011).
+
+    Told nothing of the nuisance, nor of the class. As many groups as features are levels of each feature, which
+    `Quantise` places with more care.
+
+    Attributes:
+        codes: how many, in each group.
+        groups: of neighbouring features, each with codes of its own: ``codes ** groups`` are possible in all.
+        seed: of the starts of k-means.
+    """
+
+    codes: int = 20
+    groups: int = 1
+    seed: int = 0
+
+    def fit(self, table: FeatureTable, layer: str) -> Release:
+        """Place the codes on the training rows.
+
+        Args:
+            table: with rows of split train.
+            layer: of the table.
+
+        Raises:
+            InvariantNetsError: fewer than two codes, more than there are different training rows, more groups than
+                features, no training row, or features that cannot be used.
+        """
+        from sklearn.cluster import KMeans  # loaded by those who need codes
+
+        part = table.part("train")
+        check_layer(part, layer)
+        train = part.features[layer]
+        width = train.shape[1]
+        if self.codes < 2:
+            raise InvariantNetsError(f"release.codes={self.codes}: there must be two at least")
+        if not 1 <= self.groups <= width:
+            raise InvariantNetsError(f"release.groups={self.groups}: {layer!r} has {width} features; give 1 to {width}")
+        fit = train[:: -(-len(train) // FIT_ROWS)].astype(np.float64)
+        edges = np.linspace(0, width, self.groups + 1).astype(np.int64)
+        codebook = np.empty((self.codes, width))
+        for start, end in zip(edges[:-1], edges[1:], strict=True):
+            columns = fit[:, start:end]
+            different = min(self.codes, len(np.unique(columns, axis=0)))
+            if self.groups == 1 and different < self.codes:
+                raise InvariantNetsError(
+                    f"release.codes={self.codes}: {layer!r} has {different} different rows of split 'train' to make "
+                    "codes of; give fewer"
+                )
+            found = KMeans(different, n_init=STARTS, random_state=self.seed).fit(columns).cluster_centers_
+            codebook[:, start:end] = np.pad(found, ((0, self.codes - different), (0, 0)), mode="edge")
+        how = f"{self.codes} codes" if self.groups == 1 else f"{self.codes} codes in each of {self.groups} groups"
+        return Release(nearest_codes, {"codebook": codebook, "edges": edges}, layer, width, how, len(fit), table.meta)
