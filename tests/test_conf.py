@@ -263,7 +263,7 @@ def test_the_experiment_is_that_of_rudd2016() -> None:
     cfg = compose("train", overrides=["experiment=rudd2016"], return_hydra_config=True)
     assert cfg.hydra.mode.name == "MULTIRUN" and cfg.hydra.launcher._target_.endswith("JoblibLauncher")
     assert cfg.hydra.sweeper.params == {"model": "lenet,mu_lenet,pair_lenet", "seed": "1,2,3,4,5"}
-    assert cfg.data.source.name == "MNIST" and cfg.callbacks.early_stopping is None
+    assert cfg.data.source.name == "MNIST" and cfg.callbacks.early_stopping.patience == 10
 
 
 def test_every_method_of_the_comparison_has_the_same_budget_and_its_own_name() -> None:

@@ -9,10 +9,11 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import LinearRegression
 
 from invariantnets.errors import InvariantNetsError
+from invariantnets.evaluation import run_suite
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
 from invariantnets.probes import Mav, Ridge, read_answers, run_probes
-from invariantnets.release import Leace, Quantise, released
+from invariantnets.release import Codes, Leace, Noise, Quantise, released
 from invariantnets.release.quantise import best_levels
 
 ANGLES = np.array([-30.0, 0.0, 30.0])
@@ -177,3 +178,55 @@ def test_what_cannot_be_released() -> None:
         leace(replace(table, nuisances=()), "ip1")
     with pytest.raises(InvariantNetsError, match=r"release\.levels=1: there must be two"):
         quantise(table, "ip1", 1)
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_each_row_is_released_as_the_nearest_code_of_k_means(groups: int) -> None:
+    table = make_table()
+    x, found = table.features["ip1"], released(table, Codes(6, groups).fit(table, "ip1")).features["ip1"]
+    train = table.split == "train"
+    for columns in np.array_split(np.arange(12), groups):
+        codes = np.unique(found[train][:, columns], axis=0)
+        assert len(codes) == 6
+        nearest = ((x[:, None, columns] - codes) ** 2).sum(2).argmin(1)
+        np.testing.assert_array_equal(found[:, columns], codes[nearest])
+        # A code is the mean of the training rows that are nearest to it: k-means has come to rest.
+        for c in range(6):
+            mean = x[train][nearest[train] == c][:, columns].mean(0)
+            np.testing.assert_allclose(codes[c], mean, atol=1e-3)
+
+
+def test_noise_has_its_size_and_is_the_same_for_the_same_row() -> None:
+    table = make_table()
+    x = table.features["ip1"]
+    noise = released(table, Noise(0.5, 3).fit(table, "ip1")).features["ip1"] - x
+    assert abs(noise.mean()) < 4 * 0.5 / np.sqrt(noise.size) and abs(noise.std() / 0.5 - 1) < 4 / np.sqrt(
+        2 * noise.size
+    )
+    assert np.abs(np.corrcoef(noise.T) - np.eye(12)).max() < 0.15
+    again = Noise(0.5, 3).fit(table, "ip1")(x[::-1])[::-1] - x
+    np.testing.assert_array_equal(again, noise)
+    assert np.abs(Noise(0.5, 4).fit(table, "ip1")(x) - x - noise).min(1).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("release", "said"),
+    [
+        (Codes(1), "release.codes=1: there must be two at least"),
+        (Codes(5000), "release.codes=5000: 'ip1' has 300 different rows of split 'train'"),
+        (Codes(5, groups=13), "release.groups=13: 'ip1' has 12 features; give 1 to 12"),
+        (Noise(0.0), "release.sigma=0.0: give a number above 0"),
+        (Noise(float("nan")), "release.sigma=nan: give a number above 0"),
+    ],
+)
+def test_codes_and_noise_that_cannot_be_are_refused(release: Codes | Noise, said: str) -> None:
+    with pytest.raises(InvariantNetsError, match=said):
+        release.fit(make_table(), "ip1")
+
+
+def test_features_before_noise_stay_beside_and_are_not_probed() -> None:
+    table = make_table()
+    noisy = released(table, Noise(0.5).fit(table, "ip1"))
+    assert noisy.meta["noise"] == 0.5
+    np.testing.assert_array_equal(noisy.features["ip1 before noise"], table.features["ip1"])
+    assert {r.layer for r in run_suite(noisy, ["ridge"]).results} == {"ip1"}

@@ -16,11 +16,17 @@ from invariantnets.evaluation import run_suite
 from invariantnets.features.io import load_table
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
-from invariantnets.release import Leace, Quantise, Release, released
+from invariantnets.release import Codes, Leace, Noise, Quantise, Release, released
 from invariantnets.results.result import read_jsonl
 from programs import ROOT, run
 
-RELEASES = {"leace": Leace(("yaw",)), "quantise": Quantise(3)}
+RELEASES = {
+    "leace": Leace(("yaw",)),
+    "quantise": Quantise(3),
+    "codes": Codes(5),
+    "product": Codes(3, groups=2),
+    "noise": Noise(0.5, seed=7),
+}
 RIDGES = ("ridge", "ridge/per_label", "ridge/per_mav_label")
 PROBES = tuple(f"probe.{name}=null" for name in ("quadratic", "rbf", "trees", "knn", "mlp"))
 
@@ -61,9 +67,9 @@ def test_what_is_loaded_does_the_same_as_what_was_saved(name: str, tmp_path: Pat
         for row in (0, 59):  # each row by itself: nothing is fitted to the others
             np.testing.assert_allclose(loaded(x[row : row + 1]), fitted(x)[row : row + 1], atol=1e-6)
     assert loaded(np.zeros((0, 6))).shape == (0, 6)
-    known = ("layer", "width", "how", "rows", "data", "version")
+    known = ("layer", "width", "how", "rows", "data", "noise", "version")
     assert [getattr(loaded, key) for key in known] == [getattr(fitted, key) for key in known]
-    assert (loaded.width, loaded.rows, loaded.data) == (6, 20, {"checksum": "c0ffee"})
+    assert (loaded.width, loaded.rows, loaded.data) == (6, 20 if name != "noise" else 0, {"checksum": "c0ffee"})
     assert loaded.fit(OTHER, "ip1") is loaded
     assert loaded.save(tmp_path / "again.safetensors").read_bytes() == (tmp_path / "ip1.safetensors").read_bytes()
 
@@ -107,7 +113,7 @@ def test_another_layer_is_refused() -> None:
         ("invariantnets.release.leace.np.load", "is not a package"),
         ("invariantnets.release.leace.moments", "is no function of"),
         ("invariantnets.release.leace.Leace", "is no function of"),
-        ("invariantnets.release.codes.encode", "No module named"),
+        ("invariantnets.release.letters.encode", "No module named"),
         ("invariantnets.release.quantise.best_levels", "unexpected keyword argument 'mean'"),
         ("invariantnets.release.quantise.round_to", "unexpected keyword argument 'mean'"),
     ],

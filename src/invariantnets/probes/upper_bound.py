@@ -139,11 +139,10 @@ def upper_bounds(scorer: Scorer, task: Task, target: Target, layer: str) -> list
         and have no noise: then whoever knows the rows may know all of each.
     """
     part = task.parts["test"]
-    if sigma := float(part.meta.get("noise", 0.0)):
-        return _of_noise(scorer, task, target, part, layer, sigma)
     code = task.once(_codes)
-    if code is None:
-        return []
+    if code is None:  # equal rows have equal noise, so that of few codes come few codes
+        sigma = float(part.meta.get("noise", 0.0))
+        return _of_noise(scorer, task, target, part, layer, sigma) if sigma else []
     count = int(code.max()) + 1
     how = {"codes": count, "bits": round(float(np.log2(count)), 2)}
     note = (
