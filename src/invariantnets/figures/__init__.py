@@ -47,6 +47,7 @@ from invariantnets.figures import (
     trade_off,
     training,
     tsne,
+    two_sided,
     unit_deletion,
     widths,
 )
@@ -91,6 +92,7 @@ RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
 )
 SWEEP: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     widths.draw,
+    two_sided.draw,
     pareto.draw,
     trade_off.draw,
     layers.draw,

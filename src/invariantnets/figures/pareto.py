@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from invariantnets.figures.drawing import Drawn, Scene, slug
-from invariantnets.figures.style import GREY, PALETTE, WIDTH, colour, entry, legend_above, whiskers
+from invariantnets.figures.style import GREY, PALETTE, UP_TO, WIDTH, colour, entry, legend_above, up_to, whiskers
 from invariantnets.results.format import fitted
 from invariantnets.results.select import CLASS_ACCURACY, STRAY, Runs, Spread, astray, kept, over_runs, strongest_of
 
@@ -56,7 +56,8 @@ def draw(scene: Scene) -> Iterator[Drawn]:
             if figure := pareto_figure(part, target, scene.accuracy, published):
                 strongest = [r for runs in part.values() for r in strongest_of(runs, target)]
                 wording = {"target": target, "accuracy": scene.accuracy[0], "whiskers": scene.whiskers}
-                caption = _CAPTION.format(fitted=fitted(strongest), **wording) + scene.fewer
+                bounded = UP_TO * any(_most(runs, target) is not None for runs in part.values())
+                caption = _CAPTION.format(fitted=fitted(strongest), **wording) + bounded + scene.fewer
                 title = f"What forgetting the {target} costs"
                 yield scene.of_data(Drawn(f"pareto_{slug(target)}.svg", figure, title, caption, "leaks"), data)
 
@@ -144,11 +145,16 @@ def pareto_figure(
             "linestyle": "none",
         }
         panel.errorbar(x, y, markersize=8.5, elinewidth=0.7, clip_on=not below, **look, **bars)
+        most = _most(groups[name], target)
+        if most is not None and left.runs and not below:
+            up_to(axes, x, most, y, colour(i))
         label = f"{number}  {name}" + (f" ({100 * high.mean:.1f} %)" if below else "")
         axes.plot([], [], markersize=6, label=entry(label), **look)
         ink = colour(i) if left.failed else "white"
         panel.annotate(str(number), (x, y), ha="center", va="center_baseline", color=ink, fontsize=5.5, zorder=4)
-    _scale_r2(axes, [bound for left, _ in placed.values() if left.runs for bound in (left.mean, left.low, left.high)])
+    most = [_most(groups[name], target) for name in placed]
+    known = [bound for left, _ in placed.values() if left.runs for bound in (left.mean, left.low, left.high)]
+    _scale_r2(axes, [*known, *most])
     if published:
         _mark(axes)
     for panel in beside:
@@ -160,6 +166,12 @@ def pareto_figure(
     axes.set_ylabel(f"{accuracy[0]} (%)")
     legend_above(figure, axes, small=True)
     return figure
+
+
+def _most(runs: Runs, target: str) -> float | None:
+    """R² that no reader exceeds, mean over runs; None where nobody can say."""
+    found = over_runs(runs, "r2_at_most", target, "any").get(None)
+    return found.mean if found and found.runs else None
 
 
 def _mark(axes: Axes) -> None:

@@ -30,6 +30,8 @@ GREYS = ("#6E6E6E", "#A0A0A0", "#C8C8C8")
 LEAST_R2 = -0.5
 # About the width of a phone, so that 9 pt stays 9 pt there.
 WIDTH = 4.3
+# Said where `up_to` was drawn.
+UP_TO = " A dotted line ends at the bar that no reader, however it is trained, can pass on these test rows."
 # Inches of a row of the legend.
 _LEGEND_ROW = 0.17
 
@@ -122,6 +124,12 @@ def marker(i: int) -> str:
 def whiskers(value: float, low: float | None, high: float | None) -> tuple[float, float]:
     """Lengths of an error bar; a percentile interval may, rarely, leave its estimate outside."""
     return (0.0 if low is None else max(value - low, 0.0), 0.0 if high is None else max(high - value, 0.0))
+
+
+def up_to(axes: Axes, left: float, most: float, height: float, ink: str) -> None:
+    """From what is left of a nuisance to what any reader can find at most: a thin line that ends at a bar."""
+    axes.plot([left, most], [height, height], color=ink, linewidth=0.7, linestyle=":", zorder=1)
+    axes.plot([most], [height], color=ink, marker="|", markersize=8, linestyle="none", zorder=1)
 
 
 def no_less(value: float, low: float | None, high: float | None) -> tuple[float, float | None, float | None]:

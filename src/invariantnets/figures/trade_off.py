@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from invariantnets.figures.drawing import Drawn, Scene, slug
-from invariantnets.figures.style import colour, entry, legend_above, marker, new_axes, whiskers
+from invariantnets.figures.style import UP_TO, colour, entry, legend_above, marker, new_axes, up_to, whiskers
 from invariantnets.results.format import fitted
 from invariantnets.results.select import STRAY, Runs, astray, at_least_chance, failed, select, strongest_of
 
@@ -37,7 +37,8 @@ def draw(scene: Scene) -> Iterator[Drawn]:
         if figure := _figure(groups, target, scene.accuracy):
             name, *_, probe = scene.accuracy
             wording = {"accuracy": name, "target": target, "what": _WHAT[probe], "fitted": fitted(strongest)}
-            caption = _CAPTION.format(**wording) + scene.fewer
+            bounded = any(select(r, "r2_at_most", target, "any") for runs in groups.values() for r in runs)
+            caption = _CAPTION.format(**wording) + UP_TO * bounded + scene.fewer
             title = f"{name[0].upper()}{name[1:]} against {target} left"
             yield Drawn(f"trade_off_{slug(target)}.svg", figure, title, caption, "leaks")
 
@@ -52,6 +53,8 @@ def _figure(groups: Mapping[str, Runs], target: str, accuracy: tuple[str, str, s
             leak, high = select(results, "r2", target, "strongest"), select(results, *accuracy[1:])
             if leak and high and not failed(leak[0]) and not failed(high[0]) and not astray(leak[0], STRAY):
                 points.append((at_least_chance(leak[0]), high[0]))
+                for most in select(results, "r2_at_most", target, "any"):
+                    up_to(axes, points[-1][0].value, most.value, 100 * high[0].value, colour(i))
         if not points:
             continue
         drawn.append(name)

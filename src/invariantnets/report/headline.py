@@ -77,6 +77,7 @@ def facts(results: Sequence[Result], units: Mapping[str, str]) -> list[Fact]:
                 continue
             more = and_(list(more_on_test(results, target)))
             shown.append(_fact(strongest, f"R² of {target}", "", f"; on test, more is read by {more}" if more else ""))
+            shown += [_fact(r, f"R² of {target}, at most", "") for r in select(results, "r2_at_most", target, "any")]
             for r in _beside(results, strongest):
                 shown.append(_fact(r, f"{metric_name(r.metric)} of {target}", units.get(target, "")))
     for probe in ("mav", "softmax"):
@@ -115,7 +116,7 @@ def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> list
     if failed(strongest):
         text = f"From {layer}, no probe of the {target} succeeded; this is not evidence of invariance."
         text += f" By {_read_by(sure, results)}, its AUC is {bounded(sure)}, above a half: it is there." if sure else ""
-        return [text, *more, *constant]
+        return [text, *_at_most(results, target), *more, *constant]
     name = str(strongest.chosen.get("probe", "strongest"))
     known = "" if name == "strongest" else f" ({choice(strongest, results)})"
     shown = written(strongest)
@@ -132,7 +133,19 @@ def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> list
         text += f". {_where_r2_is_below_chance(sure, results)}"
     elif _holds_chance(strongest):
         text += f". {_where_r2_holds_chance(sure, results)}"
-    return [f"{text}.", *more, *constant]
+    return [f"{text}.", *_at_most(results, target), *more, *constant]
+
+
+def _at_most(results: Sequence[Result], target: str) -> list[str]:
+    """What nobody can exceed, where that is known."""
+    said = []
+    for r in select(results, "r2_at_most", target, "any"):
+        codes = r.chosen.get("codes")
+        through = f"released in {count(int(codes))} codes" if codes else f"with noise of σ {r.chosen['sigma']:g}"
+        adjusted = [bounded(a) for a in select(results, "r2_at_most_adjusted", target, "any")]
+        less = f"; without what so many explain by luck, {adjusted[0]}" if adjusted else ""
+        said.append(f"So {through}, no reader of these rows, however trained, exceeds R² {bounded(r)}{less}.")
+    return said
 
 
 def _where_r2_is_below_chance(sure: Result | None, results: Sequence[Result]) -> str:

@@ -123,6 +123,8 @@ def sweep_sections(
         columns = {
             "R², strongest honest probe": ("r2", t, "strongest"),
             "AUC, strongest honest probe": ("auc", t, "strongest"),
+            "R², any reader at most": ("r2_at_most", t, "any"),
+            "the same, adjusted": ("r2_at_most_adjusted", t, "any"),
             "R², linear": ("r2", t, "ridge"),
             "RMSE, linear per true label (uses the answer)": ("rmse", t, "ridge/per_label"),
         }

@@ -22,6 +22,11 @@ TERMS = {
         "A model that learns to read something from the features, is chosen without a look at the test rows, and is "
         "told nothing of the answer when it is tested.",
     ),
+    "At most": (
+        r"at most",
+        "What no reader exceeds on these test rows, however it is trained: arithmetic, where few different codes are "
+        "released, or noise is added. So many codes explain something by luck alone; adjusted is without that.",
+    ),
     "Out of fold": (
         r"out of fold|[Cc]ross-validation|[Vv]alidation (?:chose|did|let)",
         "How it is chosen what is read with (validation): the rows of train and val are divided, each part is read by "

@@ -30,6 +30,8 @@ _COLUMNS = {
     "softmax": ("accuracy", LABEL, "softmax"),
     "rank 1": PEOPLE_ACCURACY[1:],
     "R², strongest honest probe": ("r2", None, "strongest"),
+    "R², any reader at most": ("r2_at_most", None, "any"),
+    "the same, adjusted": ("r2_at_most_adjusted", None, "any"),
     "R², linear": ("r2", None, "ridge"),
     "R², linear per label (uses the answer)": ("r2", None, "ridge/per_label"),
     "R², squares and products": ("r2", None, "quadratic"),
