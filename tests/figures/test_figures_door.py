@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from bounds import bounds_of
 from invariantnets.analysis import ANALYSES, Groups, IdentityTests, Material, PerClass, Quality, Thresholds
 from invariantnets.analysis.analysis import measured as measured_by
 from invariantnets.errors import InvariantNetsError
@@ -57,6 +58,7 @@ OF_RUN = {
 }
 OF_SWEEP = {
     "widths": ["width_net_on_lfw-6e849640.svg"],
+    "two_sided": ["two_sided_bits_angle.svg", "two_sided_sigma_angle.svg"],
     "pareto": ["pareto_angle.svg", "pareto_yaw.svg"],
     "trade_off": ["trade_off_angle.svg", "trade_off_yaw.svg"],
     "layers": ["layers_angle.svg"],
@@ -205,6 +207,9 @@ def full_sweep(make_results, make_face_results) -> Scene:
         return found + curve(found)
 
     groups = {n: [run(0.1 * i)] for i, n in enumerate(("a", "b", "c", "d"), 1)}
+    for i, n in enumerate(groups):  # two are codes, two have noise
+        how = {"codes": 2**i, "bits": i} if i < 2 else {"sigma": 0.1 * i}
+        groups[n][0].extend(bounds_of(groups[n][0], 0.1 * i + 0.2, **how))
     depths = {n: [make_results(layer="conv1") + run for run in runs] for n, runs in groups.items()}
     return Scene(groups, depths, widths={"net on lfw": {"a": 8, "b": 16}}, methods={"a", "b"})
 

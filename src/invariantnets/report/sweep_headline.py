@@ -39,6 +39,7 @@ def sweep_sentences(groups: Mapping[str, Runs], data: Mapping[str, str]) -> list
         said.append(f"Of {len(targets)} nuisances, {and_(best_read) or 'none'} can be read best.")
         targets = best_read
     said += [sentence for target in targets for sentence in _least_and_most(groups, target)]
+    said += [sentence for target in targets for sentence in _least_bound(groups, target)]
     if more := [text for target in every_target for text in _more(groups, target)]:
         said.append(f"Validation did not choose the best on test: {'; '.join(more)}.")
     for where in dict.fromkeys(data.values()):
@@ -84,6 +85,16 @@ def _least_and_most(groups: Mapping[str, Runs], target: str) -> list[str]:
         where = ", ".join(lost)
         said.append(f"No probe of the {target} succeeded for {where}; this is not evidence of invariance.")
     return said
+
+
+def _least_bound(groups: Mapping[str, Runs], target: str) -> list[str]:
+    """Which group nobody can read more from than the least, where that is known of any."""
+    known = _ranked(groups, "r2_at_most", target, "any")
+    return [
+        f"From {name} no reader of the test rows, however trained, exceeds R² {summary(most, 'r2_at_most')} of the "
+        f"{target}: the least bound here."
+        for name, most in known[:1]
+    ]
 
 
 def _read_from(name: str, runs: Runs, target: str, found: Spread) -> str:
