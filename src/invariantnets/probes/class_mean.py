@@ -58,9 +58,7 @@ class ClassMean:
         yield from group_means(task, known.label, known.num_classes, held_out, test)
 
 
-def group_means(
-    task: Task, group: np.ndarray, count: int, held_out: np.ndarray, test: np.ndarray
-) -> Iterable[Reading]:
+def group_means(task: Task, group: np.ndarray, count: int, held_out: np.ndarray, test: np.ndarray) -> Iterable[Reading]:
     """The mean of each group of known rows, pulled towards that of all as held out rows ask, for all nuisances.
 
     Args:
