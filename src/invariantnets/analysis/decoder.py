@@ -92,6 +92,8 @@ class Decoder:
             raise InvariantNetsError(f"{self.title}: all pictures are alike: there is nothing to draw")
         rows = self._fewer(rows, flat.shape[1], material, closed)
         x = table.features[layer]
+        if not np.ptp(x[rows.drawn_by], 0).any():
+            raise InvariantNetsError(f"{self.title}: all features of layer {layer!r} are constant on known rows")
         draw = drawing(x[rows.drawn_by], flat, self.epochs, self.width, material.seed, STREAM + 1)
         both = np.concatenate([rows.read_by, rows.test])
         order = np.argsort(both)
@@ -154,29 +156,26 @@ class Decoder:
         """How much of the variance of the pixels of test is drawn; beside it by the mean picture of the true class."""
         test = read.split == "test"
         mean = (trained_on.mean(0, dtype=np.float64) / 255).astype(np.float32)
-        guesses: dict[str, Callable[[slice], np.ndarray]] = {"drawn from the features": lambda at: drawn[test][at]}
+        rebuilt, pixels, classes = drawn[test], true[test], read.label[test]
+        guesses: dict[str, Callable[[slice], np.ndarray]] = {"drawn from the features": lambda at: rebuilt[at]}
         if label is not None:
-            count = int(max(label.max(), read.label.max())) + 1
-            of_class = np.stack(
-                [trained_on[label == c].mean(0) / 255 if (label == c).any() else mean for c in range(count)]
-            )
-            guesses["mean picture of the true class"] = lambda at: of_class[read.label[test][at]]
+            of = (trained_on[label == c] for c in range(read.num_classes))
+            of_class = np.stack([some.mean(0) / 255 if len(some) else mean for some in of])
+            guesses["mean picture of the true class"] = lambda at: of_class[classes[at]]
         group = Resampling((read.source if closed else read.label)[test])
-        pixels = true[test]
         results = []
         for kind, guess in guesses.items():
             sums = np.empty((len(pixels), 3))
             for start in range(0, len(pixels), 1024):
                 at = slice(start, start + 1024)
                 here = pixels[at].astype(np.float32) / 255
-                sums[at] = np.stack(
-                    [((here - guess(at)) ** 2).sum(1), ((here - mean) ** 2).sum(1), np.ones(len(here))], 1
-                )
+                squares = (((here - other) ** 2).sum(1) for other in (guess(at), mean))
+                sums[at] = np.stack([*squares, np.ones(len(here))], 1)
             value, low, high = (float(v[0]) for v in group.interval(sums, _explained, [Number("below_one", (2,))]))
             ends = {"low": low, "high": high} if np.isfinite(low) and np.isfinite(high) else {}
-            of = {"target": "picture", "probe": f"{self.name}/{kind}", "n": len(pixels), "sources": group.sources}
-            fit = {"chance": 0.0, "n_fit": len(trained_on), "title": BACK}
-            results.append(measured(material, "variance_share", value, **of, **fit, **ends))
+            fields = {"probe": f"{self.name}/{kind}", "n": len(pixels), "sources": group.sources, "title": BACK, **ends}
+            fit = {"target": "picture", "chance": 0.0, "n_fit": len(trained_on)}
+            results.append(measured(material, "variance_share", value, **fields, **fit))
         return results
 
     def _read(
@@ -199,12 +198,11 @@ class Decoder:
             test = task.parts["test"]
             scorer = Scorer(test if closed else replace(test, source=test.label), material.layer, material.seed)
             for target in task.every:
-                results += self._best(
-                    material, task, scorer, with_stack(task, target, found[target.nuisance.name]), kind
-                )
+                every = with_stack(task, target, found[target.nuisance.name])
+                results += self._best(task, scorer, every, kind)
         return results
 
-    def _best(self, material: Material, task: Task, scorer: Scorer, every: list[Any], kind: str) -> list[Result]:
+    def _best(self, task: Task, scorer: Scorer, every: list[Any], kind: str) -> list[Result]:
         sound = honest(task, every)
         probe, reading = sound[0] if sound else max(every, key=lambda f: task.validation_r2(f[1].held_out, f[1].target))
         results = []
@@ -212,10 +210,8 @@ class Decoder:
             if r.metric not in METRICS or r.where:
                 continue
             of = {"title": READ, "about": "analysis", "chosen": {"probe": probe.name, **r.chosen}}
-            note = (
-                r.note if sound else f"{r.target!r}, {kind}: no reader found anything on rows that it was not fitted to"
-            )
-            results.append(replace(r, probe=f"{self.name}/{kind}", note=note, **of))
+            nothing = f"{r.target!r}, {kind}: no reader found anything on rows that it was not fitted to"
+            results.append(replace(r, probe=f"{self.name}/{kind}", note=r.note if sound else nothing, **of))
             if r.metric == "r2":
                 shuffled = {"value": r.control if r.control is not None else np.nan, "low": None, "high": None}
                 results.append(replace(results[-1], probe=f"{self.name}/shuffled, {kind}", control=None, **shuffled))

@@ -18,6 +18,7 @@ from invariantnets.randomness import torch_rng
 __all__ = ["PictureReader", "blocks_of", "drawing", "shrunk"]
 
 BATCH, BLOCK, PEAK = 128, 2_048, 2e-3
+LEAST_STEPS = 300, 100  # of the decoder and its reader
 CHANNELS, HIDDEN = (16, 32, 32), 64
 
 
@@ -48,20 +49,26 @@ def shrunk(pictures: np.ndarray, side: int) -> np.ndarray:
     return found
 
 
-def trained(network: nn.Module, count: int, epochs: int, loss: Callable[[Tensor], Tensor], generator: torch.Generator):
+def trained(
+    network: nn.Module,
+    count: int,
+    passes: tuple[int, int],
+    loss: Callable[[Tensor], Tensor],
+    generator: torch.Generator,
+) -> None:
     """Train by Adam, one cycle of the learning rate, in batches of rows in random order.
 
     Args:
         network: whose parameters are trained, in place.
         count: rows.
-        epochs: passes over them.
+        passes: over them; and the steps that are needed for anything: of few rows there are more passes.
         loss: of some rows.
         generator: of their order.
     """
-    optimizer = torch.optim.Adam(network.parameters(), PEAK)
     batches = max(1, count // BATCH)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=max(2, epochs * batches))
-    network.train()
+    epochs = max(passes[0], -(-passes[1] // batches))
+    optimizer = torch.optim.Adam(network.parameters(), PEAK)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=epochs * batches)
     for _ in range(epochs):
         order = torch.randperm(count, generator=generator)
         for rows in order[: batches * BATCH].chunk(batches):
@@ -69,7 +76,6 @@ def trained(network: nn.Module, count: int, epochs: int, loss: Callable[[Tensor]
             loss(rows).backward()
             optimizer.step()
             cycle.step()
-    network.eval()
 
 
 def drawing(
@@ -101,18 +107,15 @@ def drawing(
     middle = torch.from_numpy(average.astype(np.float32))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_rng(seed, stream, 0).initial_seed())
-        network = nn.Sequential(
-            nn.Linear(int(live.sum()), width),
-            nn.ReLU(),
-            nn.Linear(width, width),
-            nn.ReLU(),
-            nn.Linear(width, len(middle)),
-        )
+        first, last = nn.Linear(int(live.sum()), width), nn.Linear(width, len(middle))
+        network = nn.Sequential(first, nn.ReLU(), nn.Linear(width, width), nn.ReLU(), last)
+    nn.init.zeros_(last.weight)  # it begins with the mean picture
+    nn.init.zeros_(last.bias)
 
     def loss(rows: Tensor) -> Tensor:
         return F.mse_loss(network(x[rows]), y[rows].float() / 255 - middle)
 
-    trained(network, len(x), epochs, loss, torch_rng(seed, stream, 1))
+    trained(network, len(x), (epochs, LEAST_STEPS[0]), loss, torch_rng(seed, stream, 1))
 
     def draw(rows: np.ndarray) -> np.ndarray:
         found = np.empty((len(rows), len(middle)), np.float32)
@@ -168,7 +171,7 @@ class PictureReader:
         def loss(rows: Tensor) -> Tensor:
             return F.mse_loss(network(((pixels[rows] - centre) / spread).view(-1, *self.shape)), goal[rows])
 
-        trained(network, len(x), self.epochs, loss, torch_rng(seed, self.stream, call, 1))
+        trained(network, len(x), (self.epochs, LEAST_STEPS[1]), loss, torch_rng(seed, self.stream, call, 1))
 
         def predict(rows: np.ndarray) -> np.ndarray:
             with torch.inference_mode():

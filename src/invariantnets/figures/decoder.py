@@ -17,8 +17,8 @@ _CAPTION = (
     "draws from the features of the very image; beneath is the {nuisance}. Neighbours are one image at either end of "
     "it, where there are several views. If the lower pictures of such a pair are alike, the decoder did not find the "
     "{nuisance}, which is no proof that it is gone: another might. If they differ as the upper ones do, the features "
-    "tell it. A decoder of least squares draws the mean of all pictures that it cannot tell apart, so that what it does "
-    "not know is blurred. The eye is no measurement: that is in the table."
+    "tell it. A decoder of least squares draws the mean of all pictures that it cannot tell apart, so that what it "
+    "does not know is blurred. The eye is no measurement: that is in the table."
 )
 
 
