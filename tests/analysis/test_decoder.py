@@ -111,6 +111,18 @@ def test_large_pictures_are_shrunk_to_means() -> None:
     assert shrunk(np.zeros((2, 30, 20, 3), np.uint8), 15).shape == (2, 3, 15, 10)
 
 
+def test_no_source_is_on_both_sides_and_room_is_bounded_by_whole_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, _ = bars()
+    material = Material(table, "ip1")
+    rows = LOOK._rows(material, closed=True)
+    assert not set(table.source[rows.drawn_by]) & set(table.source[rows.read_by])
+    assert len(rows.drawn_by) + len(rows.read_by) == (table.split != "test").sum()
+    monkeypatch.setattr("invariantnets.analysis.decoder.MOST", 36 * 200)
+    fewer = LOOK._fewer(rows, 36, material, closed=True)
+    assert len(fewer.read_by) == 100 and 100 <= len(fewer.test) < 103 and set(fewer.test) < set(rows.test)
+    assert set(np.unique(table.source[fewer.test], return_counts=True)[1]) == {3}
+
+
 def test_a_dead_feature_that_wakes_up_does_not_outweigh_all_others() -> None:
     rng = numpy_rng(2)
     x = rng.normal(size=(200, 3)).astype(np.float32)

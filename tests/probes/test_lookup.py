@@ -68,7 +68,7 @@ def test_it_is_never_above_what_the_codes_explain_on_the_test_rows(make_table) -
 
 
 def test_of_features_that_are_no_codes_it_says_nothing(make_table) -> None:
-    assert set(r2(make_table(mixed))) == {"ridge", "strongest"}
+    assert "lookup" not in r2(make_table(mixed))
     assert codes_of([np.arange(100.0)[:, None]], 1000) is None  # no two alike
     assert codes_of([np.repeat(np.arange(60.0), 2)[:, None]], 59) is None  # more than are asked for
 

@@ -88,7 +88,7 @@ class Decoder:
         material.progress(f"{self.title}: training on {len(rows.drawn_by):,} rows")
         seen = pictures(rows.drawn_by)
         shape, flat = seen.shape[1:], seen.reshape(len(seen), -1)
-        if not flat.std(0).any():
+        if not np.ptp(flat, 0).any():
             raise InvariantNetsError(f"{self.title}: all pictures are alike: there is nothing to draw")
         rows = self._fewer(rows, flat.shape[1], material, closed)
         x = table.features[layer]
