@@ -127,7 +127,7 @@ class Decoder:
             raise InvariantNetsError(f"{self.title}: half of the known rows train the decoder, and of the others {why}")
         if not len(parts[0]):
             raise InvariantNetsError(f"{self.title}: there are no two known sources: one half trains the decoder")
-        return _Rows(*parts, np.flatnonzero(table.split == "test"))
+        return _Rows(parts[0], parts[1], np.flatnonzero(table.split == "test"))
 
     def _fewer(self, rows: _Rows, pixels: int, material: Material, closed: bool) -> _Rows:
         """With fewer sources of test, and rows to read by, where all are more than there is room for."""
@@ -209,11 +209,12 @@ class Decoder:
         for r in scorer.nuisance(task, reading, probe):
             if r.metric not in METRICS or r.where:
                 continue
-            of = {"title": READ, "about": "analysis", "chosen": {"probe": probe.name, **r.chosen}}
+            of: dict[str, Any] = {"title": READ, "about": "analysis", "chosen": {"probe": probe.name, **r.chosen}}
             nothing = f"{r.target!r}, {kind}: no reader found anything on rows that it was not fitted to"
             results.append(replace(r, probe=f"{self.name}/{kind}", note=r.note if sound else nothing, **of))
             if r.metric == "r2":
-                shuffled = {"value": r.control if r.control is not None else np.nan, "low": None, "high": None}
+                value = r.control if r.control is not None else np.nan
+                shuffled: dict[str, Any] = {"value": value, "low": None, "high": None}
                 results.append(replace(results[-1], probe=f"{self.name}/shuffled, {kind}", control=None, **shuffled))
         return results
 

@@ -62,7 +62,7 @@ def codes_of(parts: list[np.ndarray], most: int) -> list[np.ndarray] | None:
     if most < 1 or (len(first) > 1 and len({_key(row) for row in first}) == len(first)):
         return None
     known: dict[bytes, int] = {}
-    found = []
+    found: list[np.ndarray] = []
     for part in parts:
         code = np.empty(len(part), np.int64)
         for i, row in enumerate(part):
