@@ -5,6 +5,8 @@ A new one is a row in `ROWS`: what it must find in the table of `people`, of whi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,8 @@ import numpy as np
 import pytest
 
 from invariantnets import FeatureTable, run_suite
-from invariantnets.analysis import ANALYSES, Analysis, IdentityTests
-from invariantnets.evaluation import Evaluation
+from invariantnets.analysis import ANALYSES, Analysis, Decoder, IdentityTests
+from invariantnets.evaluation import Evaluation, evaluate, subject_of
 from invariantnets.randomness import numpy_rng
 from programs import run
 
@@ -50,9 +52,16 @@ ROWS: list[tuple[str, str, str, dict[str, Any], float, float]] = [
     ("attributes", "balanced_accuracy", "attributes", {"group": "identity-independent"}, 0.35, 0.65),
     ("pose_knn", "accuracy", "pose_knn/knn", {}, 0.5, 1.0),
     ("pose_knn", "accuracy", "pose_knn/shuffled", {}, 0.2, 0.8),
+    ("decoder", "variance_share", "decoder/drawn from the features", {}, 0.2, 1.0),
+    ("decoder", "r2", "decoder/from drawn pictures", {}, 0.7, 1.0),
+    ("decoder", "r2", "decoder/shuffled, from drawn pictures", {}, -0.2, 0.05),
+    ("decoder", "r2", "decoder/from the pictures themselves", {}, 0.9, 1.0),
 ]
 # What needs more of each person than the table has, asked for less.
-SMALLER: dict[str, Analysis] = {"identity_tests": IdentityTests(nuisance="yaw", magnitude=False, least=4)}
+SMALLER: dict[str, Analysis] = {
+    "identity_tests": IdentityTests(nuisance="yaw", magnitude=False, least=4),
+    "decoder": Decoder(epochs=15, width=32, reader_epochs=2),
+}
 
 
 def people(count: int = 40, images: int = 20) -> FeatureTable:
@@ -66,9 +75,22 @@ def people(count: int = 40, images: int = 20) -> FeatureTable:
     return FeatureTable.from_arrays(x, label=who, division="identity", yaw=yaw, light=light, hat=hat)
 
 
+def pictures_of(table: FeatureTable) -> Callable[[np.ndarray], np.ndarray]:
+    """Brighter to the one side by yaw, and somebody's own pattern above it."""
+
+    def shown(rows: np.ndarray) -> np.ndarray:
+        own = numpy_rng(1).normal(0, 8, (1 + table.label.max(), 6, 6))[table.label[rows]]
+        side = table.nuisance["yaw"][rows, None, None] * np.linspace(-1, 1, 6)
+        return np.clip(128 + own + side, 0, 255).round().astype(np.uint8)
+
+    return shown
+
+
 @pytest.fixture(scope="module")
 def found() -> Evaluation:
-    return run_suite(people(), [], analyses=[SMALLER.get(name, name) for name in ANALYSES], protocols=None)
+    table = people()
+    subject = replace(subject_of(table), pictures=pictures_of(table))
+    return evaluate(subject, [], analyses=[SMALLER.get(name, of()) for name, of in ANALYSES.items()], protocols=None)
 
 
 def test_every_analysis_has_a_row_and_a_file_of_its_own() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bounds import bounds_of
-from invariantnets.analysis import ANALYSES, Groups, IdentityTests, Material, PerClass, Quality, Thresholds
+from invariantnets.analysis import ANALYSES, Decoder, Groups, IdentityTests, Material, PerClass, Quality, Thresholds
 from invariantnets.analysis.analysis import measured as measured_by
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
@@ -45,6 +45,7 @@ OF_RUN = {
     "discard": ["discard.svg"],
     "quality": ["quality.png"],
     "tsne": ["tsne.png", "tsne_one.png"],
+    "decoder": ["decoder.png"],
     "neurons": ["neurons_conv1.png", "neurons_F7.png", "neurons_similarity.png"],
     "maximise": ["maximise.png"],
     "nuisance_neurons": ["nuisance_neurons.png", "nuisance_neurons_silenced.svg"],
@@ -89,9 +90,8 @@ def asked_for() -> tuple[list[Result], dict[str, Arrays]]:
     split = np.where(who < 4, "train", np.where(who < 8, "val", "test"))
     people = FeatureTable.from_arrays({"F7": x}, label=who, split=split, team=who % 2, yaw=yaw)
     kept: dict[str, Arrays] = {}
-    material = Material(
-        people, "F7", pictures=lambda rows: np.zeros((len(rows), 4, 4), np.uint8), keep=kept.__setitem__
-    )
+    shades = (200 * rng.random((len(who), 4, 4))).astype(np.uint8)
+    material = Material(people, "F7", pictures=lambda rows: shades[rows], keep=kept.__setitem__)
     # With less asked of a small table.
     smaller = {
         "thresholds": Thresholds([0.1]),
@@ -99,6 +99,7 @@ def asked_for() -> tuple[list[Result], dict[str, Arrays]]:
         "identity_tests": IdentityTests(nuisance="yaw", magnitude=False, least=2),
         "quality": Quality(images=2),
         "per_class": PerClass(least=8, draws=40),
+        "decoder": Decoder(epochs=1, reader_epochs=1),
     }
     found = [r for name, of in ANALYSES.items() for r in smaller.get(name, of())(material)]
     return found + followed(material) + occluded(material, kept), kept

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from invariantnets.analysis.analysis import Analysis, Material, measured
 from invariantnets.analysis.attributes import Attributes
 from invariantnets.analysis.bins import Bins
+from invariantnets.analysis.decoder import Decoder
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.discard import Discard
 from invariantnets.analysis.groups import Groups
@@ -26,6 +27,7 @@ __all__ = [
     "Analysis",
     "Attributes",
     "Bins",
+    "Decoder",
     "Discard",
     "Groups",
     "IdentityTests",
@@ -60,6 +62,7 @@ _ALL: tuple[Callable[[], Analysis], ...] = (
     Discard,
     Thresholds,
     Groups,
+    Decoder,
 )
 ANALYSES: dict[str, Callable[[], Analysis]] = {of().name: of for of in _ALL}
 

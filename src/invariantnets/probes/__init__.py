@@ -9,6 +9,7 @@ from invariantnets.probes.estimator import Estimator
 from invariantnets.probes.kernel import KernelRidge
 from invariantnets.probes.knn import Knn
 from invariantnets.probes.lda import Lda
+from invariantnets.probes.lookup import Lookup
 from invariantnets.probes.mav import Mav
 from invariantnets.probes.mlp import Mlp
 from invariantnets.probes.predicted import Predicted, predictions
@@ -26,6 +27,7 @@ __all__ = [
     "KernelRidge",
     "Knn",
     "Lda",
+    "Lookup",
     "Mav",
     "Mlp",
     "Predicted",
@@ -52,6 +54,7 @@ DEFAULT: tuple[Probe, ...] = (
     KernelRidge("rbf"),
     Trees(),
     Knn(),
+    Lookup(),
     Mlp(),
 )
 

@@ -124,6 +124,7 @@ PROBES = {
     "rbf": "kernel ridge, RBF",
     "trees": "boosted trees",
     "knn": "kNN",
+    "lookup": "table of codes",
     "mlp": "MLP",
     "stack": "stack of all honest readers",
     "strongest": "strongest honest probe",
