@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from invariantnets.results.runs import read_sweep
 from invariantnets.run import report_sweep
 
 A, CHOSEN, MAV = "A, last epoch", "A, epoch chosen on val", "P, MAV"
-READER, UNSEEN = "angle by our strongest reader", "P at ±55°, ±65°, never seen: MAV"
+READER, UNSEEN = "angle by our strongest reader", "P at ±{}, never seen, {}"
 
 
 def found(a: float, chosen: float, mav: float, reader: float | None, softmax: float | None = 0.99) -> list[Result]:
@@ -55,6 +56,11 @@ def job(make_run) -> Callable[..., None]:
         make_run(where, found=made, data=data, **same)
         if unseen is not None:
             other = [r for r in found(0.2, 0.2, unseen, 0.2) if r.target == "label"]
+            other += [
+                replace(r, probe=f"by_value/{r.probe}", where={"|angle|": f"{at}°"}, value=r.value - 0.01 * (at - 55))
+                for r in other
+                for at in (55, 65)
+            ]
             make_run(f"{where}/transfer", found=other, data="digits at other angles", **same)
 
     return make
@@ -102,8 +108,10 @@ def test_unseen_angles_are_those_of_the_run_beside(job, table):
     job("softmax", 2, unseen=0.8)
     job("mmd", 1)
     rows = table()
-    assert rows["softmax"][UNSEEN] == "75.00 ± 7.07 %" and rows["softmax"]["″, own classifier"] == "99.00 ± 0.00 %"
-    assert rows["mmd"][UNSEEN] == "–" and "digits at other angles" not in str(rows)
+    found = {at: rows["softmax"][UNSEEN.format(at, "MAV")] for at in ("55°", "65°")}
+    assert found == {"55°": "75.00 ± 7.07 %", "65°": "65.00 ± 7.07 %"}
+    assert rows["softmax"][UNSEEN.format("65°", "own classifier")] == "89.00 ± 0.00 %"
+    assert rows["mmd"][UNSEEN.format("55°", "MAV")] == "–" and "digits at other angles" not in str(rows)
 
 
 def test_widths_are_rows_of_their_own(job, table):
