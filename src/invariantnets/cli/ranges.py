@@ -72,10 +72,8 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     **dict.fromkeys(("train_images", "probe_images", "center_crop", "image_size"), COUNT_OR_NULL),
     **dict.fromkeys(("source.size", "val_size", "lda_draws.fit", "lda_draws.test"), COUNT),
     **dict.fromkeys(("on_device", "cache", "evaluate", "save_features", "learned_noise", "conv2_relu"), Switch()),
-    **dict.fromkeys(
-        ("save_predictions", "conditional", "beyond_chance", "fused", "enable_progress_bar", "one_each", "standardise"),
-        Switch(),
-    ),
+    **dict.fromkeys(("save_predictions", "conditional", "beyond_chance", "fused", "enable_progress_bar"), Switch()),
+    **dict.fromkeys(("one_each", "standardise", "by_value.magnitude"), Switch()),
     "max_epochs": Number(1, 1e6, whole=True),
     "deterministic": Word("True|False|warn", "true, false or warn"),
     "threads": Number(1, max(8, os.cpu_count() or 1), whole=True, null=True),
