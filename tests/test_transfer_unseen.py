@@ -18,7 +18,7 @@ def test_unseen_angles_after_training(tmp_path: Path) -> None:
     assert out.split() == [str(tmp_path / place / "report.html") for place in ("run", "run/transfer")]
     seen = read_jsonl(tmp_path / "run" / "results.jsonl")
     named = [r for r in seen if r.probe.startswith("adversary/")]
-    assert [r.target for r in named] == ["angle", "angle"] and named[0].n_fit > 300
+    assert [r.target for r in named] == ["angle"] * 3 and named[0].n_fit > 300
     assert any(r.metric == "accuracy" and r.probe == "ridge" for r in seen)  # of a category
     unseen = read_jsonl(tmp_path / "run" / "transfer" / "results.jsonl")
     of_value = {(r.probe, *r.where.values()): r for r in unseen if r.about == "analysis"}

@@ -37,12 +37,13 @@ def named(of: FeatureTable, **changes: Any) -> list[Result]:
 
 
 def test_it_names_what_is_there_and_no_shuffled_value() -> None:
-    last, chosen = named(table())
-    assert (last.probe, chosen.probe) == ("adversary/last", "adversary/chosen")
+    last, chosen, shuffled = named(table())
+    assert [r.probe for r in (last, chosen, shuffled)] == [f"adversary/{w}" for w in ("last", "chosen", "shuffled")]
     assert (last.metric, last.target, last.n, last.sources, last.n_fit) == ("accuracy", "angle", 600, 600, 2000)
     assert last.value > 0.9 and last.low < last.value < last.high and last.chosen == {"epoch": 12}
     assert chosen.value > 0.9 and 1 <= chosen.chosen["epoch"] <= 12 and chosen.validation >= last.validation > 0.85
     assert 0.12 < last.control < 0.28 and chosen.control is None
+    assert shuffled.value == last.control and shuffled.low < 0.2 < shuffled.high
     of = table()
     code = of.nuisance["angle"]
     most = np.bincount(code[SPLIT == "train"].astype(int)).argmax()
@@ -50,7 +51,7 @@ def test_it_names_what_is_there_and_no_shuffled_value() -> None:
 
 
 def test_of_nothing_it_finds_nothing() -> None:
-    last, chosen = named(table(strength=0.0))
+    last, chosen, _ = named(table(strength=0.0))
     assert last.low - 0.02 < 0.2 < last.high + 0.02 and chosen.low - 0.02 < 0.2 < chosen.high + 0.02
 
 
@@ -61,9 +62,9 @@ def test_numbers_of_few_values_are_named_as_categories_are() -> None:
 
 def test_the_choice_is_made_on_val_and_the_test_rows_choose_nothing() -> None:
     of = table()
-    last, chosen = named(of)
+    last, chosen, _ = named(of)
     wrong = {**of.nuisance, "angle": np.where(SPLIT == "test", (of.nuisance["angle"] + 1) % 5, of.nuisance["angle"])}
-    other_last, other_chosen = named(FeatureTable(**{**vars(of), "nuisance": wrong}))
+    other_last, other_chosen, _ = named(FeatureTable(**{**vars(of), "nuisance": wrong}))
     assert other_chosen.chosen == chosen.chosen and other_chosen.validation == chosen.validation
     assert other_last.value < 0.1 < 0.9 < last.value
 
@@ -98,7 +99,7 @@ def test_people_never_seen_are_what_intervals_resample() -> None:
     people = FeatureTable.from_arrays(x, label=who, split=SPLIT, kinds={"angle": "categorical"}, **columns)
     (hat,) = (n for n in people.nuisances if n.name == "hat")
     found = named(people, epochs=3)
-    assert [r.target for r in found] == ["angle", "angle", "hat", "hat"] and hat.fixed
+    assert [r.target for r in found] == ["angle"] * 3 + ["hat"] * 3 and hat.fixed
     assert {r.sources for r in found} == {30} and "intervals over people" in found[0].note
 
 
@@ -107,7 +108,7 @@ def test_values_that_train_lacks_are_wrong_and_said() -> None:
     test = np.flatnonzero(SPLIT == "test")
     new = {**of.nuisance, "angle": of.nuisance["angle"].copy()}
     new["angle"][test[:150]] = 55.0
-    last, _ = named(FeatureTable(**{**vars(of), "nuisance": new}))
+    last, *_ = named(FeatureTable(**{**vars(of), "nuisance": new}))
     assert 0.65 < last.value <= 0.75 and "150 test rows of angle have values that train lacks" in last.note
 
 
@@ -117,8 +118,8 @@ def test_what_cannot_be_named_is_said_and_the_rest_is_named() -> None:
     half = np.where(rng.random(len(SPLIT)) < 0.5, rng.integers(3, size=len(SPLIT)), np.nan)
     flat = np.where(SPLIT == "train", 1.0, rng.integers(3, size=len(SPLIT)))
     found = named(table(light=light, rare=rare, half=half, flat=flat), epochs=2)
-    assert [r.target for r in found] == ["angle", "angle", "half", "half"]
-    assert found[2].n == np.isfinite(half[SPLIT == "test"]).sum() and found[2].n_fit < 1100
+    assert [r.target for r in found] == ["angle"] * 3 + ["half"] * 3
+    assert found[3].n == np.isfinite(half[SPLIT == "test"]).sum() and found[3].n_fit < 1100
     for said in (
         "'light' is not named: it has 2,000 values in split 'train', and 20 at most can be named",
         "'rare' is not named: no value that it has in split 'test' is among the 2 of train",
