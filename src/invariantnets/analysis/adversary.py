@@ -88,7 +88,7 @@ class Adversary:
         return [replace(results[0], note="; ".join([results[0].note, *lost])), *results[1:]]
 
     def _of(self, material: Material, table: FeatureTable, nuisance: Nuisance, place: int) -> list[Result]:
-        """Both accuracies of one nuisance, of rows in which it is known."""
+        """The accuracies of one nuisance, of rows in which it is known; and that of shuffled values."""
         test = table.part("test")
         values = table.nuisance[nuisance.name]
         known = np.unique(values[table.split == "train"])
@@ -104,13 +104,15 @@ class Adversary:
         most = int(np.bincount(true["train"][0]).argmax())
         new = int((true["test"][0] < 0).sum())
         lacking = f"{new:,} test rows of {nuisance.name} have values that train lacks and count as wrong"
+        n_fit = true["train"].shape[1]
         note = [
-            f"trained on split train in steps of {self.batch_size:,} rows, chosen among {self.epochs} epochs on val",
+            f"{nuisance.name}: trained on {n_fit:,} rows of split train",
+            f"chosen among {self.epochs} epochs on val",
             f"intervals over {'people' if open_set(material.table) else 'images'}",
             *([lacking] if new else []),
         ]
         results = []
-        for i, which, epoch in ((0, "last", self.epochs), (2, "chosen", named.epoch)):
+        for i, which, epoch in ((0, "last", self.epochs), (2, "chosen", named.epoch), (1, "shuffled", self.epochs)):
             bounded = np.isfinite(low[i])
             results.append(
                 measured(
@@ -121,12 +123,12 @@ class Adversary:
                     high=float(high[i]) if bounded else None,
                     chance=float((true["test"][0] == most).mean()),
                     control=float(value[1]) if which == "last" else None,
-                    validation=named.validation[i > 0],
+                    validation=named.validation.get(which),
                     target=nuisance.name,
                     probe=f"{self.name}/{which}",
                     n=len(test),
                     sources=resampling.sources,
-                    n_fit=true["train"].shape[1],
+                    n_fit=n_fit,
                     chosen={"epoch": epoch},
                     title=self.title,
                     note="; ".join(note if bounded else [*note, NOT_KNOWN]),
@@ -174,7 +176,7 @@ class Adversary:
             if rate > best:
                 best, epoch, chosen = rate, number, seen.named(networks[0], x["test"])
         last = [seen.named(network, x["test"]) for network in networks]
-        return _Named(np.stack([*last, chosen]), epoch, (rate, best))
+        return _Named(np.stack([*last, chosen]), epoch, {"last": rate, "chosen": best})
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ class _Named:
 
     codes: np.ndarray
     epoch: int
-    validation: tuple[float, float]
+    validation: dict[str, float]
 
 
 class _Seen:

@@ -59,10 +59,10 @@ class ByValue:
         known, test = table.part("train", "val"), table.part("test")
         present, code = np.unique(known.label, return_inverse=True)
         means = mean_activation_vectors(known.features[layer], code, len(present))
-        named = {"mav": present[classify(test.features[layer], means)]}
+        answers = {"mav": present[classify(test.features[layer], means)]}
         if test.prediction is not None:
-            named["softmax"] = test.prediction
-        hits = np.stack([answer == test.label for answer in named.values()], 1).astype(np.float64)
+            answers["softmax"] = test.prediction
+        hits = np.stack([answer == test.label for answer in answers.values()], 1).astype(np.float64)
         results: list[Result] = []
         lost: list[str] = []
         for nuisance in table.nuisances:
@@ -75,7 +75,9 @@ class ByValue:
                     f"{nuisance.name!r} has {len(several):,} values in split 'test'; {MOST} at most are told apart"
                 )
                 continue
-            results += self._of(material, test, nuisance, values, hits, list(named), chance_of_class(known), len(known))
+            results += self._of(
+                material, test, nuisance, values, hits, list(answers), chance_of_class(known), len(known)
+            )
         if not results:
             raise InvariantNetsError(f"{self.title}: {'; '.join(lost)}")
         return results

@@ -131,7 +131,8 @@ class VariedImages(BankedImages):
         return math.prod(map(len, self.values.values()))
 
     def _refuse_too_many(self, images: Images) -> None:
-        variants = max(1 if self.one_each else self._variants(), *map(len, (self.test_values or {"": [0]}).values()))
+        tested = self.test_values or {}
+        variants = max([1 if self.one_each else self._variants(), *map(len, tested.values())])
         size, memory = images.image.numel() * variants, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if size > memory:
             raise InvariantNetsError(
