@@ -86,10 +86,10 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
     ]
     rows += [blank | _row(group, beside) for group in ours]
     every = [results for group in ours for results in _here(group)]
-    guessed = [(_R2, every, "r2", ANGLE, "strongest"), (_READER, every, "accuracy", ANGLE, _LAST)]
-    guessed += [(name, every, "accuracy", LABEL, probe) for name, probe in _P.items()]
-    guessed += [(name, every, "accuracy", ANGLE, probe) for name, probe in _A.items()]
-    rows.append(blank | {"method": "chance"} | {name: chance(*what) for name, *what in guessed})
+    guessed = {_R2: ("r2", ANGLE, "strongest"), _READER: ("accuracy", ANGLE, _LAST)}
+    guessed |= {name: ("accuracy", LABEL, probe) for name, probe in _P.items()}
+    guessed |= {name: ("accuracy", ANGLE, probe) for name, probe in _A.items()}
+    rows.append(blank | {"method": "chance"} | {name: chance(every, *what) for name, what in guessed.items()})
     cells = [tuple(row[name] for name in HEADER) for row in rows]
     return Comparison("MNIST-ROT, beside Akash et al. (2021)", HEADER, cells, f"{NOTE} {_aim(ours)}", "mnist_rot")
 
