@@ -19,6 +19,7 @@ from invariantnets.constraints import (
     Constraint,
     Coral,
     Hsic,
+    Icl,
     Mmd,
     Pair,
     Softmax,
@@ -45,6 +46,7 @@ TERMS: dict[str, Callable[[], Constraint]] = {
     "hsic, conditional": lambda: Hsic("ip1", "angle", conditional=True),
     "hsic, linear": lambda: Hsic("ip1", "angle", kernel="linear"),
     "mmd": lambda: Mmd("ip1", "angle"),
+    "icl": lambda: Icl("ip1", "angle"),
     "coral": lambda: Coral("ip1", "angle"),
     "adversary": lambda: Adversary("ip1", WIDTH, "angle"),
 }

@@ -102,6 +102,11 @@ EXPERIMENTS = {
     ),
     "forget": (*FORGET, "method=mu,adversary,bottleneck,leace"),
     "forget_long": FORGET,
+    "mnist_rot": (
+        *("data=rot_digits", "transfer=null", "data.batch_size=32", "seed=0", "method=softmax,icl"),
+        *("recipes.init_from.data.epoch_batches=10", "recipes.init_from.trainer.max_epochs=1"),
+        "analysis.adversary.epochs=2",
+    ),
 }
 
 

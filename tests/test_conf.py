@@ -128,6 +128,7 @@ VALUES = {
     "scale": [0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3],
     "light": [-3, -2, -1, 0, 1, 2, 3],
 }
+FIVE = [-45, -22.5, 0, 22.5, 45]
 TWO = {"angle": [-30, -15, 0, 15, 30], "light": [-1, 0, 1]}
 
 
@@ -142,7 +143,8 @@ def test_models_fit_data_sets(data: str, model: str, user_files: dict[str, list[
     module.connect(images.spec, cfg.views)
     if isinstance(images, VariedImages):
         name = images.spec.nuisances[0].name
-        assert images.values == (TWO if data == "varied_digits" else {name: VALUES[name]})
+        own_values = {"varied_digits": TWO, "mnist_rot": {"angle": FIVE}, "rot_digits": {"angle": FIVE}}
+        assert images.values == own_values.get(data, {name: VALUES[name]})
     *_, classifier = module.backbone.layers[module.backbone.classifier].modules()
     assert (classifier.in_features, classifier.out_features) == (24, images.spec.num_classes)
     for part in (resolved(cfg)["model"], resolved(cfg)["data"]):

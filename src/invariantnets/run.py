@@ -84,8 +84,9 @@ def _train(cfg: DictConfig, folder: Path, resume: Path | None, words: list[str])
     def evaluate_best(checkpoint: Path, folder: Path, data: BankedImages, loggers: Sequence[Logger]) -> None:
         probe(cfg, from_checkpoint(cfg, checkpoint, data=data), folder, loggers=loggers, words=words)
         if cfg.get("transfer"):
-            name, other, protocols = (cfg.transfer[key] for key in ("name", "data", "protocols"))
-            elsewhere = OmegaConf.create({**cfg, "protocols": protocols})
+            name, other = (cfg.transfer[key] for key in ("name", "data"))
+            own = {key: value for key, value in cfg.transfer.items() if key not in ("name", "data")}
+            elsewhere = OmegaConf.create({**cfg, **own})  # its own protocols, probes, analyses …
             probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, other)), folder / "transfer", words=words)
 
     if cfg.evaluate:  # what cannot be made is refused now

@@ -186,6 +186,40 @@ def slow_coral(nuisance: Nuisance, conditional: bool) -> Reference:
     return slow_between_groups(nuisance, conditional, term, 1)
 
 
+def slow_icl(nuisance: Nuisance, conditional: bool) -> Reference:
+    """Akash et al. (2021), as their code has it: a = 1, b = 0.5; numbers are alike up to 5."""
+
+    def alike(a: float, b: float) -> bool:
+        turn = abs(a - b) % 360 if nuisance.kind == "circular" else abs(a - b)
+        return min(turn, 360 - turn) <= 5 if nuisance.kind == "circular" else turn <= 5
+
+    def cost(x: np.ndarray, y: np.ndarray, same: bool) -> float:
+        distance = np.sqrt(np.sum((x - y) ** 2))
+        return float(np.exp(1 - 0.5 * distance) if same else distance**2)
+
+    def reference(layers: Mapping[str, Tensor], batch: Batch) -> float:
+        x, label = rows_of(layers, batch)
+        strata = label if conditional else np.zeros_like(label)
+        values = batch.nuisance[nuisance.name].double().numpy().ravel()
+        total, count = 0.0, 0
+        for stratum in set(strata):
+            (members,) = np.nonzero(strata == stratum)
+            if nuisance.categories:
+                groups = [members[values[members] == value] for value in set(values[members])]
+                count += len(groups) * (len(groups) - 1)
+                for a, b in itertools.product(range(len(groups)), repeat=2):
+                    pairs = [cost(x[i], x[j], a == b) for i, j in itertools.product(groups[a], groups[b])]
+                    total += (len(groups) - 1 if a == b else 1) * float(np.mean(pairs))
+            else:
+                count += len(members) ** 2
+                total += sum(
+                    cost(x[i], x[j], alike(values[i], values[j])) for i, j in itertools.product(members, repeat=2)
+                )
+        return total / max(count, 1)
+
+    return reference
+
+
 def slow_adversary(nuisance: Nuisance, head: nn.Sequential, mean: float, scale: float) -> Reference:
     """A head of one hidden layer, written out."""
 

@@ -14,6 +14,7 @@ from slow_references import (
     slow_centre,
     slow_coral,
     slow_hsic,
+    slow_icl,
     slow_mean_activation,
     slow_mmd,
     slow_pair,
@@ -33,6 +34,7 @@ from invariantnets.constraints import (
     Constraint,
     Coral,
     Hsic,
+    Icl,
     MeanActivation,
     Mmd,
     Pair,
@@ -92,7 +94,7 @@ def bottleneck(conditional: bool, weight: float = 1.0) -> Bottleneck:
     return term
 
 
-def known(kind: type[Hsic] | type[Mmd] | type[Coral], nuisance: Nuisance, **changes: object) -> Constraint:
+def known(kind: type[Hsic] | type[Icl] | type[Mmd] | type[Coral], nuisance: Nuisance, **changes: object) -> Constraint:
     """A constraint on ip1 that has been told what the nuisance is."""
     term = kind("ip1", nuisance.name, **changes)
     term.connect(SPEC)
@@ -116,6 +118,11 @@ class Row(NamedTuple):
 def row_of_hsic(nuisance: Nuisance, kernel: str, conditional: bool) -> Row:
     make = lambda w: known(Hsic, nuisance, kernel=kernel, conditional=conditional, weight=w)  # noqa: E731
     return Row(make, ("ip1",), 1, slow_hsic(nuisance, kernel, conditional))
+
+
+def row_of_icl(nuisance: Nuisance, conditional: bool) -> Row:
+    make = lambda w: known(Icl, nuisance, conditional=conditional, weight=w)  # noqa: E731
+    return Row(make, ("ip1",), 1, slow_icl(nuisance, conditional))
 
 
 def row_of_groups(kind: type[Mmd] | type[Coral], nuisance: Nuisance, conditional: bool) -> Row:
@@ -144,6 +151,10 @@ TABLE = {  # a new constraint is one more row; what follows a slash is a variant
     "Hsic/conditional": row_of_hsic(HOUR, "rbf", True),
     "Hsic/linear": row_of_hsic(LIGHT, "linear", False),
     "Hsic/linear conditional": row_of_hsic(ANGLE, "linear", True),
+    "Icl/categorical": row_of_icl(LIGHT, False),
+    "Icl/categorical conditional": row_of_icl(LIGHT, True),
+    "Icl/continuous": row_of_icl(ANGLE, False),
+    "Icl/circular conditional": row_of_icl(HOUR, True),
     "Mmd": row_of_groups(Mmd, ANGLE, False),
     "Mmd/conditional": row_of_groups(Mmd, LIGHT, True),
     "Coral": row_of_groups(Coral, HOUR, False),

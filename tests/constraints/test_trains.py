@@ -23,7 +23,7 @@ from invariantnets.module import InvariantNet
 CONF = Path(__file__).parents[2] / "conf"
 STEPS, ENDS = 100, 10
 CONSTRAINTS = sorted(path.stem for path in (CONF / "constraint").glob("*.yaml"))
-TOLD = ("adversary", "coral", "hsic", "mmd")
+TOLD = ("adversary", "coral", "hsic", "icl", "mmd")
 LENETS = ("lenet", "lenet_forget", "mu_lenet", "pair_batch", "pair_lenet")
 # Those of the papers' size are too large to train in a test.
 SMALL = (*LENETS, "deepface_mini", "deepface_plus_mini")

@@ -337,9 +337,9 @@ def test_angles_wrap_beyond_half_a_turn(angles: str, kinds: dict[str, str] | Non
     assert (nuisance.name, nuisance.kind, nuisance.unit) == ("angle", kind, "°")
 
 
-@pytest.mark.parametrize("kinds", [{"angel": "circular"}, {"angle": "categorical"}, {"angle": "round"}])
+@pytest.mark.parametrize("kinds", [{"angel": "circular"}, {"angle": "binary"}, {"angle": "round"}])
 def test_a_kind_that_cannot_be(kinds: dict[str, str]) -> None:
     with pytest.raises(
-        InvariantNetsError, match=r"data\.kinds\.(angel|angle): choose continuous or circular, of angle"
+        InvariantNetsError, match=r"data\.kinds\.(angel|angle): choose continuous, circular or categorical, of angle"
     ):
         make(kinds=kinds)

@@ -3,9 +3,11 @@
 import difflib
 from collections.abc import Callable
 
+from invariantnets.analysis.adversary import Adversary
 from invariantnets.analysis.analysis import Analysis, Material, measured
 from invariantnets.analysis.attributes import Attributes
 from invariantnets.analysis.bins import Bins
+from invariantnets.analysis.by_value import ByValue
 from invariantnets.analysis.decoder import Decoder
 from invariantnets.analysis.description import describe
 from invariantnets.analysis.discard import Discard
@@ -24,10 +26,12 @@ from invariantnets.errors import InvariantNetsError
 
 __all__ = [
     "ANALYSES",
+    "Adversary",
     "Analysis",
     "Attributes",
     "Bins",
     "Decoder",
+    "ByValue",
     "Discard",
     "Groups",
     "IdentityTests",
@@ -63,6 +67,8 @@ _ALL: tuple[Callable[[], Analysis], ...] = (
     Thresholds,
     Groups,
     Decoder,
+    Adversary,
+    ByValue,
 )
 ANALYSES: dict[str, Callable[[], Analysis]] = {of().name: of for of in _ALL}
 

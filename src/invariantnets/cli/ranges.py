@@ -37,7 +37,7 @@ POSITIVE = Number(0, above=True)
 AT_LEAST_0 = Number(0)
 # The end of a dotted key → what it may be; the longest end counts.
 RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | Part | Path | Device | Shape] = {
-    **dict.fromkeys(("seed", "split_seed", "identity_seed", "sample_seed", "choice_seed"), SEED),
+    **dict.fromkeys(("seed", "split_seed", "identity_seed", "sample_seed", "choice_seed", "draw_seed"), SEED),
     "device": Device(),
     **dict.fromkeys(("layers", "nuisance_neurons.silenced"), Layers()),
     **dict.fromkeys(("model.optimizer", "model.backbone", "model.constraints"), Part()),
@@ -76,6 +76,7 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     **dict.fromkeys(("source.size", "val_size", "lda_draws.fit", "lda_draws.test"), COUNT),
     **dict.fromkeys(("on_device", "cache", "evaluate", "save_features", "learned_noise", "conv2_relu"), Switch()),
     **dict.fromkeys(("save_predictions", "conditional", "beyond_chance", "fused", "enable_progress_bar"), Switch()),
+    **dict.fromkeys(("one_each", "standardise", "by_value.magnitude"), Switch()),
     "max_epochs": Number(1, 1e6, whole=True),
     "deterministic": Word("True|False|warn", "true, false or warn"),
     "threads": Number(1, max(8, os.cpu_count() or 1), whole=True, null=True),
@@ -93,7 +94,9 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     **dict.fromkeys(("scheduler.gamma", "power"), AT_LEAST_0),
     "scheduler.warm_up": Number(0, 1, above=True, below=True),
     **dict.fromkeys(("weight", "variance", "covariance", "gamma", "epsilon", "embedding_noise"), AT_LEAST_0),
-    **dict.fromkeys(("temperature", "timeout"), POSITIVE),
+    **dict.fromkeys(("temperature", "timeout", "icl.rate"), POSITIVE),
+    "icl.reach": Number(-50, 50),
+    "icl.near": AT_LEAST_0,
     "embedding_norm": Number(0, above=True, null=True),
     **dict.fromkeys(("embedding_dim", "backbone.bottleneck", "hidden", "outputs"), Number(1, 1e5, whole=True)),
     **dict.fromkeys(("filters", "kernels", "mlp_widths", "widths"), Number(1, 1e5, whole=True, many=True)),

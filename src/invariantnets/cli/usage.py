@@ -16,7 +16,7 @@ __all__ = ["Entry", "Section", "parent_of", "sections", "shown", "usage"]
 WIDTH = 100
 COLUMNS = (20, 44)
 # Copies of other keys, for networks and data beside the main ones: of each, only that it is there.
-FOLDED = re.compile(r"(recipes\.[^.]+|transfer\.(?:data|protocols))(?:\..*)?")
+FOLDED = re.compile(r"(recipes\.[^.]+|transfer\.(?:data|protocols|probe|analysis))(?:\..*)?")
 
 HOW = """\
   key=value      set a key; null: without it      group=choice   choose of a group; * is chosen

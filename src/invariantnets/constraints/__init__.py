@@ -6,6 +6,7 @@ from invariantnets.constraints.centre import Centre
 from invariantnets.constraints.constraint import Constraint
 from invariantnets.constraints.coral import Coral
 from invariantnets.constraints.hsic import Hsic
+from invariantnets.constraints.icl import Icl
 from invariantnets.constraints.mean_activation import MeanActivation
 from invariantnets.constraints.mmd import Mmd
 from invariantnets.constraints.pair import Pair
@@ -21,6 +22,7 @@ __all__ = [
     "Constraint",
     "Coral",
     "Hsic",
+    "Icl",
     "MeanActivation",
     "Mmd",
     "Pair",

@@ -19,7 +19,7 @@ from invariantnets.figures import draw_sweep
 from invariantnets.files import write_atomically
 from invariantnets.report.beside import beside_sections
 from invariantnets.report.headline import facts, sentences
-from invariantnets.report.papers import forgetting, rudd2016, taigman2015_look_alikes, taigman2015_widths
+from invariantnets.report.papers import forgetting, mnist_rot, rudd2016, taigman2015_look_alikes, taigman2015_widths
 from invariantnets.report.papers.comparison import Comparison
 from invariantnets.report.sections import Section, run_sections, sweep_sections
 from invariantnets.report.sweep_headline import sweep_sentences
@@ -32,7 +32,7 @@ from invariantnets.results.words import NONE, metric_name
 
 _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 # Each gives a table where the sweep holds what its publication measured.
-_COMPARISONS = tuple(paper.compare for paper in (rudd2016, taigman2015_widths, taigman2015_look_alikes, forgetting))
+_PAPERS = (rudd2016, taigman2015_widths, taigman2015_look_alikes, mnist_rot, forgetting)
 
 
 def render_run(folder: Path) -> Path:
@@ -123,7 +123,7 @@ def _lacking(sweep: Sweep, folder: Path) -> list[str]:
 
 def comparisons(sweep: Sweep) -> list[Comparison]:
     """The tables of every publication whose networks the sweep holds, beside ours."""
-    return [table for compare in _COMPARISONS if (table := compare(sweep.groups)) is not None]
+    return [table for paper in _PAPERS if (table := paper.compare(sweep.groups)) is not None]
 
 
 def _explained(sections: Sequence[Section], terms: Glossary) -> list[tuple[Section, list[tuple[str, str]]]]:
