@@ -33,7 +33,9 @@ def table(strength: float = 3.0, kind: Any = "categorical", **columns: Any) -> F
 
 
 def named(of: FeatureTable, **changes: Any) -> list[Result]:
-    return Adversary(**{"epochs": 12, "batch_size": 100, "lr": 1e-2, **changes})(Material(of, "features"))
+    return Adversary(**{"epochs": 12, "batch_size": 100, "lr": 1e-2, "standardise": True, **changes})(
+        Material(of, "features")
+    )
 
 
 def test_it_names_what_is_there_and_no_shuffled_value() -> None:
