@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from invariantnets.features.table import BEFORE_NOISE, FeatureTable
+from invariantnets.probes.lookup import codes_of
 from invariantnets.probes.metrics import judge
 from invariantnets.probes.scorer import Scorer
 from invariantnets.probes.targets import Target
@@ -23,32 +24,10 @@ from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
 from invariantnets.statistics.moments import BLOCK_ROWS
 
-__all__ = ["blurred_means", "code_means", "codes_of", "luck", "upper_bounds"]
+__all__ = ["blurred_means", "code_means", "luck", "upper_bounds"]
 
 NOISE_ROWS = 20_000  # rows that noise may have made of one another: their number enters squared
 _METRICS = {"r2": "r2_at_most", "accuracy": "accuracy_at_most"}
-
-
-def codes_of(x: np.ndarray) -> np.ndarray | None:
-    """Which of the different rows each one is; None where more than half of them differ: those are no codes.
-
-    Args:
-        x: ``(N, D)`` features.
-
-    Returns:
-        ``(N,)`` numbers from 0.
-    """
-    some = x[:: -(-len(x) // 1000)]
-    if _distinct(some)[0] > max(0.9 * len(some), 1):  # most tables: seen at once
-        return None
-    count, code = _distinct(x)
-    return code if count <= len(x) / 2 else None
-
-
-def _distinct(x: np.ndarray) -> tuple[int, np.ndarray]:
-    rows = np.ascontiguousarray(x) + 0.0  # -0.0 is 0.0
-    _, code = np.unique(rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0], return_inverse=True)
-    return int(code.max(initial=-1)) + 1, code
 
 
 def code_means(code: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -159,7 +138,9 @@ def upper_bounds(scorer: Scorer, task: Task, target: Target, layer: str) -> list
 
 
 def _codes(task: Task) -> np.ndarray | None:
-    return codes_of(task.x["test"])
+    """``(N,)`` of the test rows; None where more than half of them differ: those are no codes."""
+    found = codes_of([task.x["test"]], len(task.x["test"]) // 2)
+    return found[0] if found else None
 
 
 def _adjusted(result: Result, by_luck: float) -> Result:
