@@ -77,7 +77,7 @@ class Inlp:
     """
 
     nuisances: Sequence[str] | None = None
-    rounds: int = 20
+    rounds: int = 300
 
     def fit(self, table: FeatureTable, layer: str) -> Release:
         """Fit on the training rows in which all nuisances are known.
