@@ -150,7 +150,8 @@ LINES = {
     "protocols=nope": "protocols has no choice 'nope'. Did you mean protocols=none?",
     "logger=csvv": "logger has no choice 'csvv'. Did you mean logger=csv?",
     "transfer=nope": "transfer has no choice 'nope'; it has lfw",
-    "release=nope": "release has no choice 'nope'; it has file, leace, quantise",
+    "release=nope": "release has no choice 'nope'; it has file, inlp, inlp_50, leace, none, "
+    "obliviator, obliviator_20, obliviator_3, qleace, qleace_0.5, quantise, quantise_3",
     "release=file": "release.path is missing: give release.path=…; --help says what it is",
     "method=nope": "method has no choice 'nope'. Did you mean method=noise?",
     "data=null": f"data=null: {GROUPS}",

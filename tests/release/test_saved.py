@@ -16,11 +16,16 @@ from invariantnets.evaluation import run_suite
 from invariantnets.features.io import load_table
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
-from invariantnets.release import Leace, Quantise, Release, released
+from invariantnets.release import Inlp, Leace, Qleace, Quantise, Release, released
 from invariantnets.results.result import read_jsonl
 from programs import ROOT, run
 
-RELEASES = {"leace": Leace(("yaw",)), "quantise": Quantise(3)}
+RELEASES = {
+    "leace": Leace(("yaw",)),
+    "quantise": Quantise(3),
+    "qleace": Qleace(("yaw",), groups=2),
+    "inlp": Inlp(("yaw",), rounds=1),
+}
 RIDGES = ("ridge", "ridge/per_label", "ridge/per_mav_label")
 PROBES = tuple(f"probe.{name}=null" for name in ("quadratic", "rbf", "trees", "knn", "mlp"))
 

@@ -216,17 +216,18 @@ def _root(override: str) -> str:
 
 
 def _releases(keys: list[tuple[str, ...]]) -> list[str]:
-    """What each was released by, ``inlp rounds=5``, where the groups of a network and its data differ in that alone.
+    """What each was released by, ``inlp rounds=5``, where the groups of one network differ in that and their data alone.
 
-    ``release=none`` is a release as well. Empty texts where a group has a method, or two the same release.
+    ``release=none`` is a release as well. Empty texts else, and where a group has a method.
     """
     found = []
     for key in keys:
         words = [_short(o) for o in key[3:] if o.lstrip("+~").split("=")[0].split(".")[0] == "release"]
         first = [w.removeprefix("release=").replace("_", " ") for w in words if w.startswith("release=")]
         found.append(" ".join([*first, *(w for w in words if not w.startswith("release="))]))
-    alone = {(*key[:2], release) for key, release in zip(keys, found, strict=True)}
-    sound = len(alone) == len(keys) > 1 and all(found) and not any(key[2] for key in keys)
+    alone = {(key[1], release) for key, release in zip(keys, found, strict=True)}
+    one = len({key[0] for key in keys}) == 1 and not any(key[2] for key in keys)
+    sound = one and all(found) and len(alone) == len(keys) and len(set(found)) > 1
     return found if sound else [""] * len(keys)
 
 
