@@ -216,7 +216,7 @@ def _root(override: str) -> str:
 
 
 def _releases(keys: list[tuple[str, ...]]) -> list[str]:
-    """What each was released by, ``inlp rounds=5``, where the groups of one network differ in that and their data alone.
+    """What each was released by (``inlp rounds=5``), where groups of one network differ in that and their data alone.
 
     ``release=none`` is a release as well. Empty texts else, and where a group has a method.
     """
