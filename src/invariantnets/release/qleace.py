@@ -50,7 +50,8 @@ def directions(differences: np.ndarray, erased: float) -> np.ndarray:
     Returns:
         ``(D, K)``, orthonormal.
     """
-    left, found = differences.copy(), []
+    left = differences.copy()
+    found: list[np.ndarray] = []
     start = np.linalg.norm(left, axis=(1, 2)).max()
     while len(found) < left.shape[1]:
         sizes = np.linalg.norm(left, axis=(1, 2))
