@@ -16,7 +16,7 @@ from invariantnets.evaluation import run_suite
 from invariantnets.features.io import load_table
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
-from invariantnets.release import Codes, Leace, Noise, Quantise, Release, released
+from invariantnets.release import Codes, Inlp, Leace, Noise, Qleace, Quantise, Release, released
 from invariantnets.results.result import read_jsonl
 from programs import ROOT, run
 
@@ -26,6 +26,8 @@ RELEASES = {
     "codes": Codes(5),
     "product": Codes(3, groups=2),
     "noise": Noise(0.5, seed=7),
+    "qleace": Qleace(("yaw",), groups=2),
+    "inlp": Inlp(("yaw",), rounds=1),
 }
 RIDGES = ("ridge", "ridge/per_label", "ridge/per_mav_label")
 PROBES = tuple(f"probe.{name}=null" for name in ("quadratic", "rbf", "trees", "knn", "mlp"))

@@ -95,3 +95,36 @@ def test_the_sweeps_report(sweep):
     assert "What is forgotten, and what it costs" in html and "What forgetting the angle costs" in html
     assert (sweep / "figures" / "pareto_angle.svg").exists()
     assert not (sweep / "figures" / "trade_off_angle.svg").exists()
+
+
+@pytest.fixture
+def releases(make_run, tmp_path):
+    """The features of one network as they are, erased by three, and rounded: two seeds each."""
+    for seed in (1, 2):
+        for name, r2 in (("none", 0.9), ("leace", 0.8), ("inlp_50", 0.7), ("quantise", 0.6)):
+            make_run(f"r/{name}-{seed}", seed=seed, extra=(f"release={name}",), r2=r2, mav=r2, draw=False)
+        extra = ("release=qleace", "release.erased=0.5")
+        make_run(f"r/qleace-{seed}", seed=seed, extra=extra, r2=0.5, mav=0.5, draw=False)
+    return tmp_path / "r"
+
+
+def test_releases_are_compared_as_methods_are(releases):
+    groups = read_sweep(releases).groups
+    names = ["inlp 50", "leace", "none", "qleace erased=0.5", "quantise"]
+    assert sorted(g.name for g in groups) == sorted(methods(groups)) == sorted(rows(groups))[1:] == names
+    found = rows(groups)
+    own = {name: found[name]["R², by the probe of its paper"] for name in (*names, "chance")}
+    assert own["leace"] == f"{found['leace']['R², linear']} (linear, label-blind)"
+    assert own["inlp 50"] == f"{found['inlp 50']['R², linear']} (linear, label-blind)"
+    assert own["none"] == own["quantise"] == own["chance"] == "–"
+    assert "what who published an erasure would have said of it" in compare(groups).note
+    report_sweep(releases)
+    assert (releases / "figures" / "pareto_angle.svg").is_file()
+
+
+def test_one_release_of_all_is_no_method(make_run, tmp_path):
+    for model in ("lenet", "mu_lenet"):
+        for seed in (1, 2):
+            make_run(f"o/{model}{seed}", model=model, seed=seed, extra=("release=leace",), draw=False)
+    groups = read_sweep(tmp_path / "o").groups
+    assert sorted(g.name for g in groups) == ["lenet", "mu_lenet"] and not methods(groups)

@@ -18,7 +18,7 @@ from invariantnets.protocols.inputs import one_of_each_source
 from invariantnets.protocols.similarity import KINDS, prepare
 from invariantnets.protocols.verification import make_pairs
 from invariantnets.randomness import numpy_rng
-from invariantnets.release import Leace, Quantise, released
+from invariantnets.release import Inlp, Leace, Qleace, Quantise, released
 from invariantnets.results import Result
 from invariantnets.statistics.lengths import norms, unit
 from invariantnets.statistics.moments import moments
@@ -148,8 +148,8 @@ def test_lengths_of_any_unit(dtype: type, factor: float) -> None:
     np.testing.assert_allclose(unit((x * factor).astype(dtype)), unit(x), atol=1e-6)
 
 
-@pytest.mark.parametrize("recipe", [Leace(), Quantise(4)])
-def test_a_release_keeps_the_precision_it_is_given(recipe: Leace | Quantise) -> None:
+@pytest.mark.parametrize("recipe", [Leace(), Quantise(4), Qleace(), Inlp()])
+def test_a_release_keeps_the_precision_it_is_given(recipe: Leace | Quantise | Qleace | Inlp) -> None:
     plain, far = table(), changed(table(), offset=1e7)
     there, here = (released(t, recipe.fit(t, "e")).features["e"] for t in (far, plain))
     assert there.dtype == np.float64

@@ -1,9 +1,12 @@
 """What is done to features after training, before anybody sees them: fitted once, kept, applied to others."""
 
 from invariantnets.release.codes import Codes
+from invariantnets.release.inlp import Inlp
 from invariantnets.release.leace import Leace
 from invariantnets.release.noise import Noise
+from invariantnets.release.obliviator import Obliviator
+from invariantnets.release.qleace import Qleace
 from invariantnets.release.quantise import Quantise
 from invariantnets.release.release import Release, released
 
-__all__ = ["Codes", "Leace", "Noise", "Quantise", "Release", "released"]
+__all__ = ["Codes", "Inlp", "Leace", "Noise", "Obliviator", "Qleace", "Quantise", "Release", "released"]

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from invariantnets.errors import InvariantNetsError
-from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
 from invariantnets.release.release import Release
+from invariantnets.release.told import told
 from invariantnets.statistics.moments import Moments, moments, project
 from invariantnets.statistics.spaces import eigenbasis
 
@@ -71,19 +70,11 @@ class Leace:
         Raises:
             InvariantNetsError: a nuisance that the table lacks, no training row, or features that cannot be used.
         """
-        known = {nuisance.name: nuisance for nuisance in table.nuisances}
-        names = list(known if self.nuisances is None else self.nuisances)
-        for name in names:
-            if name not in known:
-                raise InvariantNetsError(f"release.nuisances: there is no {name!r}; choose from {', '.join(known)}")
-        if not names:
-            raise InvariantNetsError("release=leace: the table has no nuisance to erase")
-        part = table.part("train")
-        unknown = np.any([np.isnan(part.nuisance[name]) for name in names], axis=0)
-        part = part.rows(~unknown) if unknown.any() else part
-        check_layer(part, layer)
-        targets = np.concatenate([known[name].encode(part.nuisance[name]) for name in names], 1)
+        part, known = told(table, layer, self.nuisances, "leace")
+        targets = np.concatenate([nuisance.encode(part.nuisance[nuisance.name]) for nuisance in known], 1)
         train = moments(part.features[layer], targets)
         read, write = eraser(train)
         tensors = {"mean": train.x_mean, "read": read, "write": write}
-        return Release(erase, tensors, layer, len(read), f"leace of {', '.join(names)}", len(part), table.meta)
+        return Release(
+            erase, tensors, layer, len(read), f"leace of {', '.join(n.name for n in known)}", len(part), table.meta
+        )

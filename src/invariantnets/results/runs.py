@@ -65,12 +65,26 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in their seed alone."""
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        name: short, unlike that of any other.
+        model: the network.
+        data: what it was looked at on.
+        runs: of it.
+        release: what was done to its features, where that is what groups differ in and none has a method.
+    """
 
     name: str
     model: str
     data: str
     runs: list[Run]
+    release: str = ""
+
+    @property
+    def method(self) -> str:
+        """What it is compared by: the ``method`` of its configuration, else its release; empty if it has neither."""
+        return str(self.setting("method") or self.release)
 
     @property
     def network(self) -> str:
@@ -152,8 +166,9 @@ def read_sweep(folder: Path, started: Collection[Path] | None = None) -> Sweep:
     missing |= _unfinished(folder)
     if not found and not missing:
         raise InvariantNetsError(f"{folder}: no run below; give the folder of a multirun")
-    names = _names(list(found))
-    return Sweep([Group(n, k[0], k[1], r) for n, (k, r) in zip(names, found.items(), strict=True)], missing)
+    names, releases = _names(list(found)), _releases(list(found))
+    together = zip(names, releases, found.items(), strict=True)
+    return Sweep([Group(name, key[0], key[1], runs, release) for name, release, (key, runs) in together], missing)
 
 
 def read_json(path: Path, kind: type) -> Any:
@@ -200,13 +215,34 @@ def _root(override: str) -> str:
     return first if first in ("hydra", "paths", "logger") else key
 
 
+def _releases(keys: list[tuple[str, ...]]) -> list[str]:
+    """What each was released by (``inlp rounds=5``), where groups of one network differ in that and their data alone.
+
+    ``release=none`` is a release as well. Empty texts else, and where a group has a method.
+    """
+    found = []
+    for key in keys:
+        words = [_short(o) for o in key[3:] if o.lstrip("+~").split("=")[0].split(".")[0] == "release"]
+        first = [w.removeprefix("release=").replace("_", " ") for w in words if w.startswith("release=")]
+        found.append(" ".join([*first, *(w for w in words if not w.startswith("release="))]))
+    alone = {(key[1], release) for key, release in zip(keys, found, strict=True)}
+    one = len({key[0] for key in keys}) == 1 and not any(key[2] for key in keys)
+    sound = one and all(found) and len(alone) == len(keys) and len(set(found)) > 1
+    return found if sound else [""] * len(keys)
+
+
 def _names(keys: list[tuple[str, ...]]) -> list[str]:
-    """Short names: the method, or what differs with of an override's key the last part, unless two would be alike."""
+    """Short names: the method or release, or what differs with of an override's key the last part.
+
+    Longer where two would be alike.
+    """
     several_data = len({k[1] for k in keys}) > 1
+    releases = dict(zip(keys, _releases(keys), strict=True))
     shared = set.intersection(*(set(k[3:]) for k in keys)) if keys else set()
 
     def name(key: tuple[str, ...], method: bool, short: bool) -> str:
         model, data, called, *overrides = key
+        called = called or releases[key]
         overrides = [] if method and called else [o for o in overrides if o not in shared]
         if short:
             overrides = [_short(o) for o in overrides]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from invariantnets.figures.pareto import AIM, RUDD2016_DATA, RUDD2016_MAV, points
+from invariantnets.figures.pareto import AIM, RUDD2016_DATA, RUDD2016_MAV, family, points
 from invariantnets.report.efficiency import has_curve, short_curve
 from invariantnets.report.papers.comparison import Comparison
 from invariantnets.report.readers import more_in_runs, strays
@@ -41,6 +41,14 @@ _COLUMNS = {
     "R², MLP": ("r2", None, "mlp"),
     "R², stack": ("r2", None, "stack"),
 }
+# Family of an erasure → the probe that is nearest to what its paper reads with: logistic regression, support vector
+# machines, quadratic classifiers, MLPs.
+_OWN_PROBE = {"leace": "ridge", "inlp": "ridge", "qleace": "quadratic", "obliviator": "mlp"}
+_OWN = "R², by the probe of its paper"
+_OWN_NOTE = (
+    "By the probe of its paper: what who published an erasure would have said of it, with the reader of ours that is "
+    "nearest to theirs (LEACE and INLP: a line; QLEACE: squares and products; Obliviator: an MLP)."
+)
 NOTE = (
     "Mean ± s.d. over seeds (one seed: 95 % interval). R²: 0 is chance; every probe is chosen out of fold on the rows "
     "of train and val together, and so is the strongest, of those that are not told the class. A probe that is no "
@@ -55,8 +63,8 @@ _NO_CURVE = (
 
 
 def methods(groups: Sequence[Group]) -> list[str]:
-    """The groups that the configuration gives a ``method``."""
-    return [g.name for g in groups if g.setting("method")]
+    """The groups that are compared by a method, or by the release of their features."""
+    return [g.name for g in groups if g.method]
 
 
 def compare(groups: Sequence[Group]) -> Comparison | None:
@@ -69,7 +77,7 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
         A row for each method, data and nuisance (of many, those that are read best), then what guessing gives;
         None without two methods.
     """
-    ours = [g for g in groups if g.setting("method")]
+    ours = [g for g in groups if g.method]
     if len(ours) < 2:
         return None
     parts = {
@@ -84,6 +92,7 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
         if any(select(results, metric, of or target, probe) for results in every for _, target in parts)
     }
     curves = {(g.name, t): text for (_, t), gs in parts.items() for g in gs if (text := short_curve(_runs(g), t))}
+    own = any(family(g.method) in _OWN_PROBE for g in ours)
     rows: list[tuple[str, ...]] = []
     for (data, target), part in parts.items():
         for group in part:
@@ -92,14 +101,15 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
                 summary(over_runs(runs, metric, of or target, probe).get(None), metric, places=3 if of is None else 2)
                 for metric, of, probe in columns.values()
             ]
+            cells += [_by_own(group, target)] if own else []
             cells += [curves.get((group.name, target), "not measured")] if curves else []
             strongest = [r for results in runs for r in select(results, "r2", target, "strongest")]
             sizes = span([r.n for r in strongest]), span([r.n_fit for r in strongest if r.n_fit is not None])
-            rows.append((_method(group), f"{target} on {data}", *cells, _which(runs, target), *sizes, str(len(runs))))
+            rows.append((group.method, f"{target} on {data}", *cells, _which(runs, target), *sizes, str(len(runs))))
         guess = [chance([r for g in part for r in _runs(g)], m, of or target, p) for m, of, p in columns.values()]
-        rows.append(("chance", f"{target} on {data}", *guess, *([NONE] if curves else []), *[NONE] * len(_BEHIND)))
-    header = ("method", "nuisance", *columns, *([_CURVE] if curves else []), *_BEHIND)
-    note = " ".join([NOTE, *_aims(parts), *_without_curve(parts)])
+        rows.append(("chance", f"{target} on {data}", *guess, *[NONE] * (own + bool(curves)), *[NONE] * len(_BEHIND)))
+    header = ("method", "nuisance", *columns, *([_OWN] if own else []), *([_CURVE] if curves else []), *_BEHIND)
+    note = " ".join([NOTE, *([_OWN_NOTE] if own else []), *_aims(parts), *_without_curve(parts)])
     return Comparison("What is forgotten, and what it costs", header, rows, note, "forgetting")
 
 
@@ -108,13 +118,13 @@ def _aims(parts: Mapping[tuple[str, str], Sequence[Group]]) -> Iterator[str]:
     for (data, target), groups in parts.items():
         if data != RUDD2016_DATA:
             continue
-        placed = points({_method(g): _runs(g) for g in groups}, target, CLASS_ACCURACY)
+        placed = points({g.method: _runs(g) for g in groups}, target, CLASS_ACCURACY)
         small = [
             name
             for name, (left, high) in placed.items()
             if left.runs and not left.failed and left.mean <= AIM[0] and high.mean >= AIM[1]
         ]
-        sharp = {_method(g): _runs(g) for g in groups if (at := placed.get(_method(g))) and at[1].mean >= AIM[1]}
+        sharp = {g.method: _runs(g) for g in groups if (at := placed.get(g.method)) and at[1].mean >= AIM[1]}
         doubts = {name: why for name, runs in sharp.items() if (why := _doubt(runs, target, name in small))}
         reached = ", ".join(name for name in small if name not in doubts) or "none"
         but = f" Not counted: {', '.join(f'{name} ({why})' for name, why in doubts.items())}." if doubts else ""
@@ -153,8 +163,13 @@ def _which(runs: Runs, target: str) -> str:
     return f"{which}; on test, more is read by {more}" if more else which
 
 
-def _method(group: Group) -> str:
-    return str(group.setting("method"))
+def _by_own(group: Group, target: str) -> str:
+    """What the probe that an erasure was published with reads."""
+    probe = _OWN_PROBE.get(family(group.method))
+    if probe is None:
+        return NONE
+    found = over_runs(_runs(group), "r2", target, probe).get(None)
+    return f"{summary(found, 'r2', places=3)} ({probe_name(probe)})"
 
 
 def _runs(group: Group) -> Runs:
