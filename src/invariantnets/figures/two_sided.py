@@ -59,8 +59,9 @@ def draw(scene: Scene) -> Iterator[Drawn]:
 
 def _place(runs: Runs, target: str, varied: str) -> float | None:
     """Where a group stands on the axis: the mean over its runs."""
-    found = [r.chosen.get(varied) for results in runs for r in select(results, "r2_at_most", target, "any")]
-    return float(np.mean(found)) if found and None not in found else None
+    bounds = [r for results in runs for r in select(results, "r2_at_most", target, "any")]
+    found = [float(r.chosen[varied]) for r in bounds if varied in r.chosen]
+    return float(np.mean(found)) if found and len(found) == len(bounds) else None
 
 
 def _figure(
