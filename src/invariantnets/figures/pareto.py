@@ -152,9 +152,9 @@ def pareto_figure(
         axes.plot([], [], markersize=6, label=entry(label), **look)
         ink = colour(i) if left.failed else "white"
         panel.annotate(str(number), (x, y), ha="center", va="center_baseline", color=ink, fontsize=5.5, zorder=4)
-    bars = [_most(groups[name], target) for name in placed]
+    reach = [_most(groups[name], target) for name in placed]
     known = [bound for left, _ in placed.values() if left.runs for bound in (left.mean, left.low, left.high)]
-    _scale_r2(axes, [*known, *bars])
+    _scale_r2(axes, [*known, *reach])
     if published:
         _mark(axes)
     for panel in beside:

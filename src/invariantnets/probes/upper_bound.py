@@ -144,11 +144,11 @@ def _codes(task: Task) -> np.ndarray | None:
 
 
 def _adjusted(result: Result, by_luck: float) -> Result:
-    value, low, high = (
-        None if end is None else (end - by_luck) / (1 - by_luck) if by_luck < 1 else 0.0
-        for end in (result.value, result.low, result.high)
-    )
-    return replace(result, metric="r2_at_most_adjusted", value=value, low=low, high=high)
+    def less(share: float) -> float:
+        return (share - by_luck) / (1 - by_luck) if by_luck < 1 else 0.0
+
+    low, high = (None if end is None else less(end) for end in (result.low, result.high))
+    return replace(result, metric="r2_at_most_adjusted", value=less(result.value), low=low, high=high)
 
 
 def _of_noise(scorer: Scorer, task: Task, target: Target, part: FeatureTable, layer: str, sigma: float) -> list[Result]:
