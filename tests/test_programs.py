@@ -105,6 +105,7 @@ def test_a_sweep_ends_with_one_report(tmp_path: Path) -> None:
     [
         ("forget", ("mu", "adversary 1.0", "bottleneck 0.01", "leace")),
         ("forget_long", ("quantise 3 supcon+noise+centre σ=0.5",)),
+        ("fine_tune", ("fine-tuned, all but ip2 frozen", "fine-tuned, constraints at a tenth, 20 codes")),
         ("mnist_rot", ("softmax", "icl 1.0")),
     ],
 )
@@ -119,7 +120,9 @@ def test_the_comparison_of_methods_ends_with_a_report(
         assert json.loads((folder / "provenance.json").read_text())["config"]["method"] == method
         results = read_jsonl(folder / "results.jsonl")
         assert all(r.value is not None for r in results if r.probe == "mav")
-        assert ("softmax" in {r.probe for r in results}) == (not method.startswith(("mu", "leace", "quantise")))
+        assert ("softmax" in {r.probe for r in results}) == (
+            not method.startswith(("mu", "leace", "quantise")) and "codes" not in method
+        )
         named = {r.probe for r in results if r.about == "analysis"}
         assert ({"adversary/last", "adversary/chosen"} <= named) == (experiment == "mnist_rot")
     assert len(list((tmp_path / "sweep").glob("initial_*seed=0/checkpoints/best.ckpt"))) == 1
