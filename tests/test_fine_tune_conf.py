@@ -19,7 +19,7 @@ from test_conf import composed, hydra, names, resolved
 
 __all__ = ["hydra"]  # a fixture
 
-VARIANTS = [name for name in names("method") if name.startswith("fine_tune")]
+VARIANTS = [*(name for name in names("method") if name.startswith("fine_tune")), "supcon_noise_centre_0.5"]
 SMALL = ("data=rotated_digits", "model.backbone.embedding_dim=16")
 
 
