@@ -102,6 +102,11 @@ EXPERIMENTS = {
     ),
     "forget": (*FORGET, "method=mu,adversary,bottleneck,leace"),
     "forget_long": FORGET,
+    "fine_tune": (
+        *FORGET,
+        "recipes.init_from.recipes.init_from.data.epoch_batches=10",
+        "method=fine_tune_frozen,fine_tune_tenth_codes",
+    ),
     "mnist_rot": (
         *("data=rot_digits", "transfer=null", "data.batch_size=32", "seed=0", "method=softmax,icl"),
         *("recipes.init_from.data.epoch_batches=10", "recipes.init_from.trainer.max_epochs=1"),

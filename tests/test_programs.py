@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from invariantnets.checkpoint import load_checkpoint
 from invariantnets.results.result import read_jsonl
-from programs import EXPERIMENTS, FEW, LINEAR, SMALL, run
+from programs import EXPERIMENTS, FEW, LINEAR, SMALL, THIN, run
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,7 @@ def test_a_sweep_ends_with_one_report(tmp_path: Path) -> None:
     [
         ("forget", ("mu", "adversary 1.0", "bottleneck 0.01", "leace")),
         ("forget_long", ("quantise 3 supcon+noise+centre σ=0.5",)),
+        ("fine_tune", ("fine-tuned, all but ip2 frozen", "fine-tuned, constraints at a tenth, 20 codes")),
         ("mnist_rot", ("softmax", "icl 1.0")),
     ],
 )
@@ -119,10 +121,24 @@ def test_the_comparison_of_methods_ends_with_a_report(
         assert json.loads((folder / "provenance.json").read_text())["config"]["method"] == method
         results = read_jsonl(folder / "results.jsonl")
         assert all(r.value is not None for r in results if r.probe == "mav")
-        assert ("softmax" in {r.probe for r in results}) == (not method.startswith(("mu", "leace", "quantise")))
+        assert ("softmax" in {r.probe for r in results}) == (
+            not method.startswith(("mu", "leace", "quantise")) and "codes" not in method
+        )
         named = {r.probe for r in results if r.about == "analysis"}
         assert ({"adversary/last", "adversary/chosen"} <= named) == (experiment == "mnist_rot")
     assert len(list((tmp_path / "sweep").glob("initial_*seed=0/checkpoints/best.ckpt"))) == 1
+
+
+def test_both_halves_of_one_network_are_probed_and_the_line_that_keeps_is_in_the_checkpoint(tmp_path: Path) -> None:
+    few = (*SMALL, *THIN, "model.backbone.kept_dim=6", "model.init_from=null")
+    run("train.py", "model=lenet_split", *few, "hydra.run.dir=out", cwd=tmp_path)
+    read = {
+        r.layer: r for r in read_jsonl(tmp_path / "out" / "results.jsonl") if (r.target, r.probe) == ("angle", "ridge")
+    }
+    assert set(read) == {"ip1", "kept"} and all(r.n == read["ip1"].n for r in read.values())
+    state = load_checkpoint(tmp_path / "out" / "checkpoints" / "best.ckpt")["state_dict"]
+    assert state["constraints.keep.head.weight"].shape == (1, 6) and state["constraints.keep.scale"] > 0
+    assert (state["backbone.layers.ip1.1.weight"].shape[0], state["backbone.layers.ip2.weight"].shape[1]) == (48, 48)
 
 
 def test_a_sweep_of_several_processes_is_refused(tmp_path: Path) -> None:

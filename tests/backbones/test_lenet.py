@@ -116,3 +116,40 @@ def test_unknown_layers_are_refused_with_the_known_ones() -> None:
 def test_any_layer_can_be_the_embedding() -> None:
     for name in SHAPES:
         assert lenet(embedding=name).embedding == name
+
+
+# The second half of the embedding ---------------------------------------------------------------------------
+
+
+def test_kept_reads_pool2_and_nothing_reads_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    net = lenet(kept_dim=7, embedding_norm=8.0, embedding_noise=0.5, conv2_relu=True)
+    assert net.layer_names == ["input", "conv1", "pool1", "conv2", "pool2", "kept", "ip1", "noise", "ip2"]
+    found = net.eval().features(images(), net.layer_names)
+    linear = net.layers["kept"][1]
+    expected = (found["pool2"].flatten(1) @ linear.weight.T + linear.bias).relu()
+    torch.testing.assert_close(found["kept"], expected)
+    whole = lenet(embedding_norm=8.0, embedding_noise=0.5, conv2_relu=True).eval()
+    whole.load_state_dict({k: x for k, x in net.state_dict().items() if "kept" not in k})
+    for name in ("pool2", "ip1", "ip2"):
+        assert torch.equal(whole.features(images(), [name])[name], found[name]), "the chain is LeNet's"
+
+    def refuse(*args: object) -> None:
+        raise AssertionError("computed in vain")
+
+    monkeypatch.setattr(net.layers["ip1"], "forward", refuse)
+    assert torch.equal(net.features(images(), ["kept"])["kept"], found["kept"])
+    monkeypatch.undo()
+    monkeypatch.setattr(net.layers["kept"], "forward", refuse)
+    assert torch.equal(net(images()), found["ip2"])
+
+
+@pytest.mark.parametrize("width", [0, -3])
+def test_impossible_widths_of_kept_are_refused(width: int) -> None:
+    with pytest.raises(InvariantNetsError, match=f"kept_dim={width}"):
+        lenet(kept_dim=width)
+
+
+def test_an_aside_that_is_no_layer_is_refused() -> None:
+    with pytest.raises(InvariantNetsError, match="no layer 'side'"):
+        LayeredBackbone({"a": nn.Flatten()}, embedding="a", classifier="a", asides=["side"])

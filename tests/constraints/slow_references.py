@@ -239,6 +239,24 @@ def slow_adversary(nuisance: Nuisance, head: nn.Sequential, mean: float, scale: 
     return reference
 
 
+def slow_keep(nuisance: Nuisance, head: nn.Linear, mean: float, scale: float) -> Reference:
+    """A line, written out."""
+
+    def reference(layers: Mapping[str, Tensor], batch: Batch) -> float:
+        x, _ = rows_of(layers, batch)
+        w, b = (p.detach().double().numpy() for p in head.parameters())
+        losses = []
+        for row, target in zip(x, encoded(nuisance, batch), strict=True):
+            read = [sum(w[k, j] * row[j] for j in range(len(row))) + b[k] for k in range(len(b))]
+            if nuisance.categories:
+                losses.append(np.log(np.exp(read).sum()) - read[target.argmax()])
+            else:
+                losses.append(sum((r - (t - mean) / scale) ** 2 for r, t in zip(read, target, strict=True)))
+        return float(np.mean(losses))
+
+    return reference
+
+
 def slow_bottleneck(sigma: float, conditional: bool) -> Reference:
     """Σ ½ ln(Var / σ²) of noisy features, the part of the variance that the noise has no less than all of it."""
 

@@ -15,6 +15,7 @@ from slow_references import (
     slow_coral,
     slow_hsic,
     slow_icl,
+    slow_keep,
     slow_mean_activation,
     slow_mmd,
     slow_pair,
@@ -35,6 +36,7 @@ from invariantnets.constraints import (
     Coral,
     Hsic,
     Icl,
+    Keep,
     MeanActivation,
     Mmd,
     Pair,
@@ -80,6 +82,17 @@ def adversary(nuisance: Nuisance, weight: float = 1.0) -> Adversary:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         term = Adversary("ip1", WIDTH, nuisance.name, outputs, hidden=5, weight=weight)
+    if not nuisance.categories:
+        term.mean.fill_(0.25)
+        term.scale.fill_(1.5)
+    term.connect(SPEC)
+    return term
+
+
+def keep(nuisance: Nuisance, weight: float = 1.0) -> Keep:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        term = Keep("ip1", WIDTH, nuisance.name, nuisance.encode(np.zeros(1)).shape[1], weight=weight)
     if not nuisance.categories:
         term.mean.fill_(0.25)
         term.scale.fill_(1.5)
@@ -136,6 +149,10 @@ def row_of_adversary(nuisance: Nuisance) -> Row:
     return Row(lambda w: adversary(nuisance, w), ("ip1",), 1, slow, reverses=True)
 
 
+def row_of_keep(nuisance: Nuisance) -> Row:
+    return Row(lambda w: keep(nuisance, w), ("ip1",), 1, slow_keep(nuisance, keep(nuisance).head, 0.25, 1.5))
+
+
 WEIGHTS = {"conv": 2.0, "ip1": 0.5, "ip2": 0.0}
 TABLE = {  # a new constraint is one more row; what follows a slash is a variant
     "Softmax": Row(lambda w: Softmax("ip2", CLASSES, w), ("ip2",), 1, slow_softmax),
@@ -162,6 +179,9 @@ TABLE = {  # a new constraint is one more row; what follows a slash is a variant
     "Adversary/continuous": row_of_adversary(ANGLE),
     "Adversary/circular": row_of_adversary(HOUR),
     "Adversary/categorical": row_of_adversary(LIGHT),
+    "Keep/continuous": row_of_keep(ANGLE),
+    "Keep/circular": row_of_keep(HOUR),
+    "Keep/categorical": row_of_keep(LIGHT),
 }
 
 

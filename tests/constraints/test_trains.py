@@ -23,8 +23,8 @@ from invariantnets.module import InvariantNet
 CONF = Path(__file__).parents[2] / "conf"
 STEPS, ENDS = 100, 10
 CONSTRAINTS = sorted(path.stem for path in (CONF / "constraint").glob("*.yaml"))
-TOLD = ("adversary", "coral", "hsic", "icl", "mmd")
-LENETS = ("lenet", "lenet_forget", "mu_lenet", "pair_batch", "pair_lenet")
+TOLD = ("adversary", "coral", "hsic", "icl", "keep", "mmd")
+LENETS = ("lenet", "lenet_forget", "lenet_split", "mu_lenet", "pair_batch", "pair_lenet")
 # Those of the papers' size are too large to train in a test.
 SMALL = (*LENETS, "deepface_mini", "deepface_plus_mini")
 # As they come, but for fewer and smaller faces.
@@ -38,12 +38,13 @@ FACES = (
     "data.cache=false",
 )
 QUICK = {("lenet", constraint) for constraint in CONSTRAINTS}
-# These two are what lenet_forget is trained by: its own line.
+# These are what two of them are trained by: their own lines.
+OWN = {"lenet_forget": ("centre", "supcon"), "lenet_split": ("centre", "keep", "supcon")}
 PAIRS = [
     pytest.param(model, constraint, marks=() if (model, constraint) in QUICK else pytest.mark.slow)
     for model in SMALL
     for constraint in CONSTRAINTS
-    if not (model == "lenet_forget" and constraint in ("centre", "supcon"))
+    if constraint not in OWN.get(model, ())
 ]
 
 

@@ -79,16 +79,17 @@ class LayeredBackbone(nn.Module):
             returns, non-linearity included.
         embedding: the layer whose activations are *the* features.
         classifier: the layer that gives the class scores.
+        asides: layers that lead nowhere: the layer after one reads what the one before it gives, as it does.
 
     Raises:
-        InvariantNetsError: ``embedding`` or ``classifier`` is not a layer.
+        InvariantNetsError: ``embedding``, ``classifier`` or one of ``asides`` is not a layer.
     """
 
-    def __init__(self, layers: Mapping[str, nn.Module], embedding: str, classifier: str):
+    def __init__(self, layers: Mapping[str, nn.Module], embedding: str, classifier: str, asides: Collection[str] = ()):
         super().__init__()
         self.layers = nn.ModuleDict(layers)
-        self.embedding, self.classifier = embedding, classifier
-        self.check([embedding, classifier])
+        self.embedding, self.classifier, self.asides = embedding, classifier, frozenset(asides)
+        self.check([embedding, classifier, *asides])
 
     @property
     def layer_names(self) -> list[str]:
@@ -102,7 +103,7 @@ class LayeredBackbone(nn.Module):
                 raise InvariantNetsError(f"there is no layer {name!r}; this network has {', '.join(self.layer_names)}")
 
     def features(self, image: Tensor, names: Collection[str]) -> dict[str, Tensor]:
-        """Activations of the named layers; nothing after the last of them is computed.
+        """Activations of the named layers; nothing after the last of them is computed, nor an aside that is not named.
 
         Args:
             image: ``(N, C, H, W)``, bytes or floats of 0–255.
@@ -118,10 +119,14 @@ class LayeredBackbone(nn.Module):
         for name, layer in self.layers.items():
             if not missing:
                 break
-            x = layer(x)
+            if name in self.asides and name not in missing:
+                continue
+            out = layer(x)
             if name in missing:
-                found[name] = x
+                found[name] = out
                 missing.remove(name)
+            if name not in self.asides:
+                x = out
         return found
 
     def forward(self, image: Tensor) -> Tensor:

@@ -98,6 +98,7 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     "icl.reach": Number(-50, 50),
     "icl.near": AT_LEAST_0,
     "embedding_norm": Number(0, above=True, null=True),
+    "kept_dim": Number(1, 1e5, whole=True, null=True),
     **dict.fromkeys(("embedding_dim", "backbone.bottleneck", "hidden", "outputs"), Number(1, 1e5, whole=True)),
     **dict.fromkeys(("filters", "kernels", "mlp_widths", "widths"), Number(1, 1e5, whole=True, many=True)),
     "groups": Number(2, 1e5, whole=True),

@@ -7,6 +7,7 @@ from invariantnets.constraints.constraint import Constraint
 from invariantnets.constraints.coral import Coral
 from invariantnets.constraints.hsic import Hsic
 from invariantnets.constraints.icl import Icl
+from invariantnets.constraints.keep import Keep
 from invariantnets.constraints.mean_activation import MeanActivation
 from invariantnets.constraints.mmd import Mmd
 from invariantnets.constraints.pair import Pair
@@ -23,6 +24,7 @@ __all__ = [
     "Coral",
     "Hsic",
     "Icl",
+    "Keep",
     "MeanActivation",
     "Mmd",
     "Pair",

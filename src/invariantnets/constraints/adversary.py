@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from invariantnets.backbones import Trainable
-from invariantnets.constraints.nuisance import NuisanceConstraint
-from invariantnets.constraints.rows import as_rows
-from invariantnets.data import Batch, DataSpec
-from invariantnets.errors import InvariantNetsError
+from invariantnets.constraints.head import HeadConstraint
+from invariantnets.data import Batch
 
 
 class _ScaleGradient(torch.autograd.Function):
@@ -39,12 +33,10 @@ def scale_gradient(x: Tensor, factor: float | Tensor) -> Tensor:
     return scaled
 
 
-class Adversary(NuisanceConstraint):
+class Adversary(HeadConstraint):
     """A network of one hidden layer learns to read the nuisance; the features learn to prevent it.
 
-    A number or an angle is read by least squares from its encoding, centred and divided by its total
-    standard deviation over the training images: the loss is 1 for an adversary that reads nothing, and
-    1 − R² for any other. Categories are read by cross-entropy, in nats.
+    What its loss is, `HeadConstraint` says: 1 − R² for a number or an angle, cross-entropy for categories.
 
     The weight, and its ramp, are of the gradient that goes back to the network; the adversary itself
     always learns at full rate (Ganin et al. 2016, section 5.2), times ``lr_multiplier``. In training
@@ -86,48 +78,9 @@ class Adversary(NuisanceConstraint):
         ramp: int = 0,
         beyond_chance: bool = True,  # what checkpoints without the entry were trained with
     ):
-        super().__init__([layer], nuisance, weight=weight, ramp=ramp)
-        self.embedding_dim, self.outputs, self.lr_multiplier = embedding_dim, outputs, lr_multiplier
+        head = nn.Sequential(nn.Linear(embedding_dim, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+        super().__init__(layer, embedding_dim, nuisance, outputs, head, lr_multiplier, weight, ramp)
         self.beyond_chance = beyond_chance
-        self.head = nn.Sequential(nn.Linear(embedding_dim, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
-        self.mean: Tensor
-        self.scale: Tensor
-        self.register_buffer("mean", torch.zeros(outputs))
-        self.register_buffer("scale", torch.ones(()))
-
-    def connect(self, spec: DataSpec) -> None:
-        """Look the nuisance up, and check that the adversary fits it."""
-        super().connect(spec)
-        known = self.described()
-        columns = {"continuous": 1, "circular": 2}.get(known.kind, len(known.categories))
-        if columns != self.outputs:
-            raise InvariantNetsError(
-                f"Adversary: {known.name} is {known.kind}, encoded in {columns} columns, not {self.outputs}: "
-                f"set model.constraints.<name>.outputs={columns}"
-            )
-
-    @property
-    def classifies(self) -> bool:
-        """Whether the nuisance is a category."""
-        return self.described().kind in ("categorical", "binary")
-
-    @property
-    def nothing_read(self) -> float:
-        """The loss of an adversary that reads nothing."""
-        return math.log(self.outputs) if self.classifies else 1.0
-
-    @torch.no_grad()
-    def prepare(self, teacher: Trainable | None, batches: Callable[[], Iterable[Batch]]) -> None:
-        """Mean and spread of a numerical nuisance: one pass over the training images."""
-        if self.classifies:
-            return
-        encoded = torch.cat([self.encoded(batch).double().cpu() for batch in batches()])
-        mean = encoded.mean(0)
-        spread = (encoded - mean).square().sum(1).mean().sqrt()
-        if spread == 0:
-            raise InvariantNetsError(f"Adversary: {self.nuisance} is the same for all training images; drop the term")
-        self.mean.copy_(mean)
-        self.scale.copy_(spread)
 
     def term(self, layers: dict[str, Tensor], batch: Batch, step: int | None = None) -> Tensor:
         """In training the adversary's loss, its gradient weighted on the way back; see the class for validation."""
@@ -141,18 +94,7 @@ class Adversary(NuisanceConstraint):
         """Scalar: the adversary's loss. ``layers[layer]``, ``(B, V, …)``, gets its gradient reversed."""
         layer = layers[self.layers[0]]
         reversal = layer.new_full((), -1.0)
-        x = as_rows(scale_gradient(layer, reversal))
-        if x.shape[1] != self.embedding_dim:
-            raise InvariantNetsError(
-                f"Adversary: {self.layers[0]} is {x.shape[1]} wide: set "
-                f"model.constraints.<name>.embedding_dim={x.shape[1]}"
-            )
-        read = self.head(x).to(x.dtype)
-        if self.classifies:
-            loss = F.cross_entropy(read, self.values(batch).long())
-        else:
-            wanted = (self.encoded(batch) - self.mean) / self.scale
-            loss = (read - wanted).square().sum(1).mean()
+        loss = self.reading_loss(scale_gradient(layer, reversal), batch)
         if not self.beyond_chance:
             reversal.masked_fill_(loss.detach() >= self.nothing_read, 0.0)
         return loss
