@@ -94,7 +94,7 @@ def test_differences_are_taken_within_seeds(job, table):
     assert rows["softmax"]["EER"] == "7.00 ± 1.00 %"
     behind = [rows["softmax"][k] for k in ("strongest readers (nuisances × seeds)", "n rows", "strangers")]
     assert behind == ["linear, label-blind (12)", "4,000", "200"]
-    assert (rows["chance"]["EER"], rows["chance"]["rank 1"], rows["chance"]["R² of yaw"]) == ("50 %", "0.5 %", "0")
+    assert (rows["chance"]["EER"], rows["chance"]["rank 1"], rows["chance"]["R² of yaw"]) == ("50.0 %", "0.5 %", "0.00")
 
 
 def test_what_no_reader_exceeds_stands_beside_where_it_is_known(job, table):
