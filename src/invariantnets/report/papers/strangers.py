@@ -133,7 +133,8 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
     header = ("method", "people trained on", "features", "data", *columns, *_BEHIND)
     baselines = {_setting(g): g for g in ours if g.setting("method") == BASELINE}
     rows: list[tuple[str, ...]] = []
-    reached, nearest = [], []
+    reached: list[str] = []
+    nearest: list[str] = []
     for group in ours:
         setting, runs = _setting(group), _here(group)
         name, (count, width) = str(group.setting("method")), (_count(setting.people), _count(setting.width))
