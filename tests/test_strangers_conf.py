@@ -45,8 +45,9 @@ def test_every_method_starts_from_the_same_network_and_has_the_same_budget() -> 
 
 @pytest.mark.parametrize("name", ["supcon", "supcon_noise_centre_0.5_released", "hsic_faces", "adversary_faces"])
 def test_its_terms_are_of_the_layers_of_deepface(name: str) -> None:
-    small = ("data.num_classes=6", "data.test_identities=2", "data.image_shape=[3,40,40]", "model.backbone.bottleneck=8")
-    cfg = composed("experiment=strangers", f"method={name}", "hydra.sweep.dir=s", *small)
+    few = ("data.num_classes=6", "data.test_identities=2")
+    small = ("data.image_shape=[3,40,40]", "model.backbone.bottleneck=8")
+    cfg = composed("experiment=strangers", f"method={name}", "hydra.sweep.dir=s", *few, *small)
     module, data = (instantiate(cfg[part], _convert_="all") for part in ("model", "data"))
     module.connect(data.spec, cfg.views)
     terms = dict(module.named_constraints())
