@@ -112,6 +112,11 @@ EXPERIMENTS = {
         *("recipes.init_from.data.epoch_batches=10", "recipes.init_from.trainer.max_epochs=1"),
         "analysis.adversary.epochs=2",
     ),
+    "strangers": (
+        *(*FACES, *NARROW, "data.batch_size=16", "seed=1", "method=softmax,supcon_noise_centre_0.5_released"),
+        *("recipes.init_from.data.epoch_batches=10", "recipes.init_from.trainer.max_epochs=1"),
+        *("transfer.data.cache=false", "transfer.data.test_images=3"),
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from PIL import Image
 
 from invariantnets.results.result import read_jsonl
-from programs import FACES, NARROW, SMALL, run
+from programs import EXPERIMENTS, FACES, NARROW, SMALL, run
 
 MINI = (*SMALL, *NARROW, "model=deepface_mini")
 
@@ -79,3 +80,19 @@ def test_widths_start_from_one_initial_network_and_end_in_one_table(tmp_path: Pa
         assert Path(config["model"]["init_from"]) in (initial, initial.relative_to(tmp_path))
     assert out.splitlines()[-1].endswith("report.html")
     assert "72.3" in (tmp_path / "sweep" / "bottleneck.md").read_text(encoding="utf-8"), "the paper's best rank 1"
+
+
+@pytest.mark.slow
+def test_methods_on_strangers_start_from_one_network_and_end_in_one_table(tmp_path: Path) -> None:
+    """And each is looked at in frames of a video as well; what is released with noise has its bound."""
+    few = (*SMALL, *EXPERIMENTS["strangers"], "trainer.max_epochs=1", "hydra.sweep.dir=sweep")
+    out, _ = run("train.py", "experiment=strangers", *few, cwd=tmp_path)
+    assert out.splitlines()[-1].endswith("report.html")
+    for job, place in itertools.product(("0", "1"), (".", "transfer")):
+        results = read_jsonl(tmp_path / "sweep" / job / place / "results.jsonl")
+        bounded = {r.target for r in results if (r.metric, r.probe) == ("r2_at_most", "any")}
+        assert ({"yaw", "pitch", "light_azimuth", "light_elevation"} <= bounded) == (job == "1")
+        assert {"eer", "rank1"} <= {r.metric for r in results}
+    assert len(list((tmp_path / "sweep").glob("initial_*/checkpoints/best.ckpt"))) == 1
+    table = (tmp_path / "sweep" / "strangers.md").read_text(encoding="utf-8")
+    assert all(f"less softmax | 6 | 32 | {data} |" in table for data in ("synthetic_faces", "synthetic_frames"))

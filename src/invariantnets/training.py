@@ -213,7 +213,8 @@ def rehearse_transfer(cfg: DictConfig, data: BankedImages, identities: Collectio
     )
     other.setup()
     refuse_known(identities, other, name)
-    rehearse(other, protocols_of(cfg.transfer), cfg.seed, cfg.probe_images, name)
+    protocols = protocols_of(cfg.transfer if "protocols" in cfg.transfer else cfg)
+    rehearse(other, protocols, cfg.seed, cfg.probe_images, name)
 
 
 def refuse_in_sweep(trainer: pl.Trainer) -> None:

@@ -35,6 +35,7 @@ from invariantnets.figures import (
     norm,
     nuisance_neurons,
     pareto,
+    people_trained,
     per_class,
     pose_depth,
     prediction,
@@ -94,6 +95,7 @@ RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
 )
 SWEEP: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     widths.draw,
+    people_trained.draw,
     two_sided.draw,
     pareto.draw,
     trade_off.draw,
@@ -139,6 +141,7 @@ def draw_sweep(
     widths: Mapping[str, Mapping[str, int]] | None = None,
     depths: Mapping[str, Runs] | None = None,
     methods: Collection[str] = (),
+    people: Mapping[str, Mapping[str, Mapping[str, int]]] | None = None,
 ) -> list[Failure]:
     """Write the figures that lay the groups of a sweep over each other, and ``figures.json``.
 
@@ -152,9 +155,18 @@ def draw_sweep(
         widths: name of a network and its data → group → width of its features.
         depths: group → the results of each of its runs, of all layers.
         methods: groups that are methods to compare by what they cost, each a point of its own.
+        people: name of a network and its data → method → group → people that it was trained on.
 
     Raises:
         InvariantNetsError: the folder cannot be written to.
     """
-    scene = Scene(groups, depths or {}, units or {}, data=data or {}, widths=widths or {}, methods=methods)
+    scene = Scene(
+        groups,
+        depths or {},
+        units or {},
+        data=data or {},
+        widths=widths or {},
+        methods=methods,
+        people=people or {},
+    )
     return draw_figures(SWEEP, scene, folder)

@@ -62,6 +62,7 @@ class Scene:
         widths: name of a network and its data → group → width of its features.
         methods: groups that are methods to compare by what they cost, each a point of its own.
         arrays: of a run, what analyses kept for their figures: name of an analysis → its arrays.
+        people: name of a network and its data → method → group → people that it was trained on.
     """
 
     groups: Mapping[str, Runs]
@@ -73,6 +74,7 @@ class Scene:
     widths: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     methods: Collection[str] = ()
     arrays: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    people: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
 
     @property
     def run(self) -> Sequence[Result]:

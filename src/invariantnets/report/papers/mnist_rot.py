@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from invariantnets.report.papers.comparison import Comparison
+from invariantnets.report.papers.comparison import Comparison, mean_bounds
 from invariantnets.report.papers.forgetting import methods
 from invariantnets.report.readers import choice
 from invariantnets.results.format import and_, chance, span, summary
@@ -125,9 +125,9 @@ def _aim(groups: Sequence[Group]) -> str:
     for group in groups:
         runs = _here(group)
         accuracy = over_runs(runs, "accuracy", LABEL, "mav").get(None)
-        bounds = [_bounds(spread(_adversary(runs, probe))) for probe in _A.values() if _adversary(runs, probe)]
+        around = [mean_bounds(spread(_adversary(runs, probe))) for probe in _A.values() if _adversary(runs, probe)]
         sharp = accuracy is not None and accuracy.mean >= AIM[0]
-        if sharp and all(found is not None and found[0] <= AIM[1] <= found[1] for found in bounds):
+        if sharp and all(found is not None and found[0] <= AIM[1] <= found[1] for found in around):
             read = _spread(_by_strongest(runs))
             reader = summary(read, "accuracy") if read and read.runs else "nothing, having failed"
             reached.append(f"{group.name} ({len(runs)} seed{'s' * (len(runs) != 1)}; our strongest reader: {reader})")
@@ -182,22 +182,12 @@ def _which(runs: Runs) -> str:
     return ", ".join(f"{name} ({n})" for name, n in counted.most_common()) or NONE
 
 
-def _bounds(found: Spread) -> tuple[float, float] | None:
-    """95 % of the mean over seeds, by Student's t; of one seed that over its images."""
-    from scipy.special import stdtrit  # here: to import it takes a tenth of a second
-
-    if found.deviation is None:
-        return None if found.low is None or found.high is None else (found.low, found.high)
-    half = float(stdtrit(found.runs - 1, 0.975)) * found.deviation / math.sqrt(found.runs)
-    return found.mean - half, found.mean + half
-
-
 def _named(results: Sequence[Result]) -> str:
     """A, and of several seeds the interval of its mean."""
     found = _spread(results)
     text = summary(found, "accuracy")
-    bounds = _bounds(found) if found and found.deviation is not None else None
-    return f"{text} {interval(*bounds, 'accuracy')}" if bounds else text
+    around = mean_bounds(found) if found and found.deviation is not None else None
+    return f"{text} {interval(*around, 'accuracy')}" if around else text
 
 
 def _steps(group: Group, *recipe: str) -> str:

@@ -1,0 +1,256 @@
+"""People never trained on: what each method leaves of pose and light, and whether it still tells them apart."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from invariantnets.figures.people_trained import AIM, NUISANCES
+from invariantnets.report.papers.comparison import Comparison, mean_bounds
+from invariantnets.report.readers import choice, strays
+from invariantnets.results.format import and_, chance, span, summary
+from invariantnets.results.result import Result
+from invariantnets.results.runs import Group
+from invariantnets.results.select import (
+    IDENTITY,
+    STRAY,
+    Runs,
+    astray,
+    failed,
+    kept,
+    over_runs,
+    reads_more,
+    select,
+    spread,
+)
+from invariantnets.results.words import NONE, interval, number
+
+__all__ = ["NOTE", "compare", "people"]
+
+BASELINE = "softmax"
+EER, RANK1 = ("eer", IDENTITY, "verification/cosine"), ("rank1", IDENTITY, "closed_set/cosine")
+_RECOGNITION = {"EER": EER, "rank 1": RANK1, "DIR at 1 % FAR": ("dir_far1", IDENTITY, "open_set/cosine")}
+_BEHIND = ("strongest readers (nuisances × seeds)", "n rows", "strangers", "fitted to rows", "seeds")
+NOTE = (
+    "Of people whom nobody was trained on. Mean ± s.d. over seeds (one seed: its 95 % interval over people). R²: the "
+    "strongest honest reader, fitted to those trained on and chosen among them, out of fold; 0 is chance. A reader "
+    "that failed there, or is far below 0 on strangers, says nothing and is no forgetting. At most: no reader exceeds "
+    "it on these rows (docs/upper_bounds.md). Less softmax: within each seed, of the same first network, people and "
+    "pairs; mean ± s.d., in brackets the 95 % interval of the mean over seeds (Student's t). The people, and their "
+    "pictures, are the same for all seeds: that interval does not speak of other people. One that is paired over "
+    "people is not given: results do not hold what each person adds. For how far other people might be, see the "
+    "intervals of each run."
+)
+
+
+class Setting(NamedTuple):
+    """What must be the same for two methods to be compared."""
+
+    network: str
+    people: int | None
+    width: int | None
+
+
+@dataclass(frozen=True)
+class Less:
+    """What a method has less the baseline: one number a seed that both have."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Over seeds; NaN for none."""
+        return float(np.mean(self.values)) if self.values else math.nan
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """95 % of the mean over seeds, by Student's t; None for a single seed."""
+        found = spread([_plain(value) for value in self.values]) if len(self.values) > 1 else None
+        return mean_bounds(found) if found else None
+
+    def text(self, metric: str, places: int) -> str:
+        """A cell: points of per cent, or of R²."""
+        if not self.values:
+            return NONE
+        said = number(self.mean, metric, bare=True, places=places)
+        said = said if said.startswith("−") else f"+{said}"
+        if (of := self.bounds) is None:
+            return f"{said} (one seed)"
+        deviation = number(float(np.std(self.values, ddof=1)), metric, bare=True, places=places)
+        return f"{said} ± {deviation} {interval(*of, metric, places)}"
+
+
+def people(groups: Sequence[Group]) -> dict[str, dict[str, dict[str, int]]]:
+    """On how many people each method was trained, where a sweep varies that.
+
+    Args:
+        groups: of a sweep.
+
+    Returns:
+        Network and data → method (and its features, where several) → group → people trained on. A method that was
+        trained on one number of people in two ways is left out: its groups differ in something else, too.
+    """
+    ours = [g for g in _ours(groups) if _setting(g).people is not None]
+    wide = len({_setting(g).width for g in ours}) > 1
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for group in ours:
+        setting = _setting(group)
+        series = str(group.setting("method")) + (f", {setting.width} features" if wide else "")
+        found.setdefault(setting.network, {}).setdefault(series, {})[group.name] = setting.people or 0
+    kept_ = {
+        network: {name: of for name, of in methods.items() if 1 < len(of) == len(set(of.values()))}
+        for network, methods in found.items()
+    }
+    return {network: methods for network, methods in kept_.items() if methods}
+
+
+def compare(groups: Sequence[Group]) -> Comparison | None:
+    """Lay out what is left of strangers' pose and light after each method, beside how they are told apart.
+
+    Args:
+        groups: of a sweep.
+
+    Returns:
+        Two rows for each method, number of people trained on and data: what was measured, and that less softmax
+        within seeds; then what guessing gives. None without two methods on people never trained on.
+    """
+    ours = _ours(groups)
+    if len({group.setting("method") for group in ours}) < 2:
+        return None
+    every = [results for group in ours for results in _here(group)]
+    targets = [t for t in NUISANCES if any(select(results, "r2", t, "strongest") for results in every)]
+    columns: dict[str, tuple[str, str, str]] = {}
+    for target in targets:
+        columns[f"R² of {target}"] = ("r2", target, "strongest")
+        if any(select(results, "r2_at_most", target, "any") for results in every):
+            columns[f"{target}, any reader at most"] = ("r2_at_most", target, "any")
+    columns |= {name: what for name, what in _RECOGNITION.items() if any(select(r, *what) for r in every)}
+    header = ("method", "people trained on", "features", "data", *columns, *_BEHIND)
+    baselines = {_setting(g): g for g in ours if g.setting("method") == BASELINE}
+    rows: list[tuple[str, ...]] = []
+    reached: list[str] = []
+    nearest: list[str] = []
+    for group in ours:
+        setting, runs = _setting(group), _here(group)
+        name, (count, width) = str(group.setting("method")), (_count(setting.people), _count(setting.width))
+        cells = [summary(over_runs(runs, *what).get(None), what[0], places=_places(what)) for what in columns.values()]
+        rows.append((name, count, width, group.data, *cells, *_behind(runs, targets, columns)))
+        base = baselines.get(setting)
+        if base is None or base is group:
+            continue
+        less = {what: _less(group, base, what) for what in columns.values()}
+        blank = [NONE] * (len(_BEHIND) - 1)
+        paired = str(len(less[EER].values)) if EER in less else NONE
+        cells = [of.text(what[0], _places(what)) for what, of in less.items()]
+        rows.append((f"{name}, less softmax", count, width, group.data, *cells, *blank, paired))
+        where = f"{name} ({count} people, {width} features, {group.data})"
+        why = _not_reached(runs, less)
+        (nearest if why else reached).append(f"{where}: {why}" if why else f"{where}{_surely(less)}")
+    guess = [chance(every, *what) for what in columns.values()]
+    rows.append(("chance", NONE, NONE, NONE, *guess, *[NONE] * len(_BEHIND)))
+    return Comparison(
+        "Strangers: pose, light, and who it is", header, rows, f"{NOTE} {_aim(reached, nearest)}", "strangers"
+    )
+
+
+def _ours(groups: Sequence[Group]) -> list[Group]:
+    """Methods that were looked at on people never trained on, of whom a nuisance of the aim is known."""
+    return [
+        g
+        for g in groups
+        if g.setting("method")
+        and any(select(results, *EER) for results in _here(g))
+        and any(select(results, "r2", t, "strongest") for results in _here(g) for t in NUISANCES)
+    ]
+
+
+def _here(group: Group) -> Runs:
+    return [run.here for run in group.runs]
+
+
+def _setting(group: Group) -> Setting:
+    backbone = ("model", "backbone")
+    width = group.setting(*backbone, "bottleneck") or group.setting(*backbone, "embedding_dim")
+    number_of = group.setting("data", "num_classes")
+    return Setting(
+        group.network, number_of if isinstance(number_of, int) else None, width if isinstance(width, int) else None
+    )
+
+
+def _count(value: int | None) -> str:
+    return NONE if value is None else f"{value:,}"
+
+
+def _places(what: tuple[str, str, str]) -> int:
+    return 3 if what[0].startswith("r2") else 2
+
+
+def _plain(value: float) -> Result:
+    return Result("r2", value, "", "", "", "test", 0, 0, 0)
+
+
+def _by_seed(group: Group, what: tuple[str, str, str]) -> dict[object, float]:
+    """Seed → what was measured, where it says something."""
+    found = {}
+    for run in group.runs:
+        for result in select(run.here, *what):
+            if not failed(result) and not astray(result, STRAY):
+                found[run.provenance.get("seed")] = result.value
+    return found
+
+
+def _less(group: Group, base: Group, what: tuple[str, str, str]) -> Less:
+    mine, theirs = _by_seed(group, what), _by_seed(base, what)
+    return Less(tuple(mine[seed] - theirs[seed] for seed in mine if seed in theirs))
+
+
+def _behind(runs: Runs, targets: Sequence[str], columns: Mapping[str, tuple[str, str, str]]) -> tuple[str, ...]:
+    strongest = [(r, results) for results in runs for t in targets for r in select(results, "r2", t, "strongest")]
+    counted = Counter(choice(r, results) for r, results in strongest if not failed(r))
+    which = ", ".join(f"{name} ({n})" for name, n in counted.most_common()) or NONE
+    sizes = [[getattr(r, size) for r, _ in strongest] for size in ("n", "sources", "n_fit")]
+    return which, *(span([size for size in of if size is not None]) for of in sizes), str(len(runs))
+
+
+def _not_reached(runs: Runs, less: Mapping[tuple[str, str, str], Less]) -> str:
+    """Why a method does not reach the aim; empty where it does."""
+    said = []
+    for target in NUISANCES:
+        left = kept(runs, target)
+        if left is None or left.runs + left.failed < len(runs):
+            said.append(f"{target} was not probed in all seeds")
+        elif left.failed:
+            said.append(f"no reader of {target} " + ("carries over" if strays(runs, target) else "passed in all seeds"))
+        elif left.mean > AIM:
+            said.append(f"{target} {number(left.mean, 'r2', places=3)}")
+        else:
+            more = [r.value for results in runs for r in reads_more(results, target) if r.value > AIM]
+            said += [f"on test another reads {number(max(more), 'r2', places=3)} of {target}"] if more else []
+    for name, what, worse in (("EER", EER, 1), ("rank 1", RANK1, -1)):
+        of = less.get(what, Less(()))
+        if not of.values:
+            said.append(f"{name} has no softmax of the same seed beside it")
+        elif worse * of.mean > 0:
+            said.append(f"{name} {of.text(what[0], 2)} points")
+    return ", ".join(said)
+
+
+def _surely(less: Mapping[tuple[str, str, str], Less]) -> str:
+    """Whether the intervals leave room for a loss, of one who reaches the aim."""
+    of = {"EER": (less[EER], 1), "rank 1": (less[RANK1], -1)}
+    open_ = [name for name, (x, worse) in of.items() if x.bounds is None or max(worse * b for b in x.bounds) > 0]
+    return f", though a loss of {and_(open_)} is not ruled out over seeds" if open_ else ""
+
+
+def _aim(reached: Sequence[str], nearest: Sequence[str]) -> str:
+    aimed = and_(list(NUISANCES))
+    text = (
+        f"Aim: R² of {aimed} each ≤ {AIM}, in the mean over seeds and by no reader more, at an EER and a rank 1 that "
+        f"are in the mean no worse than those of softmax: reached by {'; '.join(reached) or 'none'}."
+    )
+    return text + (f" What is lacking: {'; '.join(nearest)}." if nearest else "")
