@@ -59,6 +59,7 @@ OF_RUN = {
 }
 OF_SWEEP = {
     "widths": ["width_net_on_lfw-6e849640.svg"],
+    "new_classes": ["new_classes_angle.svg", "new_classes_yaw.svg"],
     "two_sided": ["two_sided_bits_angle.svg", "two_sided_sigma_angle.svg"],
     "pareto": ["pareto_angle.svg", "pareto_yaw.svg"],
     "trade_off": ["trade_off_angle.svg", "trade_off_yaw.svg"],
@@ -212,7 +213,8 @@ def full_sweep(make_results, make_face_results) -> Scene:
         how = {"codes": 2**i, "bits": i} if i < 2 else {"sigma": 0.1 * i}
         groups[n][0].extend(bounds_of(groups[n][0], 0.1 * i + 0.2, **how))
     depths = {n: [make_results(layer="conv1") + run for run in runs] for n, runs in groups.items()}
-    return Scene(groups, depths, widths={"net on lfw": {"a": 8, "b": 16}}, methods={"a", "b"})
+    grown = {"net": {8: (groups["a"], groups["b"]), 16: (groups["c"], groups["d"])}}
+    return Scene(groups, depths, widths={"net on lfw": {"a": 8, "b": 16}}, methods={"a", "b"}, new_classes=grown)
 
 
 @pytest.mark.parametrize("draw", RUN, ids=name)

@@ -32,6 +32,7 @@ from invariantnets.figures import (
     maximise,
     nesting,
     neurons,
+    new_classes,
     norm,
     nuisance_neurons,
     pareto,
@@ -52,7 +53,7 @@ from invariantnets.figures import (
     unit_deletion,
     widths,
 )
-from invariantnets.figures.drawing import Drawn, Scene, draw_figures
+from invariantnets.figures.drawing import Drawn, NewClasses, Scene, draw_figures
 from invariantnets.results.result import Result
 from invariantnets.results.select import Runs, at_layer
 
@@ -94,6 +95,7 @@ RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
 )
 SWEEP: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     widths.draw,
+    new_classes.draw,
     two_sided.draw,
     pareto.draw,
     trade_off.draw,
@@ -139,6 +141,7 @@ def draw_sweep(
     widths: Mapping[str, Mapping[str, int]] | None = None,
     depths: Mapping[str, Runs] | None = None,
     methods: Collection[str] = (),
+    grown: NewClasses | None = None,
 ) -> list[Failure]:
     """Write the figures that lay the groups of a sweep over each other, and ``figures.json``.
 
@@ -152,9 +155,16 @@ def draw_sweep(
         widths: name of a network and its data → group → width of its features.
         depths: group → the results of each of its runs, of all layers.
         methods: groups that are methods to compare by what they cost, each a point of its own.
+        grown: method → number of classes trained on → the results of its runs on these, and on new ones.
 
     Raises:
         InvariantNetsError: the folder cannot be written to.
     """
-    scene = Scene(groups, depths or {}, units or {}, data=data or {}, widths=widths or {}, methods=methods)
+    scene = Scene(
+        *(groups, depths or {}, units or {}),
+        data=data or {},
+        widths=widths or {},
+        methods=methods,
+        new_classes=grown or {},
+    )
     return draw_figures(SWEEP, scene, folder)

@@ -19,7 +19,14 @@ from invariantnets.figures import draw_sweep
 from invariantnets.files import write_atomically
 from invariantnets.report.beside import beside_sections
 from invariantnets.report.headline import facts, sentences
-from invariantnets.report.papers import forgetting, mnist_rot, rudd2016, taigman2015_look_alikes, taigman2015_widths
+from invariantnets.report.papers import (
+    forgetting,
+    mnist_rot,
+    new_classes,
+    rudd2016,
+    taigman2015_look_alikes,
+    taigman2015_widths,
+)
 from invariantnets.report.papers.comparison import Comparison
 from invariantnets.report.sections import Section, run_sections, sweep_sections
 from invariantnets.report.sweep_headline import sweep_sentences
@@ -32,7 +39,7 @@ from invariantnets.results.words import NONE, metric_name
 
 _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 # Each gives a table where the sweep holds what its publication measured.
-_PAPERS = (rudd2016, taigman2015_widths, taigman2015_look_alikes, mnist_rot, forgetting)
+_PAPERS = (rudd2016, taigman2015_widths, taigman2015_look_alikes, mnist_rot, new_classes, forgetting)
 
 
 def render_run(folder: Path) -> Path:
@@ -96,7 +103,8 @@ def render_sweep(folder: Path, started: Sequence[Path] | None = None) -> Path:
     depths = {g.name: [r.results for r in g.runs] for g in sweep.groups}
     methods = forgetting.methods(sweep.groups)
     widths = taigman2015_widths.widths(sweep.groups)
-    undrawn = draw_sweep(groups, folder / "figures", units, data, widths, depths, methods)
+    grown = new_classes.swept(sweep.groups)
+    undrawn = draw_sweep(groups, folder / "figures", units, data, widths, depths, methods, grown)
     figures = _embedded(folder / "figures", read_json(folder / "figures" / "figures.json", list))
     said, terms = sweep_sentences(groups, data), Glossary()
     tables = [(c, beside(c.title, c.header, c.rows)) for c in comparisons(sweep)]
