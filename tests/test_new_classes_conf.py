@@ -9,6 +9,7 @@ from hydra import compose
 from hydra.utils import instantiate
 
 from invariantnets.results.result import read_jsonl
+from invariantnets.subjects import _classes
 from programs import EXPERIMENTS, RIDGE, SMALL, run
 from test_conf import composed, hydra, names, resolved
 
@@ -51,6 +52,21 @@ def test_values_that_cannot_be_are_refused_by_their_key(word: str) -> None:
         check_values(composed("data=rotated_glyphs", word))
 
 
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ({"source": {"first": 0, "classes": 3}}, True),
+        ({"source": {"first": 1000, "classes": 3}}, False),
+        ({"source": {"name": "MNIST"}}, False),
+        ({"source": {"first": 0}, "classes": [1, 2]}, False),
+        ({"table": "faces.csv"}, False),
+    ],
+)
+def test_classes_are_the_same_where_they_are_kept_and_begin_alike(other: dict[str, object], same: bool) -> None:
+    assert (_classes(other) == _classes({"source": {"first": 0, "classes": 10}, "classes": None})) == same
+
+
+@pytest.mark.slow
 def test_a_network_has_no_answers_of_its_own_for_new_classes(tmp_path: Path) -> None:
     """Trained on three classes, looked at on three others: the table has their MAV and no softmax."""
     small = ("data.source.classes=3", "data.source.images=120", "model.backbone.embedding_dim=32")

@@ -71,7 +71,7 @@ def test_a_row_for_each_method_and_number_of_classes(folder) -> None:
     assert few[MAV_NEW].startswith("85.00 ± 0.00") and few[R2_NEW] == "0.615 ± 0.007"
     assert few[R2_OWN] == "0.100 ± 0.000"
     assert (few["chance of MAV, trained on"], few["chance of MAV, new"]) == ("10.0 %", "1.0 %")
-    assert many["chance of MAV, trained on"] == "0.10 %"
+    assert many["chance of MAV, trained on"] == "0.1 %"
     assert (few["n rows"], few["fitted to rows"], few["seeds"]) == ("3,780", "9,000", "2")
 
 
