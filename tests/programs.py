@@ -117,6 +117,14 @@ EXPERIMENTS = {
         *("recipes.init_from.data.epoch_batches=10", "recipes.init_from.trainer.max_epochs=1"),
         *("transfer.data.cache=false", "transfer.data.test_images=3"),
     ),
+    "new_classes": (
+        *("seed=0", "method=softmax", "data.source.classes=4,6", "data.source.images=120", "data.batch_size=32"),
+        *(
+            "transfer.data.source.classes=3",
+            "transfer.data.source.images=120",
+            "recipes.init_from.data.epoch_batches=10",
+        ),
+    ),
 }
 
 

@@ -89,7 +89,7 @@ def opened(
     if other is not None or remarks:
         refuse_known(model.identities, images, name)
     # To images of new classes the network's own answers are those of the old ones.
-    classifies = model.classifies and own.get("classes") == config["data"].get("classes")
+    classifies = model.classifies and _classes(own) == _classes(config["data"])
 
     def table(layer: str) -> FeatureTable:
         found = extract(
@@ -116,6 +116,12 @@ def opened(
     )
     specimen = partial(_specimen, model.backbone, images, subject.available, cfg.device)
     return replace(subject, specimen=specimen), model, images
+
+
+def _classes(data: Mapping[str, Any]) -> tuple[Any, Any]:
+    """What tells the classes of some data from those of others of their source: which are kept, where they begin."""
+    source = data.get("source")
+    return data.get("classes"), source.get("first") if isinstance(source, Mapping) else None
 
 
 def untrained(path: Path, config: Mapping[str, Any]) -> Backbone:

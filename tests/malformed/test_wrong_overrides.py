@@ -149,8 +149,9 @@ LINES = {
     "+constraint=nope": None,
     "protocols=nope": "protocols has no choice 'nope'. Did you mean protocols=none?",
     "logger=csvv": "logger has no choice 'csvv'. Did you mean logger=csv?",
-    "transfer=nope": "transfer has no choice 'nope'; it has lfw, mnist_rot_unseen, rot_digits_unseen",
-    "release=nope": "release has no choice 'nope'. Did you mean release=noise?",
+    "transfer=nope": "transfer has no choice 'nope'; it has lfw, mnist_rot_unseen, new_glyphs, rot_digits_unseen, "
+    "synthetic_frames",
+    "release=nope": "release has no choice 'nope'. Did you mean release=none?",
     "release=file": "release.path is missing: give release.path=…; --help says what it is",
     "method=nope": "method has no choice 'nope'. Did you mean method=noise?",
     "data=null": f"data=null: {GROUPS}",

@@ -73,6 +73,8 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     **dict.fromkeys(("images_per_identity", "min_images", "neighbours", "negatives", "seeds"), COUNT),
     **dict.fromkeys(("val_images", "test_identities", "test_images", "first_identity", "sheets"), FROM_0),
     **dict.fromkeys(("train_images", "probe_images", "center_crop", "image_size"), COUNT_OR_NULL),
+    **dict.fromkeys(("source.classes", "source.images"), COUNT),
+    "source.first": FROM_0,
     **dict.fromkeys(("source.size", "val_size", "lda_draws.fit", "lda_draws.test"), COUNT),
     **dict.fromkeys(("on_device", "cache", "evaluate", "save_features", "learned_noise", "conv2_relu"), Switch()),
     **dict.fromkeys(("save_predictions", "conditional", "beyond_chance", "fused", "enable_progress_bar"), Switch()),

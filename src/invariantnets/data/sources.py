@@ -14,8 +14,10 @@ from torch.nn import functional as F
 from invariantnets.errors import InvariantNetsError
 from invariantnets.sizes import check_room
 
-__all__ = ["digits", "torchvision_digits"]  # what a checkpoint may name
+__all__ = ["digits", "glyphs", "torchvision_digits"]  # what a checkpoint may name
 
+# Of each ten images of a class of glyphs.
+_TENTHS = ("train",) * 7 + ("val",) + ("test",) * 2
 TORCHVISION = ("MNIST", "FashionMNIST", "KMNIST", "USPS", "EMNIST")
 
 
@@ -73,6 +75,49 @@ def digits(split_seed: int = 0) -> Images:
     split = np.full(len(image), "train", dtype="U5")
     split[test], split[rest[val]] = "test", "val"
     return Images(image, torch.from_numpy(data.target).long(), split)
+
+
+def glyphs(classes: int, images: int, first: int = 0, draw_seed: int = 0) -> Images:
+    """Characters of many scripts, drawn from the fonts that matplotlib brings along: a class is a character.
+
+    No class is another's, or its own, shape turned by up to 90° (``invariantnets.data.glyph_classes``). An image is
+    a class in some font, with a thickness, slant, size, place and bend of its own (``invariantnets.data.glyphs``).
+    The classes have one order, so that the first ten are among the first hundred; of each ten images of a class seven
+    are to train on, one is to validate on and two are to test on. The images of a class hang on its place in that
+    order, on their number and on ``draw_seed`` alone.
+
+    Args:
+        classes: how many, numbered from 0.
+        images: how many of all classes together, shared out evenly; what cannot be is left out.
+        first: where in the order they begin.
+        draw_seed: of the images.
+
+    Raises:
+        InvariantNetsError: more classes than there are, fewer than ten images of each, or more than memory holds.
+    """
+    from invariantnets.data.glyph_classes import characters
+    from invariantnets.data.glyphs import SIDE, draw
+
+    known, each = characters(), images // classes
+    if first + classes > len(known):
+        raise InvariantNetsError(
+            f"data.source.classes={classes} from data.source.first={first} on: there are {len(known):,} classes of "
+            f"glyphs; give {len(known) - first:,} at most"
+            if first < len(known)
+            else f"data.source.first={first}: there are {len(known):,} classes of glyphs, from 0 on"
+        )
+    if each < len(_TENTHS):
+        raise InvariantNetsError(
+            f"data.source.images={images:,} of {classes:,} classes are {each} of each: give {len(_TENTHS)} of each at "
+            f"least, {len(_TENTHS) * classes:,} in all, of which {_TENTHS.count('train')} in ten are to train on"
+        )
+    check_room(f"data.source.images={images:,}", classes * each * SIDE**2)
+    image = torch.empty(classes * each, 1, SIDE, SIDE, dtype=torch.uint8)
+    for number in range(classes):
+        place = first + number
+        image[number * each : (number + 1) * each] = draw(known[place], place, each, draw_seed)
+    split = np.tile(np.resize(np.array(_TENTHS), each), classes)
+    return Images(image, torch.arange(classes).repeat_interleave(each), split)
 
 
 def torchvision_digits(

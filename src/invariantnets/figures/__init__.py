@@ -32,6 +32,7 @@ from invariantnets.figures import (
     maximise,
     nesting,
     neurons,
+    new_classes,
     norm,
     nuisance_neurons,
     pareto,
@@ -53,7 +54,7 @@ from invariantnets.figures import (
     unit_deletion,
     widths,
 )
-from invariantnets.figures.drawing import Drawn, Scene, draw_figures
+from invariantnets.figures.drawing import Drawn, NewClasses, Scene, draw_figures
 from invariantnets.results.result import Result
 from invariantnets.results.select import Runs, at_layer
 
@@ -96,6 +97,7 @@ RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
 SWEEP: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     widths.draw,
     people_trained.draw,
+    new_classes.draw,
     two_sided.draw,
     pareto.draw,
     trade_off.draw,
@@ -142,6 +144,7 @@ def draw_sweep(
     depths: Mapping[str, Runs] | None = None,
     methods: Collection[str] = (),
     people: Mapping[str, Mapping[str, Mapping[str, int]]] | None = None,
+    grown: NewClasses | None = None,
 ) -> list[Failure]:
     """Write the figures that lay the groups of a sweep over each other, and ``figures.json``.
 
@@ -156,6 +159,7 @@ def draw_sweep(
         depths: group → the results of each of its runs, of all layers.
         methods: groups that are methods to compare by what they cost, each a point of its own.
         people: name of a network and its data → method → group → people that it was trained on.
+        grown: method → number of classes trained on → the results of its runs on these, and on new ones.
 
     Raises:
         InvariantNetsError: the folder cannot be written to.
@@ -168,5 +172,6 @@ def draw_sweep(
         widths=widths or {},
         methods=methods,
         people=people or {},
+        new_classes=grown or {},
     )
     return draw_figures(SWEEP, scene, folder)

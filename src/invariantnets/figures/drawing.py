@@ -20,12 +20,13 @@ from invariantnets.files import slug, write_atomically
 from invariantnets.results.result import Result
 from invariantnets.results.select import CLASS_ACCURACY, PEOPLE_ACCURACY, Runs, nuisances, select, with_figures
 
-__all__ = ["PARTS", "Drawn", "Scene", "draw_figures", "slug"]
+__all__ = ["PARTS", "Drawn", "NewClasses", "Scene", "draw_figures", "slug"]
 
 log = logging.getLogger(__name__)
 # In the order in which reports show them: what leaks, how well the network does its work, what the features look like.
 PARTS = ("leaks", "recognition", "description")
 Subject = TypeVar("Subject")
+NewClasses = Mapping[str, Mapping[int, tuple[Runs, Runs]]]
 
 _FEWER = " Of {count} nuisances, the {shown} that are read best have a figure of this kind."
 
@@ -61,6 +62,7 @@ class Scene:
         data: group → its data: groups on other data share no gallery, hence no curve of a protocol.
         widths: name of a network and its data → group → width of its features.
         methods: groups that are methods to compare by what they cost, each a point of its own.
+        new_classes: method → number of classes trained on → the results of its runs on these, and on new ones.
         arrays: of a run, what analyses kept for their figures: name of an analysis → its arrays.
         people: name of a network and its data → method → group → people that it was trained on.
     """
@@ -73,6 +75,7 @@ class Scene:
     data: Mapping[str, str] = field(default_factory=dict)
     widths: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     methods: Collection[str] = ()
+    new_classes: NewClasses = field(default_factory=dict)
     arrays: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     people: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
 

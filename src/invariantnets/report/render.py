@@ -22,6 +22,7 @@ from invariantnets.report.headline import facts, sentences
 from invariantnets.report.papers import (
     forgetting,
     mnist_rot,
+    new_classes,
     rudd2016,
     strangers,
     taigman2015_look_alikes,
@@ -39,7 +40,7 @@ from invariantnets.results.words import NONE, metric_name
 
 _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 # Each gives a table where the sweep holds what its publication measured.
-_PAPERS = (rudd2016, taigman2015_widths, taigman2015_look_alikes, mnist_rot, strangers, forgetting)
+_PAPERS = (rudd2016, taigman2015_widths, taigman2015_look_alikes, mnist_rot, strangers, new_classes, forgetting)
 
 
 def render_run(folder: Path) -> Path:
@@ -104,7 +105,8 @@ def render_sweep(folder: Path, started: Sequence[Path] | None = None) -> Path:
     methods = forgetting.methods(sweep.groups)
     widths = taigman2015_widths.widths(sweep.groups)
     people = strangers.people(sweep.groups)
-    undrawn = draw_sweep(groups, folder / "figures", units, data, widths, depths, methods, people)
+    grown = new_classes.swept(sweep.groups)
+    undrawn = draw_sweep(groups, folder / "figures", units, data, widths, depths, methods, people, grown)
     figures = _embedded(folder / "figures", read_json(folder / "figures" / "figures.json", list))
     said, terms = sweep_sentences(groups, data), Glossary()
     tables = [(c, beside(c.title, c.header, c.rows)) for c in comparisons(sweep)]
