@@ -64,7 +64,7 @@ def people_figure(series: Mapping[str, Mapping[int, Runs]]) -> Figure | None:
     every = figure.subplots(rows, 2, sharex=True, squeeze=False).ravel()
     for spare in every[len(found) :]:
         spare.set_visible(False)
-    for axes, (title, of) in zip(every, found.items(), strict=False):
+    for axes, (title, of) in zip(every[: len(found)], found.items(), strict=True):
         curves(axes, of, 1 if title.startswith("R²") else 100)
         axes.set_title(title)
         axes.set_xscale("log")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class Inlp:
         basis, done = np.zeros((x.shape[1], 0)), 0
         for done in range(1, self.rounds + 1):
             projection = np.eye(len(basis)) - basis @ basis.T
-            readers = [best_reader(fitted, held, slice(a, b), projection) for a, b in zip(ends, ends[1:], strict=False)]
+            readers = [best_reader(fitted, held, slice(a, b), projection) for a, b in pairwise(ends)]
             more = [weights for r2, weights in readers if r2 > 0]
             if not more:
                 done -= 1
