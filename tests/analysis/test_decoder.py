@@ -67,6 +67,7 @@ def test_what_the_features_hold_is_drawn_and_read() -> None:
     assert (views[1::2, :, -1] > views[::2, :, -1] + 20).all()  # as the pictures lean, so do those that were drawn
 
 
+@pytest.mark.slow
 def test_of_features_without_it_nothing_is_read_though_the_pictures_tell_it() -> None:
     table, pictures = bars()
     x = table.features["ip1"].copy()
@@ -90,6 +91,7 @@ def test_nothing_is_read_above_what_released_codes_explain() -> None:
     assert 0.5 < found["from drawn pictures"].value <= bound < 0.9
 
 
+@pytest.mark.slow
 def test_people_of_test_are_what_is_independent_where_nobody_knows_them() -> None:
     table, pictures = bars(colour=True)
     table = FeatureTable.from_arrays(
