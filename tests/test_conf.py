@@ -81,11 +81,7 @@ def test_no_group_is_forgotten() -> None:
     assert sorted(path.stem for path in CONF.glob("*.yaml")) == ["evaluate", "train"]
 
 
-# Methods are composed where their budgets are compared.
-CHOICES = [(group, name) for group in GROUPS if group != "method" for name in names(group)]
-
-
-@pytest.mark.parametrize(("group", "name"), CHOICES)
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group in GROUPS for name in names(group)])
 def test_every_choice_composes_and_resolves(group: str, name: str) -> None:
     place = {
         # An optimiser is chosen within a model, and DeepFace's is; a constraint is added to one.
