@@ -110,7 +110,7 @@ def train(
         w = _unit(F.silu(z @ layer + bias))
         waves = _Waves(w, max(_median(w, rng), LEAST_WIDTH), features, rng)
         phi = waves(w)
-        pairs = [*zip((EVP_X, EVP_Z), before, strict=False), *told]
+        pairs = [*zip((EVP_X, EVP_Z)[: len(before)], before, strict=True), *told]
         axes = projection(phi, s, pairs, UNTOLD if y is None else TOLERANCE)
         own = {"weights": layer, "bias": bias, "frequencies": waves.frequencies, "mean": phi.mean(0)}
         steps |= {f"{name}_{i}": tensor for name, tensor in {**own, "axes": axes.float()}.items()}
