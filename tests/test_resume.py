@@ -13,6 +13,7 @@ import torch
 
 from invariantnets.folders import held
 from invariantnets.results.runs import read_sweep
+from mnist_files import write_idx
 from programs import FEW, SMALL, run, start
 
 LONG = (*SMALL, "trainer.max_epochs=8", "data.epoch_batches=30", "evaluate=false", "callbacks.online_probes=null")
@@ -126,6 +127,16 @@ def test_a_run_goes_on_as_it_was_wherever_it_lies(two_epochs: Path, tmp_path: Pa
         assert {"seed=1", "model.optimizer.lr=0.02", more} <= set(ours["overrides"]), "what ran is recorded"
         assert not any(word.startswith(("ckpt_path", "trainer.max_epochs=2")) for word in ours["overrides"])
         assert "goes on with trainer.max_epochs=4, which was 2" in (folder / "train.log").read_text()
+
+
+def test_a_run_on_files_of_torchvision_goes_on_with_nothing_typed_again(tmp_path: Path) -> None:
+    """Its checkpoint fetches nothing, which is no other data set."""
+    write_idx(tmp_path, "MNIST")
+    folder, mnist = tmp_path / "run", ("data=rotated_mnist", "data.source.val_size=10", "model=lenet", "evaluate=false")
+    here = (f"hydra.run.dir={folder}", f"paths.data_dir={tmp_path}")
+    run("train.py", *mnist, *LIGHT, "data.epoch_batches=2", "trainer.max_epochs=1", *here, cwd=tmp_path)
+    run("train.py", "ckpt_path=last", "trainer.max_epochs=2", *here, cwd=tmp_path)
+    assert state(folder)["epoch"] == 1
 
 
 def test_a_folder_belongs_to_one_run(two_epochs: Path, tmp_path: Path) -> None:

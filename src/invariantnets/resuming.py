@@ -29,7 +29,7 @@ ANEW = ("paths", "logger", "ckpt_path", "device", "recipes")
 # Keys that name what is read or written, and are never taken out of a file where that would write.
 _PLACES = re.compile(
     r"(data_dir|cache_dir|cache|device|on_device|folder|pictures|table|root|teacher|init_from|features_from"
-    r"|dirpath|filename|default_root_dir|path|lists?)"
+    r"|dirpath|filename|default_root_dir|path|lists?|download)"
 )
 _ABSENT = object()
 

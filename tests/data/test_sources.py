@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import bz2
 import os
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
@@ -15,8 +14,7 @@ from torchvision import datasets
 from invariantnets.data import sources
 from invariantnets.data.sources import digits, hold_out, torchvision_digits
 from invariantnets.errors import InvariantNetsError
-
-TRAIN, TEST = 40, 20
+from mnist_files import TEST, TRAIN, idx, write_idx
 
 
 @pytest.fixture(autouse=True)
@@ -28,23 +26,6 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(datasets.mnist, "download_and_extract_archive", refuse)
     monkeypatch.setattr(datasets.usps, "download_url", refuse)
-
-
-def idx(array: np.ndarray) -> bytes:
-    """The format of MNIST's files: a magic number, the sizes, the bytes."""
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
-
-
-def write_idx(root: Path, name: str, classes: int = 10, first_label: int = 0, prefix: str = "") -> Path:
-    """A tiny data set in MNIST's layout; returns its folder."""
-    raw = root / name / "raw"
-    raw.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    for part, count in (("train", TRAIN), ("test" if prefix else "t10k", TEST)):
-        label = np.arange(count) % classes + first_label
-        (raw / f"{prefix}{part}-images-idx3-ubyte").write_bytes(idx(rng.integers(0, 256, (count, 28, 28))))
-        (raw / f"{prefix}{part}-labels-idx1-ubyte").write_bytes(idx(label))
-    return raw
 
 
 def test_digits_are_the_ones_of_scikit_learn() -> None:
