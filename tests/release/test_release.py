@@ -196,6 +196,26 @@ def test_each_row_is_released_as_the_nearest_code_of_k_means(groups: int) -> Non
             np.testing.assert_allclose(codes[c], mean, atol=1e-3)
 
 
+@pytest.mark.parametrize("release", [Codes(4), Codes(4, groups=2), Quantise(4)])
+def test_of_many_rows_whole_images_are_drawn(release: Codes | Quantise) -> None:
+    """Every second row of pairs would be one variant, whose rows the other's would be rounded to."""
+    variant = np.tile([0, 1], 11_000)
+    spread = np.random.default_rng(0).normal(size=(len(variant), 2)).astype(np.float32)
+    table = replace(
+        make_table(),
+        features={"ip1": spread + 100 * variant[:, None].astype(np.float32)},
+        **{name: np.zeros(len(variant), np.int64) for name in ("label", "prediction")},
+        split=np.full(len(variant), "train"),
+        source=np.repeat(np.arange(len(variant) // 2), 2),
+        nuisance={},
+        nuisances=(),
+        entropy=np.zeros(len(variant), np.float32),
+    )
+    fitted = release.fit(table, "ip1")
+    assert fitted.rows == 20_000
+    assert np.abs(fitted(table.features["ip1"]) - table.features["ip1"]).max() < 10
+
+
 def test_noise_has_its_size_and_is_the_same_for_the_same_row() -> None:
     table = make_table()
     x = table.features["ip1"]

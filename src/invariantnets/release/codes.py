@@ -9,7 +9,7 @@ import numpy as np
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
-from invariantnets.release.release import FIT_ROWS, Release
+from invariantnets.release.release import Release, fit_rows
 from invariantnets.statistics.moments import BLOCK_ROWS
 
 STARTS = 3  # of k-means; the best is kept
@@ -43,7 +43,7 @@ class Codes:
     Attributes:
         codes: how many, in each group.
         groups: of neighbouring features, each with codes of its own: ``codes ** groups`` are possible in all.
-        seed: of the starts of k-means.
+        seed: of the starts of k-means, and of the rows it is placed on, where they are many.
     """
 
     codes: int = 20
@@ -65,13 +65,12 @@ class Codes:
 
         part = table.part("train")
         check_layer(part, layer)
-        train = part.features[layer]
-        width = train.shape[1]
+        width = part.features[layer].shape[1]
         if self.codes < 2:
             raise InvariantNetsError(f"release.codes={self.codes}: there must be two at least")
         if not 1 <= self.groups <= width:
             raise InvariantNetsError(f"release.groups={self.groups}: {layer!r} has {width} features; give 1 to {width}")
-        fit = train[:: -(-len(train) // FIT_ROWS)].astype(np.float64)
+        fit = fit_rows(part, self.seed).features[layer].astype(np.float64)
         edges = np.linspace(0, width, self.groups + 1).astype(np.int64)
         codebook = np.empty((self.codes, width))
         for start, end in zip(edges[:-1], edges[1:], strict=True):

@@ -10,13 +10,10 @@ import numpy as np
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
-from invariantnets.randomness import numpy_rng
-from invariantnets.release.release import Release
+from invariantnets.release.release import Release, fit_rows
 from invariantnets.release.told import groups_of, one_hot, told
-from invariantnets.statistics.spaces import sample_sources
 
-ROWS_STREAM, TRAIN_STREAM = 150, 151
-FIT_ROWS = 20_000  # training rows that it is fitted to, of whole images
+STREAM = 151
 BLOCK_ROWS = 4096
 # Of a nuisance of more values (numbers, angles), so many quantile groups stand for it.
 GROUPS = 16
@@ -122,13 +119,12 @@ class Obliviator:
             raise InvariantNetsError(
                 "release=obliviator: the table has no class to keep; give release.supervised=false"
             )
-        drawn = np.sort(sample_sources(part.source, FIT_ROWS, numpy_rng(self.seed, ROWS_STREAM)))
-        part = part.rows(drawn)
+        part = fit_rows(part, self.seed)
         x = part.features[layer]
         origin = x.mean(0, dtype=np.float64)
         erased = np.concatenate([_indicators(n, part.nuisance[n.name]) for n in known], 1)
         kept = one_hot(np.unique(part.label, return_inverse=True)[1]) if self.supervised else None
-        key = self.seed, TRAIN_STREAM
+        key = self.seed, STREAM
         steps = train((x - origin).astype(np.float32), erased, kept, self.rounds, self.features, key)
         names = ", ".join(nuisance.name for nuisance in known)
         how = f"obliviator of {names}, {self.rounds} rounds, {'class kept' if self.supervised else 'class not told'}"

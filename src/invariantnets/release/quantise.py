@@ -9,7 +9,7 @@ import numpy as np
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
-from invariantnets.release.release import FIT_ROWS, Release
+from invariantnets.release.release import Release, fit_rows
 
 
 def best_levels(values: np.ndarray, levels: int) -> np.ndarray:
@@ -67,8 +67,7 @@ class Quantise:
             raise InvariantNetsError(f"release.levels={self.levels}: there must be two at least")
         part = table.part("train")
         check_layer(part, layer)
-        train = part.features[layer]
-        fit = train[:: -(-len(train) // FIT_ROWS)]
+        fit = fit_rows(part, seed=0).features[layer]
         levels = np.stack([best_levels(column, self.levels) for column in fit.T])
         how = f"quantised to {self.levels} levels"
         return Release(round_to, {"levels": levels}, layer, len(levels), how, len(fit), table.meta)

@@ -20,10 +20,18 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.features.checks import check_finite, check_layer
 from invariantnets.features.table import BEFORE_NOISE, FeatureTable
 from invariantnets.files import write_atomically
+from invariantnets.randomness import numpy_rng
+from invariantnets.statistics.spaces import sample_sources
 
-FIT_ROWS = 20_000  # training rows that are enough to place levels and codes
+FIT_ROWS = 20_000  # training rows that are enough for what is not exact: levels, codes, a network
+STREAM = 150  # of which these are
 ROOM = "invariantnets.release"  # the only package that a file may name; in the file, the key of our header
 DAMAGED = (SafetensorError, OSError, ValueError, TypeError, LookupError, AttributeError, ImportError)
+
+
+def fit_rows(part: FeatureTable, seed: int) -> FeatureTable:
+    """At most `FIT_ROWS` training rows: all rows of randomly drawn images, so that each is seen in all its variants."""
+    return part.rows(np.sort(sample_sources(part.source, FIT_ROWS, numpy_rng(seed, STREAM))))
 
 
 @dataclass(frozen=True, eq=False)
