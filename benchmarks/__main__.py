@@ -26,6 +26,7 @@ from benchmarks import (
     locally_connected,
     networks,
     probes,
+    releases,
     solvers,
     training,
 )
@@ -68,6 +69,7 @@ def main() -> None:
         print(table("faces", faces.measure()), flush=True)
         print(table("cache", cache.measure()), flush=True)
         print(table("probes", probes.measure()), flush=True)
+        print(table("releases", releases.measure()), flush=True)
         print(table("linear discriminants", lda_draws.measure()), flush=True)
         print(table("linear SVMs", attributes.measure()), flush=True)
         print(table("networks", networks.measure()), flush=True)

@@ -16,7 +16,7 @@ from programs import ROOT
 
 MODULES = (
     "training", "constraints", "solvers", "locally_connected", "faces", "cache", "probes", "networks", "bootstrapping",
-    "identity_tests", "lda_draws", "attributes",
+    "identity_tests", "lda_draws", "attributes", "releases",
 )  # fmt: skip
 # Reached by others, or not a table of `make bench`.
 OTHERS = {
