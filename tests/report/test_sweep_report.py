@@ -46,6 +46,42 @@ def test_checkpoints_looked_at_later_are_named_after_their_runs(make_job, tmp_pa
     ]
 
 
+def trained(seed: int, folder: str, **changed: object) -> dict[str, object]:
+    """The configuration of an evaluation: that of a network of a recipe, trained in a folder of its own."""
+    return {
+        "seed": seed,
+        "model": {"seed": seed, "init_from": f"{folder}/first/checkpoints/best.ckpt", **changed},
+        "trainer": {"default_root_dir": f"{folder}/run"},
+        "recipes": {"init_from": {"folder": f"{folder}/first", "trainer": {"max_epochs": 3}}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "groups"),
+    [
+        ({}, [[1, 2, 3]]),
+        ({"optimizer": {"lr": 0.1}}, [[1, 2], [3]]),
+        ({"init_from": "/a/1/other/checkpoints/best.ckpt"}, [[1, 2], [3]]),
+    ],
+)
+def test_checkpoints_of_several_seeds_are_one_network(make_job, tmp_path, changed, groups):
+    """Read by one seed, as evaluate.py does; the last was trained as the others were, or was not."""
+    for seed, change in ((1, {}), (2, {}), (3, changed)):
+        extra = (f"ckpt_path=/a/{seed}/run/checkpoints/best.ckpt", "release=codes")
+        make_job(f"s/{seed}", seed=0, extra=extra, config=trained(seed, f"/a/{seed}", **change))
+    found = [[run.seeds[1] for run in group.runs] for group in read_sweep(tmp_path / "s").groups]
+    assert found == groups
+
+
+def test_the_best_and_the_last_of_one_training_are_two_networks(make_job, tmp_path):
+    for i, (seed, name) in enumerate([(1, "best"), (2, "last"), (1, "last"), (1, "best")]):
+        extra = (f"ckpt_path=/a/{seed}/run/checkpoints/{name}.ckpt",)
+        make_job(f"s/{i}", seed=0, extra=extra, config=trained(seed, f"/a/{seed}"))
+    sweep = read_sweep(tmp_path / "s")
+    assert [[run.folder.name for run in group.runs] for group in sweep.groups] == [["0"], ["1", "2"]]
+    assert "repeats seed 0" in sweep.missing["3"]
+
+
 def test_table_has_mean_and_deviation_over_seeds(make_job, tmp_path, plain):
     make_job("s/0", seed=1, r2=0.80, mav=0.94)
     make_job("s/1", seed=2, r2=0.90, mav=0.96)

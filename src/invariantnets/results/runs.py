@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from invariantnets.results.select import LABEL, at_layer
 _TRACES = (".hydra", "checkpoints", "provenance.json")
 # Overrides that say where or how to run, or which repetition it is, not what.
 _NOT_THE_EXPERIMENT = ("seed", "hydra", "paths", "logger", "model", "data", "backbone.name")
+# What of a configuration made the network.
+_TRAINING = ("choices", "method", "views", "pairs", "model", "data", "trainer", "recipes")
 
 # What of the provenance is read as more than text.
 _KINDS = {"units": dict, "config": dict, "versions": dict, "data_checksum": dict, "overrides": list, "remarks": list}
@@ -54,6 +56,11 @@ class Run:
     def units(self) -> Mapping[str, str]:
         """Nuisance → unit, where the provenance tells."""
         return self.provenance.get("units") or {}
+
+    @property
+    def seeds(self) -> tuple[Any, Any]:
+        """Of the reading, and of the training, where the configuration tells."""
+        return self.provenance.get("seed"), self.setting("seed")
 
     def setting(self, *keys: str) -> Any:
         """The value of a key of its configuration, e.g. ``setting("data", "by")``; None where it has no such key."""
@@ -146,6 +153,7 @@ def read_sweep(folder: Path, started: Collection[Path] | None = None) -> Sweep:
     Raises:
         InvariantNetsError: no run is there.
     """
+    read: list[Run] = []
     found: dict[tuple[str, ...], list[Run]] = {}
     missing: dict[str, str] = {}
     for path in sorted(folder.glob("**/results.jsonl"), key=lambda p: _natural(p.relative_to(folder))):
@@ -153,14 +161,15 @@ def read_sweep(folder: Path, started: Collection[Path] | None = None) -> Sweep:
             missing[_relative(path.parent, folder)] = "lay in the folder before, and is none of this sweep"
             continue
         try:
-            run = read_run(path.parent)
+            read.append(read_run(path.parent))
         except InvariantNetsError as error:
             missing[_relative(path.parent, folder)] = str(error)
-            continue
-        same = found.setdefault(_key(run), [])
-        if any(r.provenance.get("seed") == run.provenance.get("seed") for r in same):
+    networks = _networks(read)
+    for run in read:
+        same = found.setdefault(_key(run, networks), [])
+        if any(r.seeds == run.seeds for r in same):
             why = f"repeats seed {run.provenance.get('seed')} of its group; not counted"
-            missing[_relative(path.parent, folder)] = why
+            missing[_relative(run.folder, folder)] = why
         else:
             same.append(run)
     missing |= _unfinished(folder)
@@ -199,11 +208,53 @@ def _unfinished(folder: Path) -> dict[str, str]:
     }
 
 
-def _key(run: Run) -> tuple[str, ...]:
+def _networks(runs: Sequence[Run]) -> dict[str, str]:
+    """Override that names a checkpoint → the first that names one trained as this was, but for the seed."""
+    alike: dict[tuple[str, str], dict[Any, str]] = {}
+    found: dict[str, str] = {}
+    for run in runs:
+        for override in (o for o in _overrides(run) if _root(o) == "ckpt_path" and o not in found):
+            file = override.rpartition("/")[2]  # the best is no seed of the last
+            seeds = alike.setdefault((_training(run) or override, file), {})
+            of_seed = seeds.setdefault(run.setting("seed"), override)
+            found[override] = next(iter(seeds.values())) if of_seed == override else override
+    return found
+
+
+def _training(run: Run) -> str:
+    """What made a network, but for its seed and its folders; empty where the provenance does not tell."""
+    parts = {part: run.setting(part) for part in _TRAINING}
+    if not parts["model"]:
+        return ""
+    text = json.dumps(_seedless(parts), sort_keys=True, default=str)
+    # What a recipe trained first lies in the run's folder or in its own, and is told by the recipe.
+    folders = [run.setting("trainer", "default_root_dir"), *_folders(parts["recipes"])]
+    for folder in sorted((str(f) for f in folders if f), key=len, reverse=True):
+        text = text.replace(json.dumps(folder)[1:-1], "")
+    return text
+
+
+def _folders(recipes: Any) -> Iterator[Any]:
+    for recipe in recipes.values() if isinstance(recipes, Mapping) else ():
+        if isinstance(recipe, Mapping):
+            yield recipe.get("folder")
+            yield from _folders(recipe.get("recipes"))
+
+
+def _seedless(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _seedless(value) for key, value in node.items() if key != "seed"}
+    return [_seedless(value) for value in node] if isinstance(node, list) else node
+
+
+def _overrides(run: Run) -> list[str]:
+    return [str(o) for o in run.provenance.get("overrides") or []]
+
+
+def _key(run: Run, networks: Mapping[str, str]) -> tuple[str, ...]:
     """Model, data, name of the method if it has one, and every override that tells one experiment from another."""
     provenance = run.provenance
-    overrides = (str(o) for o in provenance.get("overrides") or [])
-    telling = sorted(o for o in overrides if _root(o) not in _NOT_THE_EXPERIMENT)
+    telling = sorted(networks.get(o, o) for o in _overrides(run) if _root(o) not in _NOT_THE_EXPERIMENT)
     head = (str(provenance.get("model", "?")), str(provenance.get("data", "?")), str(run.setting("method") or ""))
     return (*head, *telling)
 

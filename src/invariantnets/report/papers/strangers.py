@@ -195,12 +195,12 @@ def _plain(value: float) -> Result:
 
 
 def _by_seed(group: Group, what: tuple[str, str, str]) -> dict[object, float]:
-    """Seed → what was measured, where it says something."""
-    found = {}
+    """Seeds → what was measured, where it says something."""
+    found: dict[object, float] = {}
     for run in group.runs:
         for result in select(run.here, *what):
             if not failed(result) and not astray(result, STRAY):
-                found[run.provenance.get("seed")] = result.value
+                found[run.seeds] = result.value
     return found
 
 
