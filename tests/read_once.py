@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from unittest import mock
 
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 
 Load = Callable[[ConfigSource, str], ConfigResult]
@@ -38,7 +38,8 @@ def _once(load: Load) -> Load:
 @contextmanager
 def read_once() -> Iterator[None]:
     """Files are read once while the block runs."""
-    sources = (FileConfigSource, ImportlibResourcesConfigSource)
+    Plugins.instance()  # it imports the classes anew: those that were imported before are not what Hydra calls
+    sources = [SourcesRegistry.instance().resolve(scheme) for scheme in ("file", "pkg")]
     patches = [mock.patch.object(source, "load_config", _once(source.load_config)) for source in sources]
     with patches[0], patches[1]:
         yield
