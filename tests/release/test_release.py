@@ -141,16 +141,18 @@ FEATURES = {
 
 @pytest.mark.parametrize("levels", [2, 3, 4, 8])
 @pytest.mark.parametrize("name", FEATURES)
-def test_fifty_starts_are_no_more_than_a_tenth_better(name: str, levels: int) -> None:
+def test_twenty_starts_of_k_means_are_no_better(name: str, levels: int) -> None:
     values = FEATURES[name]
-    best = KMeans(levels, n_init=50, random_state=0).fit(values[:, None]).cluster_centers_[:, 0]
-    assert squared_error(values, best_levels(values, levels)) <= squared_error(values, best) * 1.1
+    best = KMeans(levels, n_init=20, random_state=0).fit(values[:, None]).cluster_centers_[:, 0]
+    assert squared_error(values, best_levels(values, levels)) <= squared_error(values, best) * (1 + 1e-6)
 
 
-@pytest.mark.parametrize("levels", [2, 3, 4])
-def test_levels_are_the_best_of_all_partitions(levels: int) -> None:
+@pytest.mark.parametrize("levels", [2, 3, 4, 5])
+@pytest.mark.parametrize("kind", ["lognormal", "many alike"])
+def test_levels_are_the_best_of_all_partitions(levels: int, kind: str) -> None:
     """A partition of least squares is one of neighbours: of twelve values, all of them are tried."""
-    values = np.sort(np.random.default_rng(levels).lognormal(sigma=2, size=12))
+    rng = np.random.default_rng(levels)
+    values = np.sort(rng.lognormal(sigma=2, size=12) if kind == "lognormal" else rng.integers(0, 9, 12) * 1.5)
     cuts = itertools.combinations(range(1, 12), levels - 1)
     least = min(sum(((part - part.mean()) ** 2).sum() for part in np.split(values, cut)) for cut in cuts)
     assert squared_error(values, best_levels(values, levels)) == pytest.approx(least)
