@@ -1,6 +1,7 @@
 """Networks with named layers that are trained here."""
 
 from invariantnets.backbones.backbone import Backbone, LayeredBackbone, Trainable
+from invariantnets.backbones.convolutional import parde_a, parde_b, vggface
 from invariantnets.backbones.deepface import deepface
 from invariantnets.backbones.embedding import FixedNorm, GaussianNoise, LearnedNoise
 from invariantnets.backbones.lenet import lenet
@@ -16,5 +17,8 @@ __all__ = [
     "Trainable",
     "deepface",
     "lenet",
+    "parde_a",
+    "parde_b",
     "tied_weight",
+    "vggface",
 ]

@@ -13,6 +13,7 @@ from invariantnets.foreign.preprocessing import Preprocessing
 from invariantnets.foreign.timm import timm
 from invariantnets.foreign.torchscript import torchscript
 from invariantnets.foreign.torchvision import torchvision
+from invariantnets.foreign.vggface import vggface
 
 __all__ = [
     "DlibFace",
@@ -26,4 +27,5 @@ __all__ = [
     "timm",
     "torchscript",
     "torchvision",
+    "vggface",
 ]
