@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invariantnets.data.renderer.nuisances import HABITS, NUISANCES, RANGES, check_ranges, frontal, nuisances
 from invariantnets.data.renderer.person import ASYMMETRIC, CODE, MASCULINE, TONED, identity
-from invariantnets.data.renderer.render import Rendering, render
+from invariantnets.data.renderer.render import Rendering, render, shapes
 
 __all__ = [
     "ASYMMETRIC",
@@ -20,4 +20,5 @@ __all__ = [
     "identity",
     "nuisances",
     "render",
+    "shapes",
 ]

@@ -68,16 +68,39 @@ def _light(nuisance: dict[str, Tensor]) -> Tensor:
     return torch.stack([azimuth.sin() * level, elevation.sin(), azimuth.cos() * level], 1)
 
 
-def _landmarks(parameters: Tensor, radius: Tensor, pose: surface.Pose, size: int) -> Tensor:
+@torch.no_grad()
+def shapes(codes: Tensor, nuisance: Mapping[str, Tensor]) -> Tensor:
+    """The 68 landmarks of heads as they are, from the front and in mm: what `render` turns and projects.
+
+    Args:
+        codes: ``(B, D)`` points of the identity space.
+        nuisance: name → ``(B,)``; of these the expression.
+
+    Returns:
+        ``(B, 68, 3)``: x to the right of the picture, y upwards, z towards the camera.
+    """
+    z = person.named(codes)
+    parameters = _parameters(z, nuisance)
+    points = _landmarks(parameters, basis.fields(parameters, 0)[:, anatomy.FIELDS.index("radius")])
+    upright = torch.zeros(len(codes), device=codes.device)
+    pose = surface.Pose.of(upright, upright, upright, *person.scale(z))
+    return points * pose.scale[:, None] - pose.pivot
+
+
+def _parameters(z: dict[str, Tensor], nuisance: Mapping[str, Tensor]) -> Tensor:
+    values = {**person.parameters(z), **{name: nuisance[name] for name in anatomy.EXPRESSION}}
+    return torch.stack([values[name] for name in anatomy.PARAMETERS], 1)
+
+
+def _landmarks(parameters: Tensor, radius: Tensor) -> Tensor:
     theta, y = basis.landmarks(parameters).unbind(2)
     r = surface.sample(radius[:, None], surface.lookup((theta / 2).sin(), y)[:, None])[:, 0, 0]
-    return pose.project(torch.stack([r * theta.sin(), y, r * theta.cos()], 2), size)
+    return torch.stack([r * theta.sin(), y, r * theta.cos()], 2)
 
 
 def _render(codes: Tensor, nuisance: dict[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
     z = person.named(codes)
-    values = {**person.parameters(z), **{name: nuisance[name] for name in anatomy.EXPRESSION}}
-    parameters = torch.stack([values[name] for name in anatomy.PARAMETERS], 1)
+    parameters = _parameters(z, nuisance)
     pose = surface.Pose.of(nuisance["yaw"], nuisance["pitch"], nuisance["roll"], *person.scale(z))
     maps = basis.fields(parameters, len(appearance.MAPS) - len(anatomy.FIELDS))
     named = dict(zip(appearance.MAPS, maps.unbind(1), strict=True))
@@ -108,4 +131,5 @@ def _render(codes: Tensor, nuisance: dict[str, Tensor], size: int) -> tuple[Tens
     frames = nuisance["video_frame"].nonzero()[:, 0]
     if len(frames):
         image[frames] = quality.degrade(image[frames], {name: value[frames] for name, value in nuisance.items()})
-    return image.mul_(255).round_().to(torch.uint8), _landmarks(parameters, named["radius"], pose, size)
+    landmarks = pose.project(_landmarks(parameters, named["radius"]), size)
+    return image.mul_(255).round_().to(torch.uint8), landmarks
