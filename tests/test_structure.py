@@ -13,6 +13,7 @@ ROOMS = [
     {"errors", "processes", "randomness", "threads"},
     {"cli", "division", "files", "nuisance", "provenance", "sizes"},
     {"folders"},
+    {"alignment"},
     {"data"},
     {"backbones"},
     {"foreign"},
