@@ -53,6 +53,7 @@ def resolved(node: DictConfig) -> dict[str, Any]:
 
 
 GROUPS = [
+    "align",
     "analysis",
     "backbone",
     "callbacks",
@@ -95,6 +96,7 @@ def test_every_choice_composes_and_resolves(group: str, name: str) -> None:
         # An optimiser is chosen within a model, and DeepFace's is; a constraint is added to one.
         "optimizer": ["model=deepface_mini", f"optimizer@model.optimizer={name}"],
         "constraint": [f"+constraint={name}"],
+        "align": ["data=synthetic_faces", f"align={name}"],
         "analysis": [f"+analysis={name}"],
         "inspect": [f"inspect=[{name}]"],
         "probe": [f"+probe={name}"],

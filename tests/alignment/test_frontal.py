@@ -60,7 +60,7 @@ def test_points_come_to_the_front(generic: np.ndarray, strangers: tuple[np.ndarr
     frontal = Frontal.of(generic, size=SIDE)
     found, _ = frontal.frontal_points(points)
     three, two = off(found, truth), off(points, truth)
-    generically = off(np.repeat(frontal._placed(generic)[None], len(points), 0), truth)
+    generically = off(np.repeat(frontal.generic_points[None], len(points), 0), truth)
     for low, high in ((15, 30), (30, 45)):
         rows = (yaw >= low) & (yaw < high)
         assert rows.sum() > 20
@@ -70,7 +70,7 @@ def test_points_come_to_the_front(generic: np.ndarray, strangers: tuple[np.ndarr
 
 def test_the_warp_of_the_generic_head_from_the_front_is_a_crop(generic: np.ndarray) -> None:
     frontal = Frontal.of(generic, size=64)
-    points = frontal._placed(generic)
+    points = frontal.generic_points
     image = np.random.default_rng(0).integers(0, 256, (3, 64, 64), dtype=np.uint8)
     assert np.abs(frontal(image, points).astype(int) - image).max() <= 1
     scaled = frontal(image.repeat(2, 1).repeat(2, 2), 2 * points + 0.5)
@@ -93,7 +93,7 @@ def test_pictures_come_to_the_front(generic: np.ndarray) -> None:
         return np.stack([frontal(i, p) for i, p in zip(drawn.image.numpy(), points, strict=True)]).astype(float)
 
     def moved(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-        matrix = np.linalg.inv(np.vstack([similarity(points, frontal._placed(generic)), (0, 0, 1)]))[:2]
+        matrix = np.linalg.inv(np.vstack([similarity(points, frontal.generic_points), (0, 0, 1)]))[:2]
         return sample(image, pixels @ matrix[:, :2].T + matrix[:, 2]).reshape(3, SIDE, SIDE)
 
     flat = [moved(i, p) for i, p in zip(seen.image.numpy(), seen.landmarks.double().numpy(), strict=True)]
@@ -121,7 +121,7 @@ def test_what_is_not_seen_is_taken_from_the_other_half(generic: np.ndarray) -> N
 
 def test_a_face_from_the_side_or_with_left_and_right_exchanged_is_refused(generic: np.ndarray) -> None:
     frontal = Frontal.of(generic)
-    points = frontal._placed(generic)
+    points = frontal.generic_points
     with pytest.raises(ValueError, match="left and right are exchanged"):
         frontal.frontal_points((points * (-1, 1))[None])
     codes, values = faces(0, 1, yaw=100)

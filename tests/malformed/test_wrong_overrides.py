@@ -181,14 +181,9 @@ LINES = {
         "Adversary: the data have no nuisance 'yaw' but angle: set model.constraints.<name>.nuisance"
     ),
     "+constraint=supcon model.constraints.supcon.layer=nope views=2": f"there is no layer 'nope'; {NETWORK}",
-    "+model.backbone.nope=3": (
-        "invariantnets.backbones.lenet.lenet: lenet() got an unexpected keyword argument 'nope'; --help lists the keys "
-        "it takes"
-    ),
-    "+trainer.nope=3": (
-        "pytorch_lightning.trainer.trainer.Trainer: Trainer.__init__() got an unexpected keyword argument 'nope'; "
-        "--help lists the keys it takes"
-    ),
+    "+model.backbone.nope=3": "invariantnets.backbones.lenet.lenet takes no key 'nope'; --help lists the keys it takes",
+    "+trainer.nope=3": "pytorch_lightning.trainer.trainer.Trainer takes no key 'nope'; --help lists the keys it takes",
+    "align=frontal": "invariantnets.data.varied.RotatedImages takes no key 'align'; --help lists the keys it takes",
     "trainer.accelerator=mps": None,
     "callbacks.checkpoint.mode=sideways": "callbacks.checkpoint: `mode` can be min, max but got sideways",
     "model.optimizer._target_=torch.optim.Nope": None,

@@ -60,6 +60,11 @@ class Frontal:
         corners = triangulate(np.concatenate([shape, ring])[:, :2] * (1, -1))
         return cls(CameraFit.of(shape, covariance), ring, corners, size, size / (2 * half * (1 + margin)), centre)
 
+    @property
+    def generic_points(self) -> np.ndarray:
+        """Where the generic head's points are in the frontal picture, ``(K, 2)``."""
+        return self._placed(self.fit.shape)
+
     def frontal_points(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the points of faces come to lie.
 
@@ -75,7 +80,7 @@ class Frontal:
         camera = self.fit(points)
         scale, roll = scale_and_roll(camera)
         residual = (points - project(camera, self.fit.shape)) / scale[:, None, None] @ roll
-        return self._placed(self.fit.shape) + residual * self.scale, camera
+        return self.generic_points + residual * self.scale, camera
 
     def mesh(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The mesh of one face.

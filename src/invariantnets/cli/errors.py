@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 
@@ -48,7 +49,9 @@ def describe(error: BaseException) -> str:
         # Somebody else's class, in its own words.
         said, target = " ".join(str(error.__cause__).split()), text.partition("'")[2].partition("'")[0]
         if isinstance(error.__cause__, TypeError):
-            return f"{target}: {said}; --help lists the keys it takes"
+            unknown = re.search(r"got an unexpected keyword argument ('.*')", said)
+            what = f" takes no key {unknown[1]}" if unknown else f": {said}"
+            return f"{target}{what}; --help lists the keys it takes"
         return f"{text.rpartition('full_key: ')[2] if 'full_key: ' in text else target}: {said}"
     if isinstance(error, READABLE):
         return text.split(" Config search path:")[0] + suggestion(causes)

@@ -1,5 +1,6 @@
 """Images with labels and nuisances."""
 
+from invariantnets.data.align import Align
 from invariantnets.data.banked import Bank, BankedImages
 from invariantnets.data.batch import Batch, DataSpec
 from invariantnets.data.bootstrap import SelectedFaces
@@ -10,6 +11,7 @@ from invariantnets.data.synthetic_faces import SyntheticFaces
 from invariantnets.data.varied import RotatedImages, VariedImages
 
 __all__ = [
+    "Align",
     "Bank",
     "BankedImages",
     "Batch",

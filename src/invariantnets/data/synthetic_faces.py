@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor
 
 from invariantnets.data import renderer
+from invariantnets.data.align import Align
 from invariantnets.data.banked import Bank, BankedImages, Pixels, Stream
 from invariantnets.data.batch import DataSpec
 from invariantnets.data.cache import cached_images, progress
@@ -24,6 +27,7 @@ from invariantnets.sizes import check_room
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+log = logging.getLogger(__name__)
 BLOCK = 256
 ROW_BYTES = 128  # what is known of a picture
 # Where numbers of test people and of validation pictures begin: they stay who and what they are, however
@@ -55,6 +59,7 @@ class SyntheticFaces(BankedImages):
         sample_seed: of the pictures.
         cache: keep the pictures in ``cache_dir`` for other runs and processes. Else each process draws its own.
         cache_dir: where.
+        align: how they are brought to one place; None: as they are drawn.
         device: where they are drawn: ``auto`` (the accelerator if there is one), ``cpu``, ``cuda``.
         **stream: how training batches are made, see :class:`~invariantnets.data.BankedImages`.
 
@@ -76,6 +81,7 @@ class SyntheticFaces(BankedImages):
         sample_seed: int = 0,
         cache: bool = False,
         cache_dir: str = "",
+        align: Align | None = None,
         device: str = "auto",
         **stream: Unpack[Stream],
     ):
@@ -98,7 +104,7 @@ class SyntheticFaces(BankedImages):
             "val": _rows(first_identity, num_classes, VAL_SAMPLE, val_images),
             "test": _rows(TEST_NUMBER, test_identities, 0, test_images),
         }
-        self.first_identity = first_identity
+        self.first_identity, self.align = first_identity, align
         self.ranges, self.seeds = renderer.check_ranges(ranges or {}), (identity_seed, sample_seed)
         self.nuisance = {split: self._drawn(rows) for split, rows in self.rows.items()}
         varying = tuple(
@@ -121,6 +127,7 @@ class SyntheticFaces(BankedImages):
             "seeds": self.seeds,
             "shape": self.spec.image_shape,
             "renderer": _sources(),
+            **({"align": asdict(self.align)} if self.align else {}),
             "rows": hashlib.sha256(b"".join(part.numpy().tobytes() for part in rows)).hexdigest(),
         }
 
@@ -156,11 +163,18 @@ class SyntheticFaces(BankedImages):
         return (drawn.image.cpu() for drawn in self._rendered(number, nuisance))
 
     def _rendered(self, number: Tensor, nuisance: Mapping[str, Tensor]) -> Iterator[renderer.Rendering]:
-        codes = renderer.identity(self.seeds[0], number)
+        codes, size, sideways = renderer.identity(self.seeds[0], number), self.spec.image_shape[-1], 0
+        side = self.align.drawn(size, renderer.WINDOW) if self.align else size
         for start in progress(range(0, len(number), BLOCK), "drawing faces"):
             here = slice(start, start + BLOCK)
             values = {name: value[here].to(self.device) for name, value in nuisance.items()}
-            yield renderer.render(codes[here].to(self.device), values, self.spec.image_shape[-1])
+            drawn = renderer.render(codes[here].to(self.device), values, side)
+            if self.align:
+                drawn, aside = _aligned(drawn, self.align, size)
+                sideways += aside
+            yield drawn
+        if sideways:
+            log.info("%d of %d faces are seen from the side, and were aligned by a similarity", sideways, len(number))
 
     def landmarks(self, split: str, image: Tensor) -> np.ndarray:
         """As `BankedImages.landmarks`: the renderer's own 68, exact, also where hair or a scarf hides one."""
@@ -231,6 +245,13 @@ def _rows(first_number: int, people: int, first_sample: int, images: int) -> Row
     """Everybody's pictures, a person's together."""
     number, sample = torch.arange(people) + first_number, torch.arange(images) + first_sample
     return Rows(number.repeat_interleave(images), sample.repeat(people))
+
+
+def _aligned(drawn: renderer.Rendering, align: Align, size: int) -> tuple[renderer.Rendering, int]:
+    """Pictures and their points, and how many could not be aligned as was asked."""
+    pairs = zip(drawn.image.cpu().numpy(), drawn.landmarks.double().cpu().numpy(), strict=True)
+    image, points, done = zip(*(align(picture, points, size) for picture, points in pairs), strict=True)
+    return renderer.Rendering(torch.from_numpy(np.stack(image)), torch.from_numpy(np.stack(points))), done.count(False)
 
 
 def _plain(spread: Sequence[float] | float) -> list[float] | float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from invariantnets.data.renderer.nuisances import HABITS, NUISANCES, RANGES, check_ranges, frontal, nuisances
 from invariantnets.data.renderer.person import ASYMMETRIC, CODE, MASCULINE, TONED, identity
 from invariantnets.data.renderer.render import Rendering, render, shapes
+from invariantnets.data.renderer.surface import WINDOW
 
 __all__ = [
     "ASYMMETRIC",
@@ -14,6 +15,7 @@ __all__ = [
     "NUISANCES",
     "RANGES",
     "TONED",
+    "WINDOW",
     "Rendering",
     "check_ranges",
     "frontal",
