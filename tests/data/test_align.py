@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from invariantnets.alignment.warp import sample
-from invariantnets.data import Align, SyntheticFaces, renderer
+from invariantnets.data import Align, FacesTable, SyntheticFaces, renderer
 from invariantnets.data.align import generic_head
 from invariantnets.errors import InvariantNetsError
 
@@ -98,6 +101,59 @@ def test_a_frontal_face_has_as_many_pixels_as_it_was_drawn_with() -> None:
     width = np.ptp(drawn.landmarks[0, :17, 0].numpy())
     _, moved, _ = align(drawn.image[0].numpy(), drawn.landmarks[0].double().numpy(), 64)
     assert np.ptp(moved[:17, 0]) == pytest.approx(width, rel=0.1)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> dict[str, Any]:
+    """Eight files of faces, as large as photographs are, and the table of their points."""
+    number = torch.arange(8)
+    codes = renderer.identity(0, number // 2)
+    ranges = renderer.check_ranges({"yaw": [-30, 30], **STILL})
+    values = renderer.nuisances(ranges, 0, number // 2, number % 2, codes)
+    drawn = renderer.render(codes, values, 120)
+    points = 3 * (drawn.landmarks.double().numpy() + 0.5) - 0.5
+    for i, picture in enumerate(drawn.image.numpy()):
+        large = picture.repeat(3, 1).repeat(3, 2).transpose(1, 2, 0)
+        Image.fromarray(large).save(tmp_path / f"{i}.png")
+    columns = {f"{axis}{k}": points[:, k, j] for k in range(68) for j, axis in enumerate("xy")}
+    frame = pd.DataFrame(
+        {"path": [f"{i}.png" for i in range(8)], "person": [f"p{i // 2}" for i in range(8)], **columns}
+    )
+    frame.to_csv(tmp_path / "faces.csv", index=False)
+    return {
+        "table": str(tmp_path / "faces.csv"), "root": str(tmp_path), "cache_dir": str(tmp_path / "cache"),
+        "num_classes": 0, "test_fraction": 1, "landmarks": [[f"x{k}", f"y{k}"] for k in range(68)],
+        "batch_size": 1, "epoch_batches": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["similarity", "frontal"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_files_are_aligned_as_pictures_are(table: dict[str, Any], how: str, channels: int) -> None:
+    """Three times as large, they are shrunk before, so that nothing is made of single pixels."""
+    data = FacesTable(**table, image_shape=[channels, 40, 40], align=Align(how))
+    data.setup()
+    found = data.make_bank("test").image[:, 0].numpy()
+    assert found.shape == (8, channels, 40, 40)
+    for i in range(8):
+        with Image.open(Path(table["root"]) / f"{i}.png") as image:
+            small = image.resize((120, 120), Image.Resampling.BOX).convert("RGB" if channels == 3 else "L")
+        points = data.faces.landmarks[i]
+        same, *_ = Align(how)(np.atleast_3d(np.asarray(small)).transpose(2, 0, 1), (points + 0.5) / 3 - 0.5, 40)
+        assert np.abs(found[i].astype(int) - same).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"landmarks": [["x0", "y0"], ["x1", "y1"]]}, "in data.landmarks, 2 are given"),
+        ({"template": [[0.1, 0.1]] * 68}, "and no data.template"),
+        ({"image_shape": [3, 40, 50]}, "aligned faces are square"),
+    ],
+)
+def test_a_table_that_cannot_be_aligned(table: dict[str, Any], changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvariantNetsError, match=said):
+        FacesTable(**{**table, "image_shape": [3, 40, 40], **changed}, align=Align())
 
 
 def test_what_cannot_be_aligned() -> None:

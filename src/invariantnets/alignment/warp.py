@@ -104,7 +104,7 @@ def sample(image: np.ndarray, at: np.ndarray) -> np.ndarray:
     """
     _, height, width = image.shape
     place = torch.from_numpy(np.nan_to_num(at * (2 / (width - 1), 2 / (height - 1)) - 1, nan=-9.0)).float()
-    pixels = torch.from_numpy(np.ascontiguousarray(image))[None].float()
+    pixels = torch.from_numpy(image.astype(np.float32))[None]
     return (
         F.grid_sample(pixels, place.reshape(1, 1, -1, 2), align_corners=True)
         .round_()

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 
 from invariantnets.alignment import Frontal
 from invariantnets.alignment.warp import sample
@@ -91,6 +92,27 @@ class Align:
         pixels = np.stack(np.meshgrid(np.arange(size), np.arange(size)), 2)
         moved = sample(image, pixels @ back[:, :2].T + back[:, 2])
         return moved, points @ matrix[:, :2].T + matrix[:, 2], self.how == "similarity"
+
+    def file(self, image: Image.Image, points: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+        """A picture of a file.
+
+        Args:
+            image: any that Pillow opens; turned upright as its EXIF says.
+            points: ``(68, 2)`` in its pixels.
+            shape: ``(C, size, size)``, ``C`` 1 or 3.
+
+        Returns:
+            ``(C, size, size)`` uint8.
+
+        Raises:
+            ValueError: as of `__call__`.
+        """
+        channels, size, _ = shape
+        image = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+        large = np.ptp(points, 0).max() / np.ptp(self.frame(size).generic_points, 0).max()
+        factor = max(int(large), 1)  # bilinear values are no means: shrunk by a whole factor before
+        small = np.atleast_3d(np.asarray(image.reduce(factor)))
+        return self(small.transpose(2, 0, 1), (points + 0.5) / factor - 0.5, size)[0]
 
 
 @lru_cache(maxsize=8)

@@ -6,7 +6,7 @@ import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from invariantnets.data.align import Align
 from invariantnets.data.banked import Bank, BankedImages, Stream
 from invariantnets.data.batch import DataSpec
 from invariantnets.data.cache import CachedImages, cached_images
@@ -96,6 +97,7 @@ class FaceFiles(BankedImages):
         open_set: people of ``test`` must not be in ``train``.
         center_crop: side in pixels of the central square that is kept; None keeps all.
         template: ``(K, 2)`` where landmarks go, in fractions of width and height.
+        align: how 68 landmarks of iBUG's scheme are used in place of a template.
         **stream: how training batches are made, see :class:`BankedImages`.
 
     Raises:
@@ -110,13 +112,14 @@ class FaceFiles(BankedImages):
         open_set: bool = True,
         center_crop: int | None = None,
         template: Sequence[Sequence[float]] | None = None,
+        align: Align | None = None,
         **stream: Unpack[Stream],
     ):
         if spec.image_shape[0] not in (1, 3):
             raise InvariantNetsError(f"data.image_shape={list(spec.image_shape)}: choose 1 channel (grey) or 3 (RGB)")
         super().__init__(spec, **stream)
         self.root, self.cache_dir, self.open_set, self.center_crop = Path(root), cache_dir, open_set, center_crop
-        self.template = None if template is None else np.asarray(template, np.float64)
+        self.template, self.align = None if template is None else np.asarray(template, np.float64), align
         self._faces: Faces | None = None
         self._images: CachedImages | None = None
         self._label = np.empty(0, np.int64)
@@ -149,6 +152,7 @@ class FaceFiles(BankedImages):
         self.guard()  # before the long work
         owner = type(self).__name__.lower()
         key = [self._files_checksum(), self.center_crop, None if self.template is None else self.template.tolist()]
+        key += [asdict(self.align)] if self.align else []
         shape = (len(faces.file), *self.spec.image_shape)
         self._images = cached_images(
             self.cache_dir, owner, key, shape, partial(decode, self._read, faces.file.tolist(), owner)
@@ -216,7 +220,9 @@ class FaceFiles(BankedImages):
     def _read(self, row: int) -> np.ndarray:
         points = None if self.faces.landmarks is None else self.faces.landmarks[row]
         with self.open_image(row) as image:
-            return fit_image(image, self.spec.image_shape, self.center_crop, points, self.template)
+            if self.align is None or points is None:
+                return fit_image(image, self.spec.image_shape, self.center_crop, points, self.template)
+            return self.align.file(image, points, self.spec.image_shape)
 
     def make_bank(self, split: str) -> Bank:
         """The images of a split: a part of the file."""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from invariantnets.data.align import Align
 from invariantnets.data.banked import Stream
 from invariantnets.data.batch import DataSpec
 from invariantnets.data.faces import FaceFiles, Faces
@@ -54,6 +55,7 @@ class FacesTable(FaceFiles):
             ``template``, as many points in fractions of width and height.
         template: see ``landmarks``.
         center_crop: side in pixels of the central square that is kept where images are not aligned.
+        align: how 68 ``landmarks``, iBUG's, are used in place of a template; images are square then.
         cache_dir: folder of the decoded images.
         **stream: how training batches are made, see :class:`~invariantnets.data.BankedImages`.
 
@@ -81,10 +83,13 @@ class FacesTable(FaceFiles):
         landmarks: Sequence[Sequence[str]] | None = None,
         template: Sequence[Sequence[float]] | None = None,
         center_crop: int | None = None,
+        align: Align | None = None,
         **stream: Unpack[Stream],
     ):
         points = [name for pair in landmarks or () for name in pair]
-        if len(points) != 2 * len(template or ()) or len(points) == 2:
+        if align:
+            _check_alignable(len(points) // 2, template, image_shape)
+        elif len(points) != 2 * len(template or ()) or len(points) == 2:
             raise InvariantNetsError(
                 "data.landmarks and data.template: give both, with as many points, two or more; got "
                 f"{len(landmarks or ())} and {len(template or ())}"
@@ -130,7 +135,7 @@ class FacesTable(FaceFiles):
         }
         channels, height, width = image_shape
         spec = DataSpec((channels, height, width), num_classes, tuple(kind for kind, _ in columns.values()))
-        super().__init__(spec, root, cache_dir, division == "identity", center_crop, template, **stream)
+        super().__init__(spec, root, cache_dir, division == "identity", center_crop, template, align, **stream)
         self._listed = Faces(
             frame[path_column].to_numpy(str),
             person,
@@ -172,6 +177,15 @@ class FacesTable(FaceFiles):
         else:
             found = self.root.stat()
             yield found.st_size, found.st_mtime_ns
+
+
+def _check_alignable(points: int, template: object, image_shape: Sequence[int]) -> None:
+    if points != 68 or template:
+        raise InvariantNetsError(
+            f"align: needs the 68 points of iBUG's scheme in data.landmarks, {points} are given, and no data.template"
+        )
+    if image_shape[1] != image_shape[2]:
+        raise InvariantNetsError(f"data.image_shape={list(image_shape)}: aligned faces are square")
 
 
 def _read(path: Path, text: Sequence[str]) -> pd.DataFrame:
