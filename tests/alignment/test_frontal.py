@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from invariantnets.alignment import CameraFit, Frontal, project
+from invariantnets.alignment.similarity import similarity
 from invariantnets.alignment.warp import sample
 from invariantnets.data import renderer
-from invariantnets.data.decode import similarity
 
 STILL = dict.fromkeys(("smile", "mouth_open", "brow_raise", "eyes_closed", "hat", "scarf", "glasses", "video_frame"), 0)
 TURNED = {"yaw": [-45, 45], "pitch": [-20, 20], "roll": [-15, 15], **STILL}

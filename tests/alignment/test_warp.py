@@ -7,10 +7,10 @@ from scipy.ndimage import map_coordinates
 from invariantnets.alignment.warp import sample, source_map, triangulate, turn
 from invariantnets.errors import InvariantNetsError
 
-SIZE = 40
+SIZE = 26
 
 
-def mesh(seed: int = 0, count: int = 30) -> np.ndarray:
+def mesh(seed: int = 0, count: int = 14) -> np.ndarray:
     points = np.random.default_rng(seed).uniform(3, SIZE - 4, (count, 2))
     corner = np.array([[-2.0, -2.0], [SIZE + 1, -2], [-2, SIZE + 1], [SIZE + 1, SIZE + 1]])
     return np.concatenate([points, corner])
@@ -32,7 +32,7 @@ def slow_map(target: np.ndarray, source: np.ndarray, corners: np.ndarray) -> np.
     return found
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_it_is_what_each_triangle_gives(seed: int) -> None:
     """Also where the moved mesh folds over itself: there the last triangle gives it."""
     target = mesh(seed)
@@ -45,10 +45,10 @@ def test_it_is_what_each_triangle_gives(seed: int) -> None:
 
 
 def test_every_pixel_of_the_hull_and_no_other_is_given() -> None:
-    target = np.array([[5.0, 5.0], [20, 5], [20, 30], [5, 30]])
+    target = np.array([[5.0, 5.0], [20, 5], [20, 22], [5, 22]])
     found = source_map(target, target, triangulate(target), SIZE)
     y, x = np.mgrid[:SIZE, :SIZE]
-    inside = (x >= 5) & (x <= 20) & (y >= 5) & (y <= 30)
+    inside = (x >= 5) & (x <= 20) & (y >= 5) & (y <= 22)
     assert np.array_equal(~np.isnan(found[..., 0]), inside)
     np.testing.assert_allclose(found[inside], np.stack([x, y], 2)[inside], atol=1e-4)
 

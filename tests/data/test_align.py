@@ -12,7 +12,7 @@ from PIL import Image
 
 from invariantnets.alignment.warp import sample
 from invariantnets.data import Align, FacesTable, SyntheticFaces, renderer
-from invariantnets.data.align import generic_head
+from invariantnets.data.detector import generic_head
 from invariantnets.errors import InvariantNetsError
 
 SIZE = 40

@@ -5,8 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from invariantnets.alignment.similarity import similarity
 from invariantnets.data import decode as module
-from invariantnets.data.decode import decode, fit_image, similarity
+from invariantnets.data.decode import decode, fit_image
 from invariantnets.errors import InvariantNetsError
 
 RNG = np.random.default_rng(0)

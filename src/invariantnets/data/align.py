@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 
 from invariantnets.alignment import Frontal
+from invariantnets.alignment.similarity import inverse, moved, similarity
 from invariantnets.alignment.warp import sample
-from invariantnets.data import renderer
-from invariantnets.data.decode import similarity
+from invariantnets.data.detector import detector, generic_head
 from invariantnets.errors import InvariantNetsError
 
-log = logging.getLogger(__name__)
-HOW = ("similarity", "frontal")
-# People of no data set, whose mean head is the generic one.
-GENERIC_SEED, GENERIC_PEOPLE = 20_140_624, 300
-
-
-@lru_cache(maxsize=1)
-def generic_head() -> np.ndarray:
-    """The mean of 300 rendered heads with neutral faces: ``(68, 3)`` in mm, iBUG's points."""
-    codes = renderer.identity(GENERIC_SEED, torch.arange(GENERIC_PEOPLE))
-    neutral = {name: torch.zeros(GENERIC_PEOPLE) for name in renderer.RANGES}
-    return renderer.shapes(codes, renderer.frontal(neutral)).double().mean(0).numpy()
+HOW, POINTS = ("similarity", "frontal"), ("exact", "detected")
 
 
 @dataclass(frozen=True)
@@ -42,24 +30,46 @@ class Align:
         how: ``similarity``: turned, scaled and moved; ``frontal``: warped to the front by an affine camera.
         margin: around the generic points, as a fraction of half their height.
         mirror: of ``frontal``: whether what is hidden is taken from the other half.
+        points: ``exact``: those of the data; ``detected``: a detector's, which is fitted to rendered faces.
+        cache_dir: where that is kept.
 
     Raises:
-        InvariantNetsError: another ``how``, or a margin that leaves nothing.
+        InvariantNetsError: another ``how`` or other ``points``, or a margin that leaves nothing.
     """
 
     how: str = "frontal"
     margin: float = 0.2
     mirror: bool = False
+    points: str = "exact"
+    cache_dir: str = ""
 
     def __post_init__(self) -> None:
         if self.how not in HOW:
             raise InvariantNetsError(f"align.how={self.how}: choose from {', '.join(HOW)}")
+        if self.points not in POINTS:
+            raise InvariantNetsError(f"align.points={self.points}: choose from {', '.join(POINTS)}")
+        if self.points == "detected" and not self.cache_dir:
+            raise InvariantNetsError("align.points=detected needs align.cache_dir, where the detector is kept")
         if not -0.5 <= self.margin <= 4:
             raise InvariantNetsError(f"align.margin={self.margin}: choose from -0.5 to 4 of half the face's height")
 
+    @property
+    def detects(self) -> bool:
+        """Whether points are a detector's."""
+        return self.points == "detected"
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """All that determines what is made of a picture and its points."""
+        return {name: value for name, value in asdict(self).items() if name != "cache_dir"}
+
+    def detect(self, images: np.ndarray) -> np.ndarray:
+        """Points ``(N, 68, 2)`` of faces ``(N, C, H, W)`` uint8, framed as rendered ones are."""
+        return detector(self.cache_dir)[0](images)
+
     def frame(self, size: int) -> Frontal:
         """Where points go in pictures of a side in pixels."""
-        return _frame(size, self.margin)
+        return _frame(size, self.margin, self.cache_dir if self.detects else None)
 
     def drawn(self, size: int, window: float) -> int:
         """The side of a picture of ``window`` mm in which a frontal face has as many pixels as it will have."""
@@ -88,27 +98,35 @@ class Align:
             except ValueError:
                 pass
         matrix = similarity(points, frame.generic_points)
-        back = np.linalg.inv(np.vstack([matrix, (0, 0, 1)]))[:2]
         pixels = np.stack(np.meshgrid(np.arange(size), np.arange(size)), 2)
-        moved = sample(image, pixels @ back[:, :2].T + back[:, 2])
-        return moved, points @ matrix[:, :2].T + matrix[:, 2], self.how == "similarity"
+        return sample(image, moved(pixels, inverse(matrix))), moved(points, matrix), self.how == "similarity"
 
-    def file(self, image: Image.Image, points: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    def file(
+        self, image: Image.Image, shape: tuple[int, int, int], center_crop: int | None, points: np.ndarray | None
+    ) -> np.ndarray:
         """A picture of a file.
 
         Args:
             image: any that Pillow opens; turned upright as its EXIF says.
-            points: ``(68, 2)`` in its pixels.
             shape: ``(C, size, size)``, ``C`` 1 or 3.
+            center_crop: side of the middle square in which points are detected; None: the whole picture.
+            points: ``(68, 2)`` in its pixels, where they are known.
 
         Returns:
             ``(C, size, size)`` uint8.
 
         Raises:
-            ValueError: as of `__call__`.
+            ValueError: as of `__call__`; points that are not known, where they are not detected.
         """
         channels, size, _ = shape
         image = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+        if self.detects:
+            side = center_crop or min(image.size)
+            left, top = (image.width - side) // 2, (image.height - side) // 2
+            middle = np.atleast_3d(np.asarray(image.crop((left, top, left + side, top + side))))
+            points = self.detect(middle.transpose(2, 0, 1)[None])[0] + (left, top)
+        if points is None:
+            raise ValueError("it has no landmarks: align.points=detected")
         large = np.ptp(points, 0).max() / np.ptp(self.frame(size).generic_points, 0).max()
         factor = max(int(large), 1)  # bilinear values are no means: shrunk by a whole factor before
         small = np.atleast_3d(np.asarray(image.reduce(factor)))
@@ -116,5 +134,6 @@ class Align:
 
 
 @lru_cache(maxsize=8)
-def _frame(size: int, margin: float) -> Frontal:
-    return Frontal.of(generic_head(), size=size, margin=margin)
+def _frame(size: int, margin: float, detector_in: str | None) -> Frontal:
+    covariance = None if detector_in is None else detector(detector_in)[1]
+    return Frontal.of(generic_head(), covariance, size, margin)

@@ -10,36 +10,13 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from invariantnets.alignment.similarity import inverse, similarity
 from invariantnets.data.cache import progress
 from invariantnets.errors import InvariantNetsError
 
 # What Pillow raises on a file that is damaged or no image.
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 BLOCK = 512
-
-
-def similarity(points: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """The scaled rotation and shift, without reflection, that brings points nearest to a template.
-
-    Least squares: with points as complex numbers it is the regression ``template = a · point + b``.
-
-    Args:
-        points: ``(K, 2)`` x and y, at least two different ones.
-        template: ``(K, 2)`` where they should lie.
-
-    Returns:
-        ``(2, 3)`` matrix that maps ``(x, y, 1)``.
-
-    Raises:
-        ValueError: points that coincide.
-    """
-    z, w = points @ (1, 1j), template @ (1, 1j)
-    centred = z - z.mean()
-    if not np.abs(centred).max() > 0:
-        raise ValueError("its landmarks are all at one place")
-    a = np.vdot(centred, w) / np.vdot(centred, centred)
-    b = w.mean() - a * z.mean()
-    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
 
 def fit_image(
@@ -85,8 +62,7 @@ def _aligned(image: Image.Image, size: tuple[int, int], points: np.ndarray, targ
     factor = max(int(1 / np.hypot(*matrix[:, 0])), 1)
     if factor > 1:
         image, matrix = image.reduce(factor), similarity(points / factor, target)
-    inverse = np.linalg.inv(np.vstack([matrix, (0, 0, 1)]))[:2]
-    return image.transform(size, Image.Transform.AFFINE, inverse.ravel().tolist(), Image.Resampling.BICUBIC)
+    return image.transform(size, Image.Transform.AFFINE, inverse(matrix).ravel().tolist(), Image.Resampling.BICUBIC)
 
 
 def decode(read: Callable[[int], np.ndarray], names: Sequence[str], owner: str) -> Iterator[Tensor]:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -152,7 +152,7 @@ class FaceFiles(BankedImages):
         self.guard()  # before the long work
         owner = type(self).__name__.lower()
         key = [self._files_checksum(), self.center_crop, None if self.template is None else self.template.tolist()]
-        key += [asdict(self.align)] if self.align else []
+        key += [self.align.key] if self.align else []
         shape = (len(faces.file), *self.spec.image_shape)
         self._images = cached_images(
             self.cache_dir, owner, key, shape, partial(decode, self._read, faces.file.tolist(), owner)
@@ -220,9 +220,9 @@ class FaceFiles(BankedImages):
     def _read(self, row: int) -> np.ndarray:
         points = None if self.faces.landmarks is None else self.faces.landmarks[row]
         with self.open_image(row) as image:
-            if self.align is None or points is None:
+            if self.align is None:
                 return fit_image(image, self.spec.image_shape, self.center_crop, points, self.template)
-            return self.align.file(image, points, self.spec.image_shape)
+            return self.align.file(image, self.spec.image_shape, self.center_crop, points)
 
     def make_bank(self, split: str) -> Bank:
         """The images of a split: a part of the file."""

@@ -88,7 +88,7 @@ class FacesTable(FaceFiles):
     ):
         points = [name for pair in landmarks or () for name in pair]
         if align:
-            _check_alignable(len(points) // 2, template, image_shape)
+            _check_alignable(align, len(points) // 2, template, image_shape)
         elif len(points) != 2 * len(template or ()) or len(points) == 2:
             raise InvariantNetsError(
                 "data.landmarks and data.template: give both, with as many points, two or more; got "
@@ -179,10 +179,11 @@ class FacesTable(FaceFiles):
             yield found.st_size, found.st_mtime_ns
 
 
-def _check_alignable(points: int, template: object, image_shape: Sequence[int]) -> None:
-    if points != 68 or template:
+def _check_alignable(align: Align, points: int, template: object, image_shape: Sequence[int]) -> None:
+    if template or points != (0 if align.detects else 68):
         raise InvariantNetsError(
-            f"align: needs the 68 points of iBUG's scheme in data.landmarks, {points} are given, and no data.template"
+            f"align: needs the 68 points of iBUG's scheme in data.landmarks, {points} are given, and no data.template; "
+            "or data.align.points=detected, and neither"
         )
     if image_shape[1] != image_shape[2]:
         raise InvariantNetsError(f"data.image_shape={list(image_shape)}: aligned faces are square")

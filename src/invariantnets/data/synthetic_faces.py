@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -127,7 +126,7 @@ class SyntheticFaces(BankedImages):
             "seeds": self.seeds,
             "shape": self.spec.image_shape,
             "renderer": _sources(),
-            **({"align": asdict(self.align)} if self.align else {}),
+            **({"align": self.align.key} if self.align else {}),
             "rows": hashlib.sha256(b"".join(part.numpy().tobytes() for part in rows)).hexdigest(),
         }
 
@@ -249,8 +248,9 @@ def _rows(first_number: int, people: int, first_sample: int, images: int) -> Row
 
 def _aligned(drawn: renderer.Rendering, align: Align, size: int) -> tuple[renderer.Rendering, int]:
     """Pictures and their points, and how many could not be aligned as was asked."""
-    pairs = zip(drawn.image.cpu().numpy(), drawn.landmarks.double().cpu().numpy(), strict=True)
-    image, points, done = zip(*(align(picture, points, size) for picture, points in pairs), strict=True)
+    pictures = drawn.image.cpu().numpy()
+    known = align.detect(pictures) if align.detects else drawn.landmarks.double().cpu().numpy()
+    image, points, done = zip(*(align(*one, size) for one in zip(pictures, known, strict=True)), strict=True)
     return renderer.Rendering(torch.from_numpy(np.stack(image)), torch.from_numpy(np.stack(points))), done.count(False)
 
 
