@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from invariantnets.results.result import read_jsonl
-from programs import EXPERIMENTS, FACES, NARROW, SMALL, run
+from programs import EXPERIMENTS, FACES, NARROW, QUICK, RIDGE, SMALL, run
 
 MINI = (*SMALL, *NARROW, "model=deepface_mini")
 
@@ -96,3 +96,25 @@ def test_methods_on_strangers_start_from_one_network_and_end_in_one_table(tmp_pa
     assert len(list((tmp_path / "sweep").glob("initial_*/checkpoints/best.ckpt"))) == 1
     table = (tmp_path / "sweep" / "strangers.md").read_text(encoding="utf-8")
     assert all(f"less softmax | 6 | 32 | {data} |" in table for data in ("synthetic_faces", "synthetic_frames"))
+
+
+def test_a_network_of_aligned_faces_says_so_where_others_are_not(tmp_path: Path) -> None:
+    small = (
+        "model=deepface_mini",
+        "data=synthetic_faces",
+        *FACES,
+        *NARROW,
+        *dict.fromkeys((*SMALL, *RIDGE)),
+    )
+    run("train.py", *small, "align=frontal", "evaluate=false", "hydra.run.dir=run", cwd=tmp_path)
+    read = ("ckpt_path=run/checkpoints/best.ckpt", *RIDGE, *QUICK, "probe_images=40")
+    said = "".join(run("evaluate.py", *read, "hydra.run.dir=same", cwd=tmp_path))
+    assert "trained on pictures" not in said
+    others = ("data=synthetic_faces", *FACES)
+    said = "".join(run("evaluate.py", *read, *others, "hydra.run.dir=plain", cwd=tmp_path))
+    remark = "trained on pictures with align=frontal, those of synthetic_faces have align=none"
+    assert remark in said and remark in (tmp_path / "plain" / "report.html").read_text()
+    said = "".join(run("evaluate.py", *read, *others, "align=frontal", "hydra.run.dir=aligned", cwd=tmp_path))
+    assert "trained on pictures" not in said
+    said = "".join(run("evaluate.py", *read, "align=frontal", cwd=tmp_path, code=2))
+    assert "name these, e.g. data=lfw" in said

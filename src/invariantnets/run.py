@@ -127,6 +127,8 @@ def evaluate(cfg: DictConfig) -> None:
 
 def _evaluate(cfg: DictConfig, told: dict[str, Any]) -> None:
     folder, exit_code = Path(cfg.paths.output_dir), 1
+    if cfg.get("data") and "_target_" not in cfg.data:
+        raise InvariantNetsError("align= says how the pictures of data= are aligned: name these, e.g. data=lfw")
     other = (HydraConfig.get().runtime.choices["data"], cfg.data) if cfg.get("data") else None
     beside: Beside = {}
     if cfg.get("backbone"):

@@ -86,6 +86,9 @@ def opened(
     if other is None and model.data_checksum not in (None, images.checksum):
         remarks = [f"the images, labels or division of {name} are others than those that the network was trained on"]
         log.warning("%s: %s", path, remarks[0])
+    if other is not None and (now := _alignment(own)) != (before := _alignment(config["data"])):
+        remarks.append(f"the network was trained on pictures with align={before}, those of {name} have align={now}")
+        log.warning("%s: %s", path, remarks[-1])
     if other is not None or remarks:
         refuse_known(model.identities, images, name)
     # To images of new classes the network's own answers are those of the old ones.
@@ -116,6 +119,10 @@ def opened(
     )
     specimen = partial(_specimen, model.backbone, images, subject.available, cfg.device)
     return replace(subject, specimen=specimen), model, images
+
+
+def _alignment(data: Mapping[str, Any]) -> str:
+    return str((data.get("align") or {}).get("how", "none"))
 
 
 def _classes(data: Mapping[str, Any]) -> tuple[Any, Any]:
