@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 import pytorch_lightning as pl
@@ -76,13 +75,6 @@ GROUPS = [
 ]
 LENETS = ["lenet", "lenet_forget", "lenet_split", "mu_lenet", "pair_batch", "pair_lenet"]
 WIDTH = {name: "embedding_dim" if name in LENETS else "bottleneck" for name in names("model")}
-
-
-def test_a_file_is_read_once_a_process() -> None:
-    """Of hundreds of tests that compose; else they take half as long again."""
-    composed()
-    with mock.patch.object(OmegaConf, "load", side_effect=AssertionError("read again")):
-        composed()
 
 
 def test_no_group_is_forgotten() -> None:
