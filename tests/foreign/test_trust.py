@@ -25,7 +25,7 @@ def test_a_checkpoint_may_name_none_of_them(name: str, place: str) -> None:
 
 
 def test_all_loaders_are_tested() -> None:
-    assert LOADERS == ["dlib_face", "module", "onnx", "timm", "torchscript", "torchvision"]
+    assert LOADERS == ["dlib_face", "module", "onnx", "published_vggface", "timm", "torchscript", "torchvision"]
 
 
 SOURCE = "raise SystemExit('was run')"

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from invariantnets.backbones import vggface as trainable
+from invariantnets.backbones import vggface
 from invariantnets.backbones.convolutional import VGGFACE_MEAN
 from invariantnets.errors import InvariantNetsError
-from invariantnets.foreign import vggface
-from invariantnets.foreign.vggface import _network
+from invariantnets.foreign import published_vggface
+from invariantnets.foreign.published_vggface import _network
 
 FILTERS, WIDTH, CLASSES = (2, 3, 4, 5, 6), 9, 4
 
@@ -17,7 +17,7 @@ FILTERS, WIDTH, CLASSES = (2, 3, 4, 5, 6), 9, 4
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """The plan, without its 145 million weights."""
-    monkeypatch.setitem(vggface.__globals__, "_network", lambda *_: _network(FILTERS, WIDTH, CLASSES))
+    monkeypatch.setitem(published_vggface.__globals__, "_network", lambda *_: _network(FILTERS, WIDTH, CLASSES))
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def test_it_has_the_weights_of_vgg_16() -> None:
 
 def test_it_is_the_network_that_is_trained_here(weights: Path) -> None:
     """With the same weights and picture, layer by layer."""
-    found = vggface(weights, CLASSES, crop=None).eval()
-    same = trainable((3, 224, 224), CLASSES, FILTERS, WIDTH, WIDTH).eval()
+    found = published_vggface(weights, CLASSES, crop=None).eval()
+    same = vggface((3, 224, 224), CLASSES, FILTERS, WIDTH, WIDTH).eval()
     state = {key.split(".")[1]: layer for key, layer in same.named_modules() if key.count(".") == 1}
     for name, values in torch.load(weights).items():
         layer, part = name.split(".")
@@ -52,18 +52,17 @@ def test_it_is_the_network_that_is_trained_here(weights: Path) -> None:
 
 def test_pictures_are_cut_out_and_their_mean_is_taken_off() -> None:
     mean = torch.tensor(VGGFACE_MEAN)[:, None, None]
-    found = vggface(None, CLASSES).features((mean.round() * torch.ones(1, 3, 64, 64)).to(torch.uint8), ["input"])[
-        "input"
-    ]
+    image = (mean.round() * torch.ones(1, 3, 64, 64)).to(torch.uint8)
+    found = published_vggface(None, CLASSES).features(image, ["input"])["input"]
     assert found.shape == (1, 3, 224, 224) and found.abs().max() < 0.5
 
 
 def test_the_record_says_where_the_weights_came_from(weights: Path) -> None:
-    assert vggface(weights, CLASSES).record["network"] == "vggface, vgg_face.pth"
-    assert vggface(None, CLASSES).record["network"] == "vggface, random weights"
+    assert published_vggface(weights, CLASSES).record["network"] == "vggface, vgg_face.pth"
+    assert published_vggface(None, CLASSES).record["network"] == "vggface, random weights"
 
 
 def test_a_file_of_another_layout_is_one_line(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.zeros(2, 3, 3, 3)}, tmp_path / "other.pth")
     with pytest.raises(InvariantNetsError, match=r"other\.pth: not the weights of vggface.*lacks conv1_1\.weight"):
-        vggface(tmp_path / "other.pth", CLASSES)
+        published_vggface(tmp_path / "other.pth", CLASSES)

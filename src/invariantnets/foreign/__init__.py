@@ -10,10 +10,10 @@ from invariantnets.foreign.module_backbone import ModuleBackbone
 from invariantnets.foreign.onnx import OnnxBackbone, onnx
 from invariantnets.foreign.pixels import Pixels
 from invariantnets.foreign.preprocessing import Preprocessing
+from invariantnets.foreign.published_vggface import published_vggface
 from invariantnets.foreign.timm import timm
 from invariantnets.foreign.torchscript import torchscript
 from invariantnets.foreign.torchvision import torchvision
-from invariantnets.foreign.vggface import vggface
 
 __all__ = [
     "DlibFace",
@@ -24,8 +24,8 @@ __all__ = [
     "dlib_face",
     "module",
     "onnx",
+    "published_vggface",
     "timm",
     "torchscript",
     "torchvision",
-    "vggface",
 ]

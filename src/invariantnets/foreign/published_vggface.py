@@ -18,7 +18,7 @@ from invariantnets.foreign.weights import filled
 SIDE, TRAINED_AT = 224, 256  # pixels: what is cut out of the middle of what pictures are resized to
 
 
-def vggface(
+def published_vggface(
     weights: str | Path | None = None,
     num_classes: int = 2622,
     embedding: str = "relu7",
@@ -43,7 +43,7 @@ def vggface(
         network = _network((64, 128, 256, 512, 512), 4096, num_classes)
     prepare = declared(SIDE, VGGFACE_MEAN, 1.0, crop=crop, scale=1.0)
     record = {"library": "invariantnets", "name": "vggface", **filled(network, "vggface", weights, seed)}
-    twin = partial(vggface, None, num_classes, embedding, crop, seed) if weights else None
+    twin = partial(published_vggface, None, num_classes, embedding, crop, seed) if weights else None
     return ModuleBackbone(network, prepare, embedding, record, untrained=twin)
 
 
