@@ -16,7 +16,11 @@ BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encodin
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
 PROGRAMS = [command.removeprefix("python ") for command in COMMANDS if command.startswith("python ")]
 SLOW = ("taigman2015_bottleneck", "taigman2015_bootstrapping", "forget")  # several networks, one after the other
-NINE = "train.py -m model=lenet,mu_lenet,pair_lenet model.backbone.embedding_dim=32,128,500"  # networks, one by one
+# Nine networks one by one; six by joblib, which experiment=rudd2016 goes through too, as test_loggers through W&B.
+SWEEPS = (
+    "train.py -m model=lenet,mu_lenet,pair_lenet model.backbone.embedding_dim=32,128,500",
+    "train.py -m model=lenet,pair_lenet seed=1,2,3",
+)
 
 
 def experiment(command: str) -> str | None:
@@ -50,7 +54,7 @@ def test_commands_that_are_no_program_of_ours_are_targets_of_make() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(c, marks=[pytest.mark.slow] if experiment(c) in SLOW or c.startswith(NINE) else [])
+        pytest.param(c, marks=[pytest.mark.slow] if experiment(c) in SLOW or c.startswith(SWEEPS) else [])
         for c in PROGRAMS
     ],
 )
