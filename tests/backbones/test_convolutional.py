@@ -122,6 +122,7 @@ def test_vggface_reads_pixels_less_their_mean() -> None:
     ("build", "changed", "said"),
     [
         (parde_a, {"filters": (1, 2)}, r"filters=\[1, 2\]: network A has nine"),
+        (parde_a, {"image_shape": (4, 40, 40)}, "network A reads grey pictures"),
         (parde_a, {"dropout": 1.0}, "dropout=1.0: choose a share"),
         (parde_b, {"filters": (1, 2)}, "network B has seven"),
         (parde_b, {"image_shape": (3, 64, 64)}, r"images of \(3, 64, 64\) leave no pixel"),

@@ -72,9 +72,13 @@ def parde_a(
         learned_noise: whether that is only where σ starts, see `LearnedNoise`.
 
     Raises:
-        InvariantNetsError: not nine numbers of filters, a share outside [0, 1), an unknown layer, a
+        InvariantNetsError: other channels, not nine numbers of filters, a share outside [0, 1), an unknown layer, a
             length that is none, or negative noise.
     """
+    if image_shape[0] not in (1, 3):
+        raise InvariantNetsError(
+            f"image_shape={list(image_shape)}: network A reads grey pictures, or red, green and blue"
+        )
     if len(filters) != 9:
         raise InvariantNetsError(f"filters={list(filters)}: network A has nine convolutions before conv52")
     layers: dict[str, nn.Module] = {}
