@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from invariantnets import processes
 from invariantnets.cli import describe
 from invariantnets.cli.program import ONE_LINE
+from invariantnets.cli.usage import command
 from invariantnets.errors import InvariantNetsError
 from invariantnets.files import write_atomically
 from invariantnets.folders import first_process, held, refuse_used
@@ -57,7 +58,7 @@ class SweepReport(Callback):
             _end(error)
         os.environ[SWEEP] = uuid4().hex
         processes.remember(folder, sweep=True)
-        log.info("one report over the jobs so far, at any time: python evaluate.py sweep=%s", folder)
+        log.info("one report over the jobs so far, at any time: %s sweep=%s", command("evaluate"), folder)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """A job in a process of its own, of joblib, ends with the sweep; its folder is marked as of this sweep."""

@@ -76,6 +76,7 @@ class Scorer:
         hits = subsets * (reading.test == label)[:, None]
         quantities = np.concatenate([hits, subsets], 1)
         value, low, high = self.images.interval(quantities, ratio, shares(hits.shape[1]))
+        draws = self.images.drawn(quantities[:, [0, hits.shape[1]]], ratio)[:, 0].tolist()
         wheres: list[Mapping[str, Any]] = [{}, *({"label": names[c] if names else int(c)} for c in classes)]
         return [
             self.result(
@@ -95,11 +96,12 @@ class Scorer:
                 chosen=reading.chosen,
                 note=reading.note,
                 title=title,
+                draws=draws if not where else [],
             )
             for i, where in enumerate(wheres)
         ]
 
-    def nuisance(self, task: Task, reading: Reading, probe: Probe) -> list[Result]:
+    def nuisance(self, task: Task, reading: Reading, probe: Probe, drawn: bool = False) -> list[Result]:
         """The metrics of `judge`; and some predictions by true value.
 
         Of a nuisance that never varies within a class, a class is one draw, however many its rows: intervals resample
@@ -109,6 +111,7 @@ class Scorer:
             task: what was read.
             reading: by the probe.
             probe: whose name, title and honesty go into every result.
+            drawn: whether R² keeps its `Result.draws`.
         """
         target, y = reading.target, task.y["test"]
         validation = task.validation_r2(reading.held_out, target)
@@ -118,6 +121,7 @@ class Scorer:
         chance = judge(target, np.broadcast_to(mean, true.shape), true, mean).plain() | judged.chance
         resampling = self.people if target.nuisance.fixed else self.images
         value, low, high = resampling.interval(judged.quantities, judged.statistic, judged.numbers)
+        draws = resampling.drawn(judged.quantities, judged.statistic)[:, 0].tolist() if drawn else []
         fields: dict[str, Any] = {
             "target": target.nuisance.name,
             "probe": probe.name,
@@ -139,6 +143,7 @@ class Scorer:
                 validation=validation,
                 chosen=reading.chosen,
                 note=reading.note,
+                draws=draws if metric == "r2" else [],
                 **fields,
             )
             for i, metric in enumerate(judged.metrics)

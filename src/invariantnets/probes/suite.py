@@ -172,8 +172,8 @@ def _read(
         every = with_stack(task, target, found[target.nuisance.name])
         if predicted is not None:
             predicted(layer, target.nuisance.name, predictions(task, target, every))
-        scored = [r for probe, reading in every for r in scorer.nuisance(task, reading, probe)]
         best, read = next(iter(honest(task, every)), (None, None))
+        scored = [r for probe, reading in every for r in scorer.nuisance(task, reading, probe, probe is best)]
         of_nuisance += [*scored, *scorer.strongest(target, best.name if best else None, scored)]
         of_nuisance += v_information(scorer, task, target, read)
         of_nuisance += conditional_v_information(scorer, task, target, every)

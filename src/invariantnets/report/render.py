@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from invariantnets.bootstrapping.selection import HEADER
 from invariantnets.errors import InvariantNetsError
 from invariantnets.figures import draw_sweep
 from invariantnets.files import write_atomically
+from invariantnets.report import differences
 from invariantnets.report.beside import beside_sections
 from invariantnets.report.headline import facts, sentences
 from invariantnets.report.papers import (
@@ -82,6 +84,20 @@ def render_run(folder: Path) -> Path:
     return _write(folder, html)
 
 
+def headline(folder: Path) -> list[str]:
+    """The sentences at the top of the report of one run, in lines for a terminal.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        InvariantNetsError: as of `render_run`.
+    """
+    run = read_run(folder)
+    said = sentences(run.here, run.layer, run.units)
+    return [line for sentence in said for line in wrap(sentence, 100, initial_indent="- ", subsequent_indent="  ")]
+
+
 def render_sweep(folder: Path, started: Sequence[Path] | None = None) -> Path:
     """Write one ``report.html`` over every run below a folder, and its figures to ``figures/``.
 
@@ -132,8 +148,11 @@ def _lacking(sweep: Sweep, folder: Path) -> list[str]:
 
 
 def comparisons(sweep: Sweep) -> list[Comparison]:
-    """The tables of every publication whose networks the sweep holds, beside ours."""
-    return [table for paper in _PAPERS if (table := paper.compare(sweep.groups)) is not None]
+    """The tables of every publication whose networks the sweep holds, beside ours; and what its groups differ by."""
+    tables = [table for paper in _PAPERS if (table := paper.compare(sweep.groups)) is not None]
+    differ = differences.compare(sweep.groups)
+    # Of strangers each method's differences stand below it.
+    return tables if differ is None or any(t.file == "strangers" for t in tables) else [*tables, differ]
 
 
 def _explained(sections: Sequence[Section], terms: Glossary) -> list[tuple[Section, list[tuple[str, str]]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +52,8 @@ class Result:
         chosen: what was chosen by it: ``{"k": 8, "space": "whitened"}``; by ``strongest`` ``{"probe": "mlp"}``.
         title: what the probe calls itself in reports; empty for those that `words.probe_name` knows.
         fixed: the nuisance never varies within a class, so that classes are what its interval resamples.
+        draws: the value in each of `statistics.resampling.common_draws` of the sources, of some headlines alone: what
+            runs on the same sources differ by is measured in pairs. NaN where a draw has none.
         subject: empty for what is evaluated; else what is set beside it: ``random weights``, ``pixels``.
     """
 
@@ -79,6 +81,7 @@ class Result:
     title: str = ""
     fixed: bool = False
     subject: str = ""
+    draws: Sequence[float] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def selectivity(self) -> float | None:
@@ -94,10 +97,14 @@ class Result:
 
 def to_jsonl(results: Iterable[Result]) -> str:
     """One JSON object a line; a non-finite number becomes null, since JSON has none."""
-    rows = (
-        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(r).items()} for r in results
-    )
+    rows = ({k: _plain(v) for k, v in asdict(r).items() if k != "draws" or v} for r in results)
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [None if not math.isfinite(v) else round(v, 6) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_jsonl(path: str | Path) -> list[Result]:
@@ -118,6 +125,7 @@ def read_jsonl(path: str | Path) -> list[Result]:
     for number, line in enumerate(lines, 1):
         try:
             row = _upgraded(json.loads(line))
+            row["draws"] = [math.nan if v is None else v for v in row.get("draws", [])]
             results.append(_checked(Result(**{**row, "value": math.nan if row["value"] is None else row["value"]})))
         except (AttributeError, TypeError, KeyError, ValueError, RecursionError) as error:
             raise InvariantNetsError(f"{path}, line {number}: not a result ({error}); run evaluate.py again") from None
@@ -141,6 +149,7 @@ _TYPES = {
     **dict.fromkeys(("n", "sources", "seed"), int),
     **dict.fromkeys(("low", "high", "chance", "control", "validation"), int | float | None),
     **dict.fromkeys(("where", "chosen"), Mapping),
+    "draws": list,
     **dict.fromkeys(("uses_answer", "fixed"), bool),
     **{"value": int | float, "n_fit": int | None},
 }
@@ -158,6 +167,7 @@ def _checked(result: Result) -> Result:
     numbers = [x for x in vars(result).values() if isinstance(x, int) and not -(1 << 63) <= x < 1 << 63]
     inside = [value for part in (result.where, result.chosen) for value in part.values()]
     plain = all(isinstance(value, str | int | float | None) for value in inside)
+    plain = plain and all(isinstance(value, int | float) for value in result.draws)
     if numbers or not plain or result.status not in ("ok", "failed"):
         raise TypeError("a value is none that is measured")
     return result

@@ -138,6 +138,8 @@ PROBES = {
     "binarised": "binarised features",
     "inner_product": "normalised inner product",
     "chi2": "weighted χ²",
+    "l1": "weighted L1",
+    "kernel": "χ² kernel, SVM",
     "norm": "length of the features",
     "entropy": "prediction entropy",
     "retrieval_rank": "retrieval rank",
@@ -167,7 +169,8 @@ def probe_name(probe: str, title: str = "") -> str:
         nuisance = tail.removeprefix("estimated_").removesuffix("_true_label")
         return f"MAV per {nuisance}, estimated" + (" by true label" if tail.endswith("_true_label") else "")
     if head in _PROTOCOLS and tail:
-        return f"{PROBES[head]}, {PROBES.get(tail, tail)}"
+        similarity, comma, how = tail.partition(", ")
+        return f"{PROBES[head]}, {PROBES.get(similarity, similarity)}{comma}{how}"
     return PROBES.get(probe, probe)
 
 

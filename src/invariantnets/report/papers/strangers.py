@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
 from invariantnets.figures.people_trained import AIM, NUISANCES
-from invariantnets.report.papers.comparison import Comparison, mean_bounds
+from invariantnets.report.papers.comparison import Comparison
 from invariantnets.report.readers import choice, strays
 from invariantnets.results.format import and_, chance, span, summary
-from invariantnets.results.result import Result
+from invariantnets.results.paired import HOW, Less, less
 from invariantnets.results.runs import Group
 from invariantnets.results.select import (
     IDENTITY,
-    STRAY,
     Runs,
-    astray,
     failed,
     kept,
     over_runs,
     reads_more,
     select,
-    spread,
 )
-from invariantnets.results.words import NONE, interval, number
+from invariantnets.results.words import NONE, number
 
 __all__ = ["NOTE", "compare", "people"]
 
@@ -41,10 +34,7 @@ NOTE = (
     "strongest honest reader, fitted to those trained on and chosen among them, out of fold; 0 is chance. A reader "
     "that failed there, or is far below 0 on strangers, says nothing and is no forgetting. At most: no reader exceeds "
     "it on these rows (docs/upper_bounds.md). Less softmax: within each seed, of the same first network, people and "
-    "pairs; mean ± s.d., in brackets the 95 % interval of the mean over seeds (Student's t). The people, and their "
-    "pictures, are the same for all seeds: that interval does not speak of other people. One that is paired over "
-    "people is not given: results do not hold what each person adds. For how far other people might be, see the "
-    "intervals of each run."
+    f"pairs; mean ± s.d. {HOW}"
 )
 
 
@@ -54,35 +44,6 @@ class Setting(NamedTuple):
     network: str
     people: int | None
     width: int | None
-
-
-@dataclass(frozen=True)
-class Less:
-    """What a method has less the baseline: one number a seed that both have."""
-
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Over seeds; NaN for none."""
-        return float(np.mean(self.values)) if self.values else math.nan
-
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        """95 % of the mean over seeds, by Student's t; None for a single seed."""
-        found = spread([_plain(value) for value in self.values]) if len(self.values) > 1 else None
-        return mean_bounds(found) if found else None
-
-    def text(self, metric: str, places: int) -> str:
-        """A cell: points of per cent, or of R²."""
-        if not self.values:
-            return NONE
-        said = number(self.mean, metric, bare=True, places=places)
-        said = said if said.startswith("−") else f"+{said}"
-        if (of := self.bounds) is None:
-            return f"{said} (one seed)"
-        deviation = number(float(np.std(self.values, ddof=1)), metric, bare=True, places=places)
-        return f"{said} ± {deviation} {interval(*of, metric, places)}"
 
 
 def people(groups: Sequence[Group]) -> dict[str, dict[str, dict[str, int]]]:
@@ -143,14 +104,14 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
         base = baselines.get(setting)
         if base is None or base is group:
             continue
-        less = {what: _less(group, base, what) for what in columns.values()}
+        differ = {what: less(group, base, what) for what in columns.values()}
         blank = [NONE] * (len(_BEHIND) - 1)
-        paired = str(len(less[EER].values)) if EER in less else NONE
-        cells = [of.text(what[0], _places(what)) for what, of in less.items()]
+        paired = str(len(differ[EER].values)) if EER in differ else NONE
+        cells = [of.text(what[0], _places(what)) for what, of in differ.items()]
         rows.append((f"{name}, less softmax", count, width, group.data, *cells, *blank, paired))
         where = f"{name} ({count} people, {width} features, {group.data})"
-        why = _not_reached(runs, less)
-        (nearest if why else reached).append(f"{where}: {why}" if why else f"{where}{_surely(less)}")
+        why = _not_reached(runs, differ)
+        (nearest if why else reached).append(f"{where}: {why}" if why else f"{where}{_surely(differ)}")
     guess = [chance(every, *what) for what in columns.values()]
     rows.append(("chance", NONE, NONE, NONE, *guess, *[NONE] * len(_BEHIND)))
     return Comparison(
@@ -190,25 +151,6 @@ def _places(what: tuple[str, str, str]) -> int:
     return 3 if what[0].startswith("r2") else 2
 
 
-def _plain(value: float) -> Result:
-    return Result("r2", value, "", "", "", "test", 0, 0, 0)
-
-
-def _by_seed(group: Group, what: tuple[str, str, str]) -> dict[object, float]:
-    """Seeds → what was measured, where it says something."""
-    found: dict[object, float] = {}
-    for run in group.runs:
-        for result in select(run.here, *what):
-            if not failed(result) and not astray(result, STRAY):
-                found[run.seeds] = result.value
-    return found
-
-
-def _less(group: Group, base: Group, what: tuple[str, str, str]) -> Less:
-    mine, theirs = _by_seed(group, what), _by_seed(base, what)
-    return Less(tuple(mine[seed] - theirs[seed] for seed in mine if seed in theirs))
-
-
 def _behind(runs: Runs, targets: Sequence[str], columns: Mapping[str, tuple[str, str, str]]) -> tuple[str, ...]:
     strongest = [(r, results) for results in runs for t in targets for r in select(results, "r2", t, "strongest")]
     counted = Counter(choice(r, results) for r, results in strongest if not failed(r))
@@ -244,7 +186,7 @@ def _surely(less: Mapping[tuple[str, str, str], Less]) -> str:
     """Whether the intervals leave room for a loss, of one who reaches the aim."""
     of = {"EER": (less[EER], 1), "rank 1": (less[RANK1], -1)}
     open_ = [name for name, (x, worse) in of.items() if x.bounds is None or max(worse * b for b in x.bounds) > 0]
-    return f", though a loss of {and_(open_)} is not ruled out over seeds" if open_ else ""
+    return f", though a loss of {and_(open_)} is not ruled out" if open_ else ""
 
 
 def _aim(reached: Sequence[str], nearest: Sequence[str]) -> str:
