@@ -29,7 +29,7 @@ def one(results: list[Result], metric: str, probe: str, **where: float) -> Resul
 def test_perfect_features_make_no_mistake(make_faces: Faces) -> None:
     results = run(make_faces(noise=0), similarities=KINDS)
     assert one(results, "accuracy", "verification/chi2").value > 0.98, "its weights and threshold are learned"
-    for kind in KINDS[:2]:
+    for kind in ("cosine", "inner_product"):
         assert one(results, "accuracy", f"verification/{kind}").value == 1
         assert one(results, "eer", f"verification/{kind}").value == 0
         for metric, protocol in (("rank1", "closed_set"), ("dir_far1", "open_set"), ("dir_far0.1", "open_set")):

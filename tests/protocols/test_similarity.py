@@ -2,11 +2,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.svm import LinearSVC
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.protocols.similarity import KINDS, Similarity, chi2_elements, f7_normalise, fit_chi2, prepare, unit
+from invariantnets.protocols.similarity import (
+    KINDS,
+    Similarity,
+    chi2_elements,
+    f7_normalise,
+    fit_chi2,
+    fit_l1,
+    prepare,
+    unit,
+)
 from invariantnets.protocols.templates import pool_templates
 
 RNG = np.random.default_rng(0)
@@ -44,6 +54,22 @@ def test_chi2_agrees_with_a_loop_in_blocks_of_any_size(monkeypatch: pytest.Monke
     assert CHI2.matrix(A, B) == pytest.approx(np.array(expected), abs=1e-5)
     monkeypatch.setattr("invariantnets.protocols.similarity._BLOCK", 7 * B.size)
     assert CHI2.matrix(A, B) == pytest.approx(np.array(expected), abs=1e-5)
+
+
+def test_l1_is_a_logistic_regression_on_absolute_differences_and_agrees_in_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(1)
+    left, same = rng.random((400, 6)), np.arange(400) < 200
+    right = np.where(same[:, None], left + 0.1 * rng.normal(size=left.shape), rng.random(left.shape))
+    learned = fit_l1(left, right, same, seed=0)
+    difference = np.abs(left - right)
+    scale = np.sqrt((difference**2).sum(1).mean())
+    expected = LogisticRegression().fit(difference / scale, same).decision_function(difference / scale)
+    assert learned.pairs(left, right) == pytest.approx(expected, abs=1e-3)
+    assert ((expected > 0) == same).mean() > 0.9
+    monkeypatch.setattr("invariantnets.protocols.similarity._BLOCK", 7 * right.size)
+    assert np.diag(learned.matrix(left, right)) == pytest.approx(learned.pairs(left, right))
 
 
 def test_weights_of_chi2_are_those_of_a_linear_svm_and_tell_a_useful_feature() -> None:

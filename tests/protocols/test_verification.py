@@ -5,7 +5,7 @@ import pytest
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.protocols.similarity import Similarity, unit
-from invariantnets.protocols.verification import Pairs, best_threshold, cross_validate, make_pairs
+from invariantnets.protocols.verification import Pairs, best_threshold, by_rows, cross_validate, make_pairs
 
 LABEL = np.repeat(np.arange(60), np.random.default_rng(0).integers(1, 9, 60))
 
@@ -73,7 +73,7 @@ def test_threshold_and_similarity_come_from_the_other_folds() -> None:
         seen.append(set(np.unique(train.fold).tolist()))
         return Similarity()
 
-    scores, accuracy = cross_validate(x, pairs, fit)
+    scores, accuracy = cross_validate(pairs, by_rows(x, pairs, fit))
     assert seen == [set(range(10)) - {fold} for fold in range(10)]
     assert scores == pytest.approx((x[pairs.left] * x[pairs.right]).sum(1), abs=1e-6)
     for fold in range(10):

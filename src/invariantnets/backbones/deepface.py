@@ -9,6 +9,7 @@ from torch import nn
 
 from invariantnets.backbones.backbone import LayeredBackbone
 from invariantnets.backbones.embedding import FixedNorm, noise_layer
+from invariantnets.backbones.gradient import Gradients
 from invariantnets.backbones.locally_connected import LocallyConnected2d
 from invariantnets.errors import InvariantNetsError
 
@@ -24,6 +25,7 @@ def deepface(
     embedding_norm: float | None = None,
     embedding_noise: float = 0.0,
     learned_noise: bool = False,
+    gradient: bool = False,
 ) -> LayeredBackbone:
     """C1, M2, C3 (convolutions), L4–L6 (locally connected, L5 with stride 2), F7, F8; ReLU after all but F8.
 
@@ -44,6 +46,7 @@ def deepface(
         embedding_norm: Euclidean length that F7 is scaled to after its ReLU; None leaves it.
         embedding_noise: σ per component of the Gaussian noise that F8 sees in training: the layer ``noise``.
         learned_noise: whether that is only where σ starts, see `LearnedNoise`.
+        gradient: whether C1 reads grey, gradient length and direction in place of colours: the layer ``gradient``.
 
     Raises:
         InvariantNetsError: images too small, a bottleneck that is none or wider than F7's input, a
@@ -71,7 +74,10 @@ def deepface(
         raise InvariantNetsError(f"dropout={dropout}: choose a share of at least 0 and less than 1")
     scores = nn.Linear(bottleneck, num_classes)
     length = [] if embedding_norm is None else [FixedNorm(embedding_norm)]
+    edges: dict[str, nn.Module] = {"gradient": Gradients()} if gradient else {}
+    channels = 3 if gradient else channels
     layers = {
+        **edges,
         "C1": nn.Sequential(nn.Conv2d(channels, c1, k1), nn.ReLU()),
         "M2": nn.MaxPool2d(3, 2, ceil_mode=True),
         "C3": nn.Sequential(nn.Conv2d(c1, c3, k3), nn.ReLU()),

@@ -9,10 +9,12 @@ from invariantnets.features.table import FeatureTable
 from invariantnets.protocols.inputs import TrainedOnError
 from invariantnets.protocols.lfw import run_lfw
 from invariantnets.protocols.listed import run_pairs
+from invariantnets.protocols.members import MemberError
 from invariantnets.protocols.recognition import run_protocols
+from invariantnets.protocols.videos import run_videos
 from invariantnets.results.result import Result
 
-__all__ = ["NOT_MEASURED", "by_list", "run_lfw", "run_pairs", "run_protocols", "unfit"]
+__all__ = ["NOT_MEASURED", "by_list", "run_lfw", "run_pairs", "run_protocols", "run_videos", "unfit", "wants_names"]
 
 
 NOT_MEASURED = "recognition is not measured: "
@@ -20,21 +22,27 @@ NOT_MEASURED = "recognition is not measured: "
 
 def by_list(protocol: Callable[..., list[Result]]) -> bool:
     """Whether a protocol compares images that a list names, whoever is in the splits of the table."""
-    return getattr(protocol, "func", protocol) in (run_lfw, run_pairs)
+    of_videos = getattr(protocol, "func", protocol) is run_videos and getattr(protocol, "keywords", {}).get("list")
+    return bool(of_videos) or getattr(protocol, "func", protocol) in (run_lfw, run_pairs)
+
+
+def wants_names(protocol: Callable[..., list[Result]]) -> bool:
+    """Whether a protocol finds images by name: those of a list, or of the other members of an ensemble."""
+    return by_list(protocol) or bool(getattr(protocol, "keywords", {}).get("members"))
 
 
 def unfit(protocol: Callable[..., list[Result]], table: FeatureTable, layer: str, seed: int) -> str | None:
     """Why a table cannot be measured by a protocol of ours, before anything is compared; None if it can.
 
     Raises:
-        InvariantNetsError: a list that was asked for cannot be read, or does not fit the table.
+        InvariantNetsError: a list or a member that was asked for cannot be read, or does not fit the table.
     """
-    if getattr(protocol, "func", protocol) not in (run_lfw, run_pairs, run_protocols):
+    if getattr(protocol, "func", protocol) not in (run_lfw, run_pairs, run_protocols, run_videos):
         return None
     try:
         protocol(table, layer, seed=seed, similarities=())
     except InvariantNetsError as error:
-        if by_list(protocol) and not isinstance(error, TrainedOnError):
+        if isinstance(error, MemberError) or (by_list(protocol) and not isinstance(error, TrainedOnError)):
             raise
         return f"{NOT_MEASURED}{error}"
     return None

@@ -13,12 +13,12 @@ import numpy as np
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
-from invariantnets.protocols.similarity import Kind, Similarity, fit_chi2, prepare
+from invariantnets.protocols.similarity import LEARNED, Kind, Similarity, prepare
 from invariantnets.protocols.verification import make_pairs
 from invariantnets.randomness import numpy_rng
 
-# Same pairs of the train split, and different ones, that the weights of χ² are learned from.
-CHI2_PAIRS = 3000
+# Same pairs of the train split, and different ones, that weights are learned from.
+TRAINING_PAIRS = 3000
 # Of files of images only: subject01.glasses is a name.
 ENDING = re.compile(r"\.(jpe?g|png|bmp|webp|gif|tiff?|p[bgnp]m)$", re.IGNORECASE)
 
@@ -143,14 +143,16 @@ def pretrained(table: FeatureTable, layer: str, kind: Kind, seed: int) -> Simila
     """A similarity that is learned, if at all, on pairs of the train split.
 
     Raises:
-        InvariantNetsError: χ² is asked for, and no train row is there to learn its weights from.
+        InvariantNetsError: weights are asked for, and no train row is there to learn them from.
     """
-    if kind != "chi2":
+    if kind not in LEARNED:
         return Similarity()
     if not (table.split == "train").any():
-        raise InvariantNetsError("similarity 'chi2' learns its weights from train rows, and there are none: use cosine")
+        raise InvariantNetsError(
+            f"similarity {kind!r} learns its weights from train rows, and there are none: use cosine"
+        )
     train = table.part("train")
-    pairs = make_pairs(train.label, 1, CHI2_PAIRS, numpy_rng(seed, 12))
+    pairs = make_pairs(train.label, 1, TRAINING_PAIRS, numpy_rng(seed, 12))
     train_max, x = _largest(table, layer), train.features[layer]
     left, right = (prepare(kind, x[rows], train_max) for rows in (pairs.left, pairs.right))
-    return fit_chi2(left, right, pairs.same, seed)
+    return LEARNED[kind](left, right, pairs.same, seed)

@@ -14,12 +14,12 @@ from invariantnets.features.table import FeatureTable
 from invariantnets.protocols.identification import Task, check_task, detection_rates, open_set
 from invariantnets.protocols.inputs import all_rows, find_images, prepared
 from invariantnets.protocols.listed import resolve
+from invariantnets.protocols.members import members_of
 from invariantnets.protocols.pair_lists import read_pair_list
 from invariantnets.protocols.rates import FARS, shares_above, thresholds_at
-from invariantnets.protocols.recognition import learner
+from invariantnets.protocols.recognition import kinds_of, verify
 from invariantnets.protocols.scores import Recorder, join
-from invariantnets.protocols.similarity import Kind, Similarity
-from invariantnets.protocols.verification import cross_validate
+from invariantnets.protocols.similarity import KERNEL, LEARNED, Kind, Similarity
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
 
@@ -107,6 +107,7 @@ def run_lfw(
     lists: str | Path,
     seed: int = 0,
     similarities: Sequence[Kind] = ("cosine",),
+    members: Sequence[str | Path] = (),
     enrolled: int = 596,
     impostors: int = 9491,
     bootstrap: int = 1000,
@@ -115,16 +116,17 @@ def run_lfw(
     """View 2, the closed set of the identification lists, an open set, and BLUFR.
 
     The open set has the sizes of the 2015 paper (section 5), one genuine probe of each enrolled identity,
-    drawn by ``seed``: the paper's own draw is not among the lists. χ² is learned on the training folds of
-    View 2 and measured there alone: the other protocols do not permit training on LFW. Identities are those
-    of the lists.
+    drawn by ``seed``: the paper's own draw is not among the lists. What is learned (χ², L1, kernels) is so on the
+    training folds of View 2 and measured there alone: the other protocols do not permit training on LFW.
+    Identities are those of the lists.
 
     Args:
         table: all images, named as in the lists (``Aaron_Peirsol/Aaron_Peirsol_0001``), of split test.
         layer: the layer to compare by.
         lists: folder with ``pairs.txt``, ``blufr/`` and ``identification/``.
         seed: of the open set and the bootstrap.
-        similarities: of ``cosine``, ``inner_product`` and ``chi2``.
+        similarities: of ``cosine``, ``inner_product``, ``chi2``, ``l1`` and ``kernel``.
+        members: other layers, or paths of tables of other networks, whose kernels are summed with this layer's.
         enrolled: identities in the gallery of the open set.
         impostors: images of others that are searched for there, at most.
         bootstrap: replicates of the intervals.
@@ -140,6 +142,7 @@ def run_lfw(
     check_layer(table, layer)
     table = all_rows(table)
     pairs, person, said = resolve(table, read_pair_list(folder / "pairs.txt"), 10, seed)
+    together = members_of(table, table, layer, members)
     trials = read_blufr(folder / "blufr")
     closed = Task(*(find_images(table, names)[0] for names in read_identification(folder / "identification")))
     rows, how = find_images(table, trials.name)
@@ -148,15 +151,14 @@ def run_lfw(
     check_task(closed, label, impostors=False)
     opened = open_set(label[rows], 1, numpy_rng(seed, 10, 3), enrolled=enrolled, genuine=1, impostors=impostors)
     results: list[Result] = []
-    for kind in similarities:
+    for kind in kinds_of(similarities, together):
         step(f"{kind}: View 2")
-        x, note = prepared(table, layer, kind, table)
-        record = Recorder(layer, seed, kind, bootstrap)
-        scores, accuracy = cross_validate(x, pairs, learner(x, kind, seed))
-        results += record.verification(scores, pairs, person, accuracy, join(said, note))
-        if kind == "chi2":
+        record = Recorder(layer, seed, kind, bootstrap, int(max(person.max(), label.max())) + 1)
+        results += verify(together, pairs, person, kind, record, said)
+        if kind in LEARNED or kind == KERNEL:
             continue
         step(f"{kind}: identification")
+        x, note = prepared(table, layer, kind, table)
         found = closed.run(x, label, Similarity())
         results += record.closed_set(found, label[closed.probe], len(closed.gallery), note)
         found = opened.run(x[rows], label[rows], Similarity())

@@ -14,12 +14,13 @@ from scipy.sparse.csgraph import connected_components
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
-from invariantnets.protocols.inputs import ENDING, all_rows, find_images, prepared
+from invariantnets.protocols.inputs import ENDING, all_rows, find_images
+from invariantnets.protocols.members import members_of
 from invariantnets.protocols.pair_lists import PairList, read_pair_list
-from invariantnets.protocols.recognition import learner
+from invariantnets.protocols.recognition import kinds_of, verify
 from invariantnets.protocols.scores import Recorder, join
 from invariantnets.protocols.similarity import Kind
-from invariantnets.protocols.verification import Pairs, cross_validate
+from invariantnets.protocols.verification import Pairs
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
 
@@ -183,6 +184,7 @@ def run_pairs(
     list: str | Path,
     seed: int = 0,
     similarities: Sequence[Kind] = ("cosine",),
+    members: Sequence[str | Path] = (),
     folds: int = 10,
     bootstrap: int = 1000,
     progress: Callable[[str], None] | None = None,
@@ -195,7 +197,9 @@ def run_pairs(
         layer: the layer to compare by.
         list: file of the pairs; of CFP a folder.
         seed: of folds that the list does not give, and the bootstrap.
-        similarities: of ``cosine``, ``inner_product`` and ``chi2``. With none, the list is only checked.
+        similarities: of ``cosine``, ``inner_product``, ``chi2``, ``l1`` and ``kernel``. With none, the list is only
+            checked.
+        members: other layers, or paths of tables of other networks, whose kernels are summed with this layer's.
         folds: to make where the list has none.
         bootstrap: replicates of the intervals, which resample people.
         progress: is told the name of each step before it starts.
@@ -210,12 +214,11 @@ def run_pairs(
         raise InvariantNetsError(f"protocols.folds={folds}: thresholds come from the other folds, so two are needed")
     table, name = all_rows(table), Path(list).name
     pairs, person, said = resolve(table, read_pair_list(list), folds, seed)
+    together = members_of(table, table, layer, members)
 
     def measure(kind: Kind) -> Sequence[Result]:
         step(f"{kind}: {name}")
-        x, note = prepared(table, layer, kind, table)
-        scores, accuracy = cross_validate(x, pairs, learner(x, kind, seed))
-        record = Recorder(layer, seed, kind, bootstrap)
-        return record.verification(scores, pairs, person, accuracy, join(said, note))
+        record = Recorder(layer, seed, kind, bootstrap, int(person.max()) + 1)
+        return verify(together, pairs, person, kind, record, said)
 
-    return [result for kind in similarities for result in measure(kind)]
+    return [result for kind in kinds_of(similarities, together) for result in measure(kind)]

@@ -4,7 +4,8 @@
 - CALFW, CPLFW: two lines a pair, ``a.jpg 1`` and ``b.jpg 1``, where 0 is of two people;
 - CFP: the folder ``Protocol/Split/FP`` or ``FF``, whose numbers point into ``Pair_list_F.txt`` and ``Pair_list_P.txt``;
 - a table with a first line of names: ``file_x,file_y,Decision``, ``img1,img2,label``, perhaps ``fold``;
-- ``a.jpg b.jpg 1`` on every line, perhaps with the number of a fold behind it.
+- ``a.jpg b.jpg 1`` on every line, perhaps with the number of a fold behind it;
+- YouTube Faces, pairs of videos: a first line of names, then ``split, number, Ann/0, Bob/3, …, 1``.
 """
 
 from __future__ import annotations
@@ -141,6 +142,8 @@ def _dialect(path: Path, lines: Sequence[_Line]) -> tuple[str, Callable[[], Iter
         return "LFW", lambda: _lfw(path, lines)
     if re.match(r"name.imagenum", lines[0].text.lower()):  # as on Kaggle
         return "LFW without folds", lambda: (_of_people(path, line) for line in lines[1:])
+    if any(_videos(line) for line in lines[:2]):
+        return "YouTube Faces: pairs of videos", lambda: _ytf(path, lines[0 if _videos(lines[0]) else 1 :])
     if columns := _columns(path, first):
         return f"a table of {', '.join(first)}", lambda: _table(path, lines[1:], columns)
     if len(first) == 2:
@@ -186,6 +189,22 @@ def _lfw(path: Path, lines: Sequence[_Line]) -> Iterator[ListedPair]:
     for i, line in enumerate(lines[1:]):
         fold = i // (2 * pairs) if len(numbers) == 2 else None
         yield _of_people(path, line, fold, i // pairs % 2 == 0)
+
+
+def _videos(line: _Line) -> list[str]:
+    """The two videos of a line of YouTube Faces; none if it is no such line."""
+    named = [field for field in line.fields[1:-1] if "/" in field]
+    split = line.fields[0].isdigit() and line.fields[-1] in ("0", "1")
+    return named if split and len(named) == 2 and len(line.fields) >= 5 else []
+
+
+def _ytf(path: Path, lines: Sequence[_Line]) -> Iterator[ListedPair]:
+    """The number of the split, two videos ``person/number``, and last whether they show one person."""
+    for line in lines:
+        if not (named := _videos(line)):
+            raise _refused(path, line, "split, number, person/video, person/video, … and last 1 or 0")
+        one, other = named
+        yield ListedPair(one, other, line.fields[-1] == "1", int(line.fields[0]), f"line {line.number}")
 
 
 def _two_lines(path: Path, lines: Sequence[_Line]) -> Iterator[ListedPair]:

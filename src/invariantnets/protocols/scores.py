@@ -14,11 +14,12 @@ from invariantnets.protocols.verification import Pairs
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
 from invariantnets.statistics.intervals import NOT_KNOWN, Scatter, effective_sources, share_bounds
-from invariantnets.statistics.resampling import Resampling, draw, ratio, shares
+from invariantnets.statistics.resampling import Resampling, common_draws, draw, ratio, shares
 
 RANKS = np.arange(1, 51)
 # Reported as numbers of their own, beside the curves; in per cent, as the papers write them.
 HEADLINE_FARS = {0.01: "1", 0.001: "0.1"}
+_PAIRED = ("eer", "rank1", "dir_far1")  # that keep what they are in the common draws
 RESAMPLED = "interval: over identities"
 
 
@@ -39,12 +40,14 @@ class Recorder:
         seed: of the bootstrap; goes into every result.
         similarity: the second half of every probe's name.
         replicates: of the bootstrap.
+        people: how many identities the labels number, so that `Result.draws` are kept; 0 for none.
     """
 
     layer: str
     seed: int
     similarity: str
     replicates: int
+    people: int = 0
 
     def result(self, metric: str, value: float, protocol: str, n: int, identities: int, **fields: Any) -> Result:
         """One number of a protocol, on test rows."""
@@ -89,7 +92,13 @@ class Recorder:
         bounds: dict[str, Any] = {"low": low, "high": high, "chance": most}
         return [
             self.result("accuracy", mean, note=join(over_folds, note), **bounds, **fields),
-            *self._each(names, self._drawn(people, effective, numbers), note=join(RESAMPLED, note), **fields),
+            *self._each(
+                names,
+                self._drawn(people, effective, numbers),
+                self._common(people, numbers),
+                note=join(RESAMPLED, note),
+                **fields,
+            ),
         ]
 
     def closed_set(self, found: Search, label: np.ndarray, gallery: int, note: str) -> list[Result]:
@@ -109,7 +118,13 @@ class Recorder:
         people = Resampling(label)
         numbers = people.interval(np.concatenate([hits, np.ones_like(hits)], 1), ratio, shares(len(ranks)))
         fields = {"protocol": "closed_set", "n": len(label), "identities": people.sources}
-        return self._each(names, numbers, note=join(f"gallery of {gallery:,}", RESAMPLED, note), **fields)
+
+        def found_by(count: np.ndarray | None) -> np.ndarray:
+            assert count is not None
+            return np.average(hits, 0, count[people.group])
+
+        said = join(f"gallery of {gallery:,}", RESAMPLED, note)
+        return self._each(names, numbers, self._common(people, found_by), note=said, **fields)
 
     def open_set(self, found: Search, label: np.ndarray, gallery: int, note: str) -> list[Result]:
         """Detection and identification rate at 1 % and 0.1 % false alarms, and its curve.
@@ -136,7 +151,8 @@ class Recorder:
         mates = found.rank > 0
         images = np.stack([np.bincount(people.group, kind, people.sources) for kind in (mates, ~mates)], 1)
         drawn = self._drawn(people, float(effective_sources(images).min()), numbers)
-        return self._each(names, drawn, note=join(who, coarse, RESAMPLED, note), **fields)
+        said = join(who, coarse, RESAMPLED, note)
+        return self._each(names, drawn, self._common(people, numbers), note=said, **fields)
 
     def _drawn(
         self, people: Resampling, effective: float, numbers: Callable[[np.ndarray | None], np.ndarray]
@@ -161,8 +177,22 @@ class Recorder:
         low, high = np.array(ends).T
         return value, low, high
 
+    def _common(self, people: Resampling, numbers: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """The numbers in each of the `common_draws` of all people; no draw where these are not numbered.
+
+        Returns:
+            ``(DRAWS, M)``, or nothing.
+        """
+        draws = common_draws(self.people)[:, people.names] if self.people else np.empty((0, 0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.array([numbers(count) for count in draws if count.any()])
+
     def _each(
-        self, names: list[Name], numbers: tuple[np.ndarray, np.ndarray, np.ndarray], **fields: Any
+        self,
+        names: list[Name],
+        numbers: tuple[np.ndarray, np.ndarray, np.ndarray],
+        draws: np.ndarray,
+        **fields: Any,
     ) -> list[Result]:
         said = fields.pop("note")
         return [
@@ -174,9 +204,10 @@ class Recorder:
                 chance=chance,
                 where=where,
                 note=said if np.isfinite(low) else join(NOT_KNOWN, said),
+                draws=draws[:, i].tolist() if len(draws) and metric in _PAIRED else [],
                 **fields,
             )
-            for (metric, chance, where), v, low, high in zip(names, *numbers, strict=True)
+            for i, ((metric, chance, where), v, low, high) in enumerate(zip(names, *numbers, strict=True))
         ]
 
 

@@ -129,25 +129,46 @@ def best_threshold(scores: np.ndarray, same: np.ndarray) -> float:
     return float((edges[k] + edges[k + 1]) / 2)
 
 
-def cross_validate(x: np.ndarray, pairs: Pairs, fit: Callable[[Pairs], Similarity]) -> tuple[np.ndarray, np.ndarray]:
-    """Score every fold, with a similarity and a threshold that come from the other folds only.
+# Numbers of pairs → their scores; and numbers of the pairs to learn from → that.
+Scorer = Callable[[np.ndarray], np.ndarray]
+Learner = Callable[[np.ndarray], Scorer]
+
+
+def by_rows(x: np.ndarray, pairs: Pairs, fit: Callable[[Pairs], Similarity] = lambda train: Similarity()) -> Learner:
+    """For `cross_validate`: a similarity of two rows.
 
     Args:
         x: ``(N, D)`` prepared features.
+        pairs: of their rows.
+        fit: training pairs → the similarity to test; as it stands the inner product.
+    """
+
+    def learn(train: np.ndarray) -> Scorer:
+        similarity = fit(pairs.subset(train))
+        return lambda which: similarity.pairs(x[pairs.left[which]], x[pairs.right[which]])
+
+    return learn
+
+
+def cross_validate(pairs: Pairs, learn: Learner, threshold: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Score every fold, with a similarity and a threshold that come from the other folds only.
+
+    Args:
         pairs: at least two folds.
-        fit: training pairs → the similarity to test.
+        learn: is given the numbers of the training pairs.
+        threshold: that belongs to the scores, as 0 does to those of a machine that tells apart the pairs that it was
+            fitted to better than others. None: the best on the training folds.
 
     Returns:
-        scores of all pairs ``(P,)``, each by the similarity fitted without its fold, and the accuracy
-        of each fold ``(F,)``.
+        scores of all pairs ``(P,)``, each by what was learned without its fold, and the accuracy of each fold ``(F,)``.
     """
-    scores = np.empty(len(pairs), x.dtype)
-    accuracy = []
+    tested, scored, accuracy = [], [], []
     for fold in np.unique(pairs.fold):
-        here = pairs.fold == fold
-        train, test = pairs.subset(~here), pairs.subset(here)
-        similarity = fit(train)
-        scores[here] = similarity.pairs(x[test.left], x[test.right])
-        threshold = best_threshold(similarity.pairs(x[train.left], x[train.right]), train.same)
-        accuracy.append(float(np.mean((scores[here] > threshold) == test.same)))
-    return scores, np.array(accuracy)
+        test, train = np.flatnonzero(pairs.fold == fold), np.flatnonzero(pairs.fold != fold)
+        score = learn(train)
+        scores = score(test)
+        above = best_threshold(score(train), pairs.same[train]) if threshold is None else threshold
+        accuracy.append(float(np.mean((scores > above) == pairs.same[test])))
+        tested.append(test)
+        scored.append(scores)
+    return np.concatenate(scored)[np.argsort(np.concatenate(tested))], np.array(accuracy)
