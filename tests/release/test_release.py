@@ -100,6 +100,7 @@ def test_leace_leaves_the_class_and_what_it_was_not_told() -> None:
     for kept in (("label", "mav"), ("light", "ridge")):
         assert results["after"][kept] > results["before"][kept] - 0.05
     assert ("label", "softmax") in results["before"] and ("label", "softmax") not in results["after"]
+    assert not leace(replace(table, answers={"angle": table.nuisance["angle"]}), "ip1").answers
 
 
 def test_only_training_rows_are_looked_at() -> None:

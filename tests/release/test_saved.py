@@ -16,7 +16,7 @@ from invariantnets.evaluation import run_suite
 from invariantnets.features.io import load_table
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
-from invariantnets.release import Codes, Inlp, Leace, Noise, Qleace, Quantise, Release, released
+from invariantnets.release import Codes, Inlp, Leace, Noise, Pca, Qleace, Quantise, Release, Triplet, released
 from invariantnets.results.result import read_jsonl
 from programs import ROOT, run
 
@@ -28,6 +28,8 @@ RELEASES = {
     "noise": Noise(0.5, seed=7),
     "qleace": Qleace(("yaw",), groups=2),
     "inlp": Inlp(("yaw",), rounds=1),
+    "pca": Pca(3),
+    "triplet": Triplet(3, steps=20, batch=4),
 }
 RIDGES = ("ridge", "ridge/per_label", "ridge/per_mav_label")
 PROBES = tuple(f"probe.{name}=null" for name in ("quadratic", "rbf", "trees", "knn", "mlp"))
@@ -68,7 +70,7 @@ def test_what_is_loaded_does_the_same_as_what_was_saved(name: str, tmp_path: Pat
         assert released(table, loaded).features["ip1"].tobytes() == fitted(x).tobytes()
         for row in (0, 59):  # each row by itself: nothing is fitted to the others
             np.testing.assert_allclose(loaded(x[row : row + 1]), fitted(x)[row : row + 1], atol=1e-6)
-    assert loaded(np.zeros((0, 6))).shape == (0, 6)
+    assert loaded(np.zeros((0, 6))).shape == (0, loaded(x).shape[1])
     known = ("layer", "width", "how", "rows", "data", "noise", "version")
     assert [getattr(loaded, key) for key in known] == [getattr(fitted, key) for key in known]
     assert (loaded.width, loaded.rows, loaded.data) == (6, 20 if name != "noise" else 0, {"checksum": "c0ffee"})

@@ -5,8 +5,22 @@ from invariantnets.release.inlp import Inlp
 from invariantnets.release.leace import Leace
 from invariantnets.release.noise import Noise
 from invariantnets.release.obliviator import Obliviator
+from invariantnets.release.pca import Pca
 from invariantnets.release.qleace import Qleace
 from invariantnets.release.quantise import Quantise
 from invariantnets.release.release import Release, released
+from invariantnets.release.triplet import Triplet
 
-__all__ = ["Codes", "Inlp", "Leace", "Noise", "Obliviator", "Qleace", "Quantise", "Release", "released"]
+__all__ = [
+    "Codes",
+    "Inlp",
+    "Leace",
+    "Noise",
+    "Obliviator",
+    "Pca",
+    "Qleace",
+    "Quantise",
+    "Release",
+    "Triplet",
+    "released",
+]

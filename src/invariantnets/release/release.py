@@ -164,4 +164,5 @@ def released(table: FeatureTable, release: Release) -> FeatureTable:
     x = table.features[release.layer]
     before = {release.layer + BEFORE_NOISE: x} if release.noise else {}
     meta = {**table.meta, "released": release.how, **({"noise": release.noise} if release.noise else {})}
-    return replace(table, features={release.layer: release(x), **before}, prediction=None, entropy=None, meta=meta)
+    features = {release.layer: release(x), **before}
+    return replace(table, features=features, prediction=None, entropy=None, answers={}, meta=meta)
