@@ -117,6 +117,29 @@ def test_one_value_is_skipped_unknown_rows_are_left_out_and_the_figure_shows_the
     assert [row.name for row in tables[-1].parts[""]] == ["luck", "hat", "smile", "part"], "a row each, by its name"
 
 
+def test_own_answers_stand_beside(found: list[Result], tmp_path: Path) -> None:
+    """As they are: who says no to every hat misses all of them, and the machine's numbers stay what they were."""
+    table = people()
+    answers = {"hat": np.full(960, -0.1), "male": table.nuisance["male"] - 0.5, "never asked for": np.zeros(960)}
+    evaluation = run_suite(replace(table, answers=answers), [], analyses=[Attributes()], protocols=None)
+    asked = [r for r in evaluation.results if r.about == "analysis"]
+    assert [(r.target, r.metric, r.value) for r in asked if r.probe == "attributes"] == [
+        (r.target, r.metric, r.value) for r in found
+    ]
+    own = {(r.target, r.metric): r for r in asked if r.probe == "attributes/own answers"}
+    assert {target for target, _ in own} == {"hat", "male"}
+    rates = [
+        [own[target, f"false_{side}_rate"].value for side in ("negative", "positive")] for target in ("hat", "male")
+    ]
+    assert rates == [[1, 0], [0, 0]] and own["hat", "balanced_accuracy"].value == 0.5
+    for r in own.values():
+        beside = value([r for r in asked if r.probe == "attributes"], r.metric, r.target)
+        assert (r.n, r.sources, r.where, r.n_fit) == (beside.n, beside.sources, beside.where, None)
+        assert r.low is None or r.low <= r.value <= r.high
+    page = evaluation.save(tmp_path).read_text(encoding="utf-8")
+    assert "false negatives, own answers" in page and "Crosses" in page
+
+
 @pytest.mark.parametrize(
     ("knobs", "said"),
     [

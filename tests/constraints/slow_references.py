@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from torch import Tensor, nn
@@ -70,6 +70,24 @@ def slow_supcon(layers: Mapping[str, Tensor], batch: Batch) -> float:
         if positives:
             anchors.append(-np.mean([np.log(np.exp(x[i] @ x[p] / 0.1) / total) for p in positives]))
     return float(np.mean(anchors))
+
+
+def slow_siamese(alpha: Tensor, bias: float) -> Reference:
+    """DeepFace (Taigman et al. 2014), section 4.2, on rows of length one; the two kinds of pairs count half each."""
+    weights = alpha.detach().double().numpy()
+
+    def reference(layers: Mapping[str, Tensor], batch: Batch) -> float:
+        x, label = rows_of(layers, batch)
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        losses: dict[bool, list[float]] = {True: [], False: []}
+        for i in range(len(x)):
+            for j in range(i):
+                same = bool(label[i] == label[j])
+                chance = 1 / (1 + np.exp(sum(weights * np.abs(x[i] - x[j])) - bias))
+                losses[same].append(-np.log(chance if same else 1 - chance))
+        return float(np.mean([np.mean(kind) for kind in losses.values() if kind]))
+
+    return reference
 
 
 def slow_centre(layers: Mapping[str, Tensor], batch: Batch) -> float:
@@ -252,6 +270,30 @@ def slow_keep(nuisance: Nuisance, head: nn.Linear, mean: float, scale: float) ->
                 losses.append(np.log(np.exp(read).sum()) - read[target.argmax()])
             else:
                 losses.append(sum((r - (t - mean) / scale) ** 2 for r, t in zip(read, target, strict=True)))
+        return float(np.mean(losses))
+
+    return reference
+
+
+def slow_moon(head: nn.Linear, loss: str, share: Sequence[float], target: float | None) -> Reference:
+    """MOON's weighted Euclidean loss, or AFFACT's cross-entropy, attribute by attribute and image by image."""
+
+    def reference(layers: Mapping[str, Tensor], batch: Batch) -> float:
+        x, _ = rows_of(layers, batch)
+        w, b = (p.detach().double().numpy() for p in head.parameters())
+        losses = []
+        for k, (name, having) in enumerate(zip(("hat", "glasses"), share, strict=True)):
+            without, p_yes, p_no = 1 - having, 1.0, 1.0
+            if target is not None and target <= having:
+                p_yes = without * target / (having * (1 - target))
+            elif target is not None:
+                p_no = having * (1 - target) / (without * target)
+            for row, yes in zip(x, batch.nuisance[name].numpy().ravel(), strict=True):
+                said = w[k] @ row + b[k]
+                probability = 1 / (1 + np.exp(-said))
+                entropy = -np.log(probability if yes else 1 - probability)
+                value = (said - (1 if yes else -1)) ** 2 if loss == "squared" else entropy
+                losses.append((p_yes if yes else p_no) * value)
         return float(np.mean(losses))
 
     return reference

@@ -18,8 +18,10 @@ from slow_references import (
     slow_keep,
     slow_mean_activation,
     slow_mmd,
+    slow_moon,
     slow_pair,
     slow_pair_batch,
+    slow_siamese,
     slow_softmax,
     slow_supcon,
     slow_vicreg,
@@ -39,8 +41,10 @@ from invariantnets.constraints import (
     Keep,
     MeanActivation,
     Mmd,
+    Moon,
     Pair,
     PairBatch,
+    Siamese,
     Softmax,
     SupCon,
     VicReg,
@@ -53,7 +57,8 @@ from invariantnets.nuisance import Nuisance
 CLASSES, WIDTH = 4, 6
 ANGLE, HOUR = Nuisance("angle", unit="°"), Nuisance("hour", "circular")
 LIGHT = Nuisance("light", "categorical", categories=("dark", "dim", "bright"))
-SPEC = DataSpec((1, 2, 2), CLASSES, (ANGLE, HOUR, LIGHT))
+HAT, GLASSES = (Nuisance(name, "binary", categories=("no", "yes")) for name in ("hat", "glasses"))
+SPEC = DataSpec((1, 2, 2), CLASSES, (ANGLE, HOUR, LIGHT, HAT, GLASSES))
 SHAPES = {"conv": (3, 5, 5), "ip1": (WIDTH,), "ip2": (CLASSES,)}
 
 
@@ -67,6 +72,8 @@ def make_batch(label: Iterable[int], views: int, seed: int = 0) -> tuple[dict[st
         "angle": torch.randint(-3, 4, index.shape, generator=rng) * 15.0,  # seven values, as in Rudd et al. (2016)
         "hour": torch.rand(index.shape, generator=rng) * 720 - 360,
         "light": torch.randint(3, index.shape, generator=rng).float(),
+        "hat": torch.randint(2, index.shape, generator=rng).float(),
+        "glasses": torch.randint(2, index.shape, generator=rng).float(),
     }
     return layers, Batch(torch.zeros(len(labels), views, 1, 2, 2), labels, index, index // views, nuisance)
 
@@ -100,6 +107,18 @@ def keep(nuisance: Nuisance, weight: float = 1.0) -> Keep:
     return term
 
 
+SHARES = (0.05, 0.75)  # of hats and glasses
+
+
+def moon(loss: str, target: float | None, weight: float = 1.0) -> Moon:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        term = Moon("ip1", WIDTH, ["hat", "glasses"], loss, target, weight=weight)
+    term.share.copy_(torch.tensor(SHARES))
+    term.connect(SPEC)
+    return term
+
+
 def bottleneck(conditional: bool, weight: float = 1.0) -> Bottleneck:
     """Bound to a network whose noise has σ 0.5."""
     term = Bottleneck("ip1", conditional, weight)
@@ -111,6 +130,13 @@ def known(kind: type[Hsic] | type[Icl] | type[Mmd] | type[Coral], nuisance: Nuis
     """A constraint on ip1 that has been told what the nuisance is."""
     term = kind("ip1", nuisance.name, **changes)
     term.connect(SPEC)
+    return term
+
+
+def siamese(weight: float = 1.0) -> Siamese:
+    term = Siamese("ip1", WIDTH, weight=weight)
+    term.alpha.data = torch.randn(WIDTH, generator=torch.Generator().manual_seed(1))
+    term.bias.data.fill_(0.7)
     return term
 
 
@@ -153,6 +179,11 @@ def row_of_keep(nuisance: Nuisance) -> Row:
     return Row(lambda w: keep(nuisance, w), ("ip1",), 1, slow_keep(nuisance, keep(nuisance).head, 0.25, 1.5))
 
 
+def row_of_moon(loss: str, target: float | None) -> Row:
+    slow = slow_moon(moon(loss, target).head, loss, SHARES, target)
+    return Row(lambda w: moon(loss, target, w), ("ip1",), 1, slow)
+
+
 WEIGHTS = {"conv": 2.0, "ip1": 0.5, "ip2": 0.0}
 TABLE = {  # a new constraint is one more row; what follows a slash is a variant
     "Softmax": Row(lambda w: Softmax("ip2", CLASSES, w), ("ip2",), 1, slow_softmax),
@@ -160,6 +191,7 @@ TABLE = {  # a new constraint is one more row; what follows a slash is a variant
     "PairBatch": Row(lambda w: PairBatch(WEIGHTS, w), ("conv", "ip1"), 1, slow_pair_batch),
     "MeanActivation": Row(mean_activation, ("ip1",), 1, slow_mean_activation(mean_activation().targets)),
     "SupCon": Row(lambda w: SupCon("ip1", weight=w), ("ip1",), 1, slow_supcon),
+    "Siamese": Row(siamese, ("ip1",), 1, slow_siamese(siamese().alpha, 0.7)),
     "Bottleneck": Row(lambda w: bottleneck(False, w), ("ip1",), 1, slow_bottleneck(0.5, False)),
     "Bottleneck/conditional": Row(lambda w: bottleneck(True, w), ("ip1",), 1, slow_bottleneck(0.5, True)),
     "Centre": Row(lambda w: Centre("ip1", w), ("ip1",), 1, slow_centre),
@@ -182,6 +214,9 @@ TABLE = {  # a new constraint is one more row; what follows a slash is a variant
     "Keep/continuous": row_of_keep(ANGLE),
     "Keep/circular": row_of_keep(HOUR),
     "Keep/categorical": row_of_keep(LIGHT),
+    "Moon/balanced": row_of_moon("squared", 0.5),
+    "Moon/other shares": row_of_moon("cross_entropy", 0.2),
+    "Moon/as they are": row_of_moon("squared", None),
 }
 
 

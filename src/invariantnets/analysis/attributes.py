@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +25,7 @@ __all__ = ["GROUPS", "Attributes", "variation_within"]
 # who labelled the pictures erred now and then.
 GROUPS = {"identity-dependent": 0.05, "identity-correlated": 0.5, "identity-independent": np.inf}
 OTHERS = "in no group"
+OWN = "attributes/own answers"
 METRICS = ("balanced_accuracy", "false_negative_rate", "false_positive_rate")
 _NUMBERS = (
     Number("share", parts=(3, 4)),
@@ -41,6 +42,7 @@ class Attributes:
 
     Categories of which the table has two are binary, too: the attribute is the latter of them, as the note says.
     C of each attribute is chosen by balanced accuracy on people (images of a closed set) that it was not fitted to.
+    Where the network itself was trained to tell some of them, its own answers stand beside.
 
     Args:
         penalties: values of C to choose from, ascending; features are standardised.
@@ -72,6 +74,8 @@ class Attributes:
         for nuisance, found in zip(told, self._read(task, told), strict=True):
             title = f"{self.title}: {group[nuisance.name]}" if table.labelled else self.title
             results += found.results(material, task, nuisance, group[nuisance.name], title)
+            if (own := task.parts["test"].answers.get(nuisance.name)) is not None:
+                results += _Read(own > 0, probe=OWN).results(material, task, nuisance, group[nuisance.name], title)
         sides = ", ".join(f"{n.name} {n.categories[1]!r}" for n in told)
         note = (
             "C by balanced accuracy out of fold; n is of all test rows, of those with the attribute (false negatives) "
@@ -144,17 +148,21 @@ class Attributes:
         scores = last.scores(task.x["test"], np.arange(len(task.x["test"])))
         for i in range(len(told)):
             fit = int((~np.isnan(value[i])).sum())
-            yield _Read(scores[best[i], :, i] > 0, penalties[best[i]], float(balanced[best[i], i]), fit)
+            found = float(balanced[best[i], i])
+            yield _Read(
+                scores[best[i], :, i] > 0, fit, found if np.isfinite(found) else None, {"C": penalties[best[i]]}
+            )
 
 
 @dataclass(frozen=True)
 class _Read:
-    """What is said of one attribute: ``(N,)`` of the test rows, by which C, how good out of fold, of how many rows."""
+    """What is said of one attribute: ``(N,)`` of the test rows, of how many rows, how good out of fold, by which C."""
 
     said: np.ndarray
-    c: float
-    validation: float
-    n_fit: int
+    n_fit: int | None = None
+    validation: float | None = None
+    chosen: Mapping[str, float] = field(default_factory=dict)
+    probe: str = "attributes"
 
     def results(self, material: Material, task: Task, nuisance: Nuisance, group: str, title: str) -> Iterator[Result]:
         test = task.parts["test"]
@@ -173,14 +181,14 @@ class _Read:
                 float(value_),
                 **ends,
                 target=nuisance.name,
-                probe="attributes",
+                probe=self.probe,
                 where={"group": group},
                 n=int(rows.sum()),
                 sources=len(np.unique(people.group[rows])),
                 chance=0.5,
                 n_fit=self.n_fit,
-                validation=self.validation if np.isfinite(self.validation) else None,
-                chosen={"C": self.c},
+                validation=self.validation,
+                chosen=dict(self.chosen),
                 title=title,
                 fixed=nuisance.fixed,
             )

@@ -14,7 +14,7 @@ from invariantnets.nuisance import Nuisance
 from invariantnets.protocols.identification import closed_set
 from invariantnets.protocols.inputs import one_of_each_source
 from invariantnets.protocols.similarity import Similarity
-from invariantnets.protocols.verification import cross_validate, make_pairs
+from invariantnets.protocols.verification import by_rows, cross_validate, make_pairs
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import About, Result
 from invariantnets.statistics.intervals import Number, Scatter, bounds
@@ -133,7 +133,7 @@ def describe_recognition(table: FeatureTable, layer: str, *, seed: int = 0) -> l
     task = closed_set(label, 1, numpy_rng(seed, 10, 2))
     x = test.features[layer]
     kinds = unit(x), unit((x > 0).astype(x.dtype))
-    whole, binary = (cross_validate(kind, pairs, lambda train: Similarity())[1] for kind in kinds)
+    whole, binary = (cross_validate(pairs, by_rows(kind, pairs))[1] for kind in kinds)
     rank, binary_rank = (task.run(kind, label, Similarity()).rank for kind in kinds)
     people = label[task.probe]
     draws = Resampling(people)

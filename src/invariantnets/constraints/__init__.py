@@ -10,8 +10,10 @@ from invariantnets.constraints.icl import Icl
 from invariantnets.constraints.keep import Keep
 from invariantnets.constraints.mean_activation import MeanActivation
 from invariantnets.constraints.mmd import Mmd
+from invariantnets.constraints.moon import Moon
 from invariantnets.constraints.pair import Pair
 from invariantnets.constraints.pair_batch import PairBatch
+from invariantnets.constraints.siamese import Siamese
 from invariantnets.constraints.softmax import Softmax
 from invariantnets.constraints.supcon import SupCon
 from invariantnets.constraints.vicreg import VicReg
@@ -27,8 +29,10 @@ __all__ = [
     "Keep",
     "MeanActivation",
     "Mmd",
+    "Moon",
     "Pair",
     "PairBatch",
+    "Siamese",
     "Softmax",
     "SupCon",
     "VicReg",

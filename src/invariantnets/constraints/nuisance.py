@@ -25,6 +25,20 @@ def encode(nuisance: Nuisance, values: Tensor) -> Tensor:
     return F.one_hot(values.long(), len(nuisance.categories)).to(values.dtype)
 
 
+def told(batch: Batch, name: str, owner: str) -> Tensor:
+    """``(B · V,)`` numbers or codes of a nuisance, NaN where it is unknown.
+
+    Raises:
+        InvariantNetsError: the pictures were changed since it was known.
+    """
+    if name not in batch.nuisance:
+        raise InvariantNetsError(
+            f"{owner}: the jitter of training pictures changes their {name!r}, which is therefore not known: drop the "
+            "term, or the jitter (jitter=none); of what has a side, data.jitter.mirror=0 is enough"
+        )
+    return batch.nuisance[name].flatten()
+
+
 def quantile_groups(values: Tensor, strata: Tensor, groups: int) -> Tensor:
     """Codes 0..groups-1 of about equally many rows of each stratum; equal values are never parted.
 
@@ -87,7 +101,7 @@ class NuisanceConstraint(Constraint):
         Raises:
             InvariantNetsError: it is unknown for some image.
         """
-        values = batch.nuisance[self.nuisance].flatten()
+        values = told(batch, self.nuisance, type(self).__name__)
         if torch.isnan(values).any():
             raise InvariantNetsError(
                 f"{type(self).__name__}: the nuisance {self.nuisance!r} is unknown for some images; fill it, drop "
@@ -101,7 +115,7 @@ class NuisanceConstraint(Constraint):
 
     def strata(self, batch: Batch) -> Tensor:
         """``(B · V,)`` what is compared with each other: each class if conditional, else everything."""
-        label = row_labels(batch, batch.nuisance[self.nuisance].shape[1])
+        label = row_labels(batch, batch.index.shape[1])
         return label if self.conditional else torch.zeros_like(label)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from invariantnets.errors import Failure
 from invariantnets.features.table import FeatureTable
@@ -55,10 +56,11 @@ from invariantnets.figures import (
     widths,
 )
 from invariantnets.figures.drawing import Drawn, NewClasses, Scene, draw_figures
+from invariantnets.figures.style import styled
 from invariantnets.results.result import Result
 from invariantnets.results.select import Runs, at_layer
 
-__all__ = ["RUN", "SWEEP", "Drawn", "Scene", "draw_run", "draw_sweep"]
+__all__ = ["RUN", "SWEEP", "Drawn", "Scene", "draw_run", "draw_sweep", "figures_of_run"]
 
 # What leaks, then recognition, then what was asked for, then description.
 RUN: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
@@ -106,6 +108,7 @@ SWEEP: tuple[Callable[[Scene], Iterator[Drawn]], ...] = (
     prediction.draw,
     class_error.draw,
     protocols.draw,
+    attribute_errors.compare,
 )
 
 
@@ -130,9 +133,36 @@ def draw_run(
     Raises:
         InvariantNetsError: the folder cannot be written to.
     """
+    return draw_figures(RUN, _scene(results, table, layer, arrays), folder, layer=layer)
+
+
+@styled()
+def figures_of_run(
+    results: Sequence[Result],
+    table: FeatureTable | None,
+    layer: str,
+    arrays: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+) -> dict[str, Figure]:
+    """The same figures, to be changed or saved in any format: name of the file without suffix → figure.
+
+    Args:
+        results: as of `draw_run`, as are the others.
+        table: for the heat maps and the units.
+        layer: to speak of.
+        arrays: what analyses kept.
+    """
+    scene = _scene(results, table, layer, arrays)
+    return {Path(drawn.file).stem: drawn.figure for draw in RUN for drawn in draw(scene)}
+
+
+def _scene(
+    results: Sequence[Result],
+    table: FeatureTable | None,
+    layer: str,
+    arrays: Mapping[str, Mapping[str, np.ndarray]] | None,
+) -> Scene:
     units = {} if table is None else {n.name: n.unit for n in table.nuisances}
-    scene = Scene({"": [at_layer(results, layer)]}, {"": [results]}, units, layer, table, arrays=arrays or {})
-    return draw_figures(RUN, scene, folder, layer=layer)
+    return Scene({"": [at_layer(results, layer)]}, {"": [results]}, units, layer, table, arrays=arrays or {})
 
 
 def draw_sweep(
