@@ -13,7 +13,7 @@ from invariantnets.features.table import FeatureTable
 from invariantnets.measuring import Protocols, usable
 from invariantnets.nuisance import SPLITS
 from invariantnets.probes.suite import probable
-from invariantnets.protocols import NOT_MEASURED, by_list
+from invariantnets.protocols import NOT_MEASURED, wants_names
 
 __all__ = ["refuse_known", "refuse_untrainable", "rehearse"]
 
@@ -57,7 +57,7 @@ def rehearse(
             "data.test_identities and data.test_images), or say evaluate=false"
         )
     names = [data.names(split) if data.checksum else None for split in SPLITS]  # before it is set up, nobody knows
-    if protocols is not None and by_list(protocols) and not data.checksum:
+    if protocols is not None and wants_names(protocols) and not data.checksum:
         protocols = None
     label = np.unique(np.concatenate(known), return_inverse=True)[1]
     table = FeatureTable(

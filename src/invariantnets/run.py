@@ -34,7 +34,7 @@ from invariantnets.probes import Probe, label_efficiency
 from invariantnets.provenance import commit, plain
 from invariantnets.release import released
 from invariantnets.report import render_sweep
-from invariantnets.report.render import comparisons
+from invariantnets.report.render import comparisons, headline
 from invariantnets.results.predictions import write_predictions
 from invariantnets.results.runs import read_sweep
 
@@ -64,6 +64,11 @@ def train(cfg: DictConfig) -> None:
     check_values(cfg)
     from invariantnets.resuming import continued
     from invariantnets.training import resume_point
+    from invariantnets.trust import allow_modules, targets
+
+    parts = (OmegaConf.to_container(cfg[part]) for part in ("model", "data"))
+    allow_modules(target.rpartition(".")[0] for part in parts for target in targets(part))  # whoever types them
+    allow_modules(map(str, cfg.paths.allow))
 
     folder, resume = resume_point(cfg)
     with held(folder):
@@ -164,7 +169,9 @@ def own_network(cfg: DictConfig, other: tuple[str, DictConfig] | None) -> tuple[
         InvariantNetsError: what the checkpoint or the data raise, or an unknown name.
     """
     from invariantnets.subjects import opened, set_beside, untrained
+    from invariantnets.trust import allow_modules
 
+    allow_modules(map(str, cfg.paths.allow))
     path = Path(cfg.ckpt_path)
     subject, model, images = opened(cfg, path, other)
     layers = evaluation.choose_layers(cfg.layers, subject)
@@ -239,7 +246,7 @@ def probe(
     journal = Journal(folder, _identity(cfg, subject))
     if journal.complete == layers:
         log.info("%s: complete before, nothing is measured again; another hydra.run.dir measures anew", folder)
-        print(folder / "report.html")
+        print(*headline(folder), folder / "report.html", sep="\n")
         send(loggers, folder)
         return
     left = journal.take_up(layers, subject.embedding if subject.embedding in layers else layers[0])
@@ -293,7 +300,7 @@ def probe(
             found = found.beside(name, theirs)
             journal.keep(found.results)
     report, failed = replace(found, results=journal.keep(found.results)).saved(folder)
-    print(report)
+    print(*headline(folder), report, sep="\n")
     if not failed:
         journal.end(layers)
     try:
@@ -309,7 +316,8 @@ def probe(
 def _identity(cfg: DictConfig, subject: Subject) -> dict[str, Any]:
     """What makes the numbers of a layer what they are."""
     config = {key: value for key, value in plain(cfg).items() if key not in ASIDE}
-    files = [stamp(cfg.get("features")), stamp(subject.checkpoint)]
+    members = (cfg.get("protocols") or {}).get("members") or ()
+    files = [stamp(path) for path in (cfg.get("features"), subject.checkpoint, *members)]
     return {"files": files, "checksums": subject.checksums, "commit": commit(), **config}
 
 

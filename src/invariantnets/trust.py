@@ -18,7 +18,7 @@ from invariantnets import backbones, constraints, data, module, muon
 from invariantnets.data import sources
 from invariantnets.errors import InvariantNetsError
 
-__all__ = ["check_paths", "check_plain", "check_targets", "named_places", "of_this_machine", "targets"]
+__all__ = ["allow_modules", "check_paths", "check_plain", "check_targets", "named_places", "of_this_machine", "targets"]
 
 # The parts of a configuration that are made out of a file, and whose public names each may call.
 ROOMS: dict[str, tuple[ModuleType, ...]] = {
@@ -34,6 +34,18 @@ FETCHES = "invariantnets.data.sources.torchvision_digits"
 # Ours hold some 300 values, six deep.
 _NOT_LOADED = "so it was not loaded"
 DEEPEST, MOST, LONGEST = 32, 100_000, 100_000
+_named: set[str] = set()  # modules that the user of this process has named
+
+
+def allow_modules(names: Iterable[str]) -> None:
+    """Let configurations out of files call what these modules hold, too, in this process.
+
+    For constraints and networks of one's own, as `torch.serialization.add_safe_globals` is for tensors' classes.
+
+    Args:
+        names: e.g. ``["my_module"]``; of this package and of torch stays what is public.
+    """
+    _named.update(name for name in names if name.partition(".")[0] not in ("invariantnets", "torch"))
 
 
 @cache
@@ -123,8 +135,12 @@ def check_targets(config: Any, owner: str, parts: Collection[str] = tuple(ROOMS)
         for key, value in node.items():
             if str(key).startswith("_") and key != "_target_" and not (key == "_partial_" and value is True):
                 raise InvariantNetsError(f"{owner}: its configuration holds the key {key!r}, {_NOT_LOADED}")
-        if "_target_" in node and node["_target_"] not in names:
+        if "_target_" in node and node["_target_"] not in names and _module(node["_target_"]) not in _named:
             raise InvariantNetsError(f"{owner}: {_why_not(str(node['_target_']), parts)}")
+
+
+def _module(target: Any) -> str:
+    return str(target).rpartition(".")[0]
 
 
 def _why_not(target: str, parts: Collection[str]) -> str:
@@ -133,9 +149,12 @@ def _why_not(target: str, parts: Collection[str]) -> str:
     if room in rooms and name.isidentifier():
         return f"its target {target} does not exist here ({room} offers no such name); use the version that wrote it"
     rooms += ["torch.optim"] * ("model" in parts)
+    here = Path(room.partition(".")[0])
+    own = here.with_suffix(".py").is_file() or here.is_dir()
     return (
         f"its configuration names {target}, which is outside {', '.join(rooms) or 'all that may be called'}; a "
         f"checkpoint must not call anything else, {_NOT_LOADED}"
+        + (f"; if {room} of this folder is yours, add paths.allow=[{room}]" if room and own else "")
     )
 
 
