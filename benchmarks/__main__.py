@@ -15,6 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks import (
+    alignment,
     attributes,
     bootstrapping,
     cache,
@@ -22,6 +23,7 @@ from benchmarks import (
     evaluation,
     faces,
     identity_tests,
+    kernels,
     lda_draws,
     locally_connected,
     networks,
@@ -67,6 +69,7 @@ def main() -> None:
         print(table("solvers", solvers.measure()), flush=True)
         print(table("locally connected", locally_connected.measure()), flush=True)
         print(table("faces", faces.measure()), flush=True)
+        print(table("alignment", alignment.measure()), flush=True)
         print(table("cache", cache.measure()), flush=True)
         print(table("probes", probes.measure()), flush=True)
         print(table("releases", releases.measure()), flush=True)
@@ -75,6 +78,7 @@ def main() -> None:
         print(table("networks", networks.measure()), flush=True)
         print(table("bootstrapping", bootstrapping.measure()), flush=True)
         print(table("identity tests", identity_tests.measure()), flush=True)
+        print(table("kernels", kernels.measure()), flush=True)
     print(table("evaluation", evaluation.measure()), flush=True)
 
 
