@@ -20,15 +20,17 @@ import pandas as pd
 from invariantnets.analysis import Analysis, Material, analysis_named
 from invariantnets.errors import Failure
 from invariantnets.features.table import FeatureTable
-from invariantnets.figures import draw_run
+from invariantnets.figures import draw_run, figures_of_run
 from invariantnets.files import write_atomically
 from invariantnets.measuring import Curves, Progress, Protocols, measure, remarks_on, usable
 from invariantnets.probes import DEFAULT, Predicted, Probe, named
 from invariantnets.protocols import run_protocols
 from invariantnets.provenance import provenance
 from invariantnets.report import render_run
+from invariantnets.report.card import card
 from invariantnets.results import Result, to_jsonl
 from invariantnets.results.arrays import Arrays, read_arrays, write_arrays
+from invariantnets.results.runs import read_run
 from invariantnets.results.training_log import training_log
 from invariantnets.subject import Subject, choose_layers, looked_into, shown_of, subject_of
 
@@ -37,6 +39,8 @@ __all__ = ["Evaluation", "Subject", "evaluate", "run_suite", "subject_of"]
 log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from invariantnets.inspection import Inspection
 
 
@@ -92,11 +96,20 @@ class Evaluation(Reported):
         return replace(self, results=[*self.results, *theirs], failed=failed)
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a number, its columns the fields of `Result`."""
-        return pd.DataFrame([asdict(result) for result in self.results])
+        """A row a number, its columns the fields of `Result`, without its draws."""
+        return pd.DataFrame([asdict(result) for result in self.results]).drop(columns="draws")
+
+    def figures(self) -> dict[str, Figure]:
+        """Matplotlib figures of its report, by name: ``figures()["readable_yaw"].savefig("yaw.pdf")``.
+
+        They are 4.3 inches wide, with text of 9 points: 7 points in a column of 3.35 inches. Colours are told apart by
+        colour-blind readers. What they are drawn from is in `to_frame`.
+        """
+        own = [result for result in self.results if not result.subject]
+        return figures_of_run(own, self.table, self.layer, self.arrays)
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``results.jsonl``, ``provenance.json``, ``figures/`` and ``report.html``; returns the path of the last.
+        """Write results, provenance, ``figures/``, ``card.md`` and ``report.html``; returns the path of the last.
 
         Raises:
             InvariantNetsError: the folder cannot be written to.
@@ -113,7 +126,9 @@ class Evaluation(Reported):
         failed = [*self.failed, *draw_run(own, self.table, self.layer, folder / "figures", arrays)]
         record = {**self.record, "missing": list(map(str, failed))}
         write_atomically(folder / "provenance.json", json.dumps(record, indent=1, ensure_ascii=False))
-        return render_run(folder), failed
+        report = render_run(folder)
+        write_atomically(folder / "card.md", card(read_run(folder)))
+        return report, failed
 
 
 def evaluate(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from invariantnets.results.result import Result, read_jsonl
+from invariantnets.results.select import CLASS_ACCURACY, PEOPLE_ACCURACY, at_layer, with_figures
 
 if TYPE_CHECKING:  # a table is probed without Lightning: it is loaded by those who log
     import wandb
@@ -31,6 +32,7 @@ __all__ = [
     "send",
     "summary",
     "tensorboard_logger",
+    "trade_offs",
     "wandb_logger",
 ]
 
@@ -200,9 +202,13 @@ def _send(run: wandb.Run, folder: Path) -> None:
         media[f"figures/{path.stem}"] = picture
     results = read_jsonl(folder / "results.jsonl")
     rows = [
-        {name: json.dumps(value) if isinstance(value, Mapping) else value for name, value in asdict(result).items()}
+        {name: json.dumps(v) if isinstance(v, Mapping) else v for name, v in asdict(result).items() if name != "draws"}
         for result in results
     ]
+    for nuisance, point in trade_offs([result for result in results if not result.subject]).items():
+        table = wandb.Table(columns=[*point, "run"], data=[[*point.values(), run.name]])
+        title, (left, kept) = f"{nuisance}: what is left and kept", point
+        media[f"trade_off/{nuisance}"] = wandb.plot.scatter(table, left, kept, title=title)
     media["results"] = wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])
     run.log(media)
     run.summary.update(summary([result for result in results if not result.subject]))
@@ -227,6 +233,25 @@ def _page(path: Path, figure: Mapping[str, str]) -> str:
         "svg{display:block;width:100%;height:auto;max-height:85vh}</style>"
         f"<figure>{drawing[drawing.index('<svg') :]}<figcaption><b>{title}.</b> {caption}</figcaption></figure></html>"
     )
+
+
+def trade_offs(results: Iterable[Result]) -> dict[str, dict[str, float]]:
+    """Of each nuisance with figures of its own, what is left of it and what is kept of the task: a point a run.
+
+    W&B lays charts of one name over each other, those of all runs that are selected.
+
+    Args:
+        results: of a run.
+    """
+    found = [r for r in results if not r.where and r.status == "ok"]
+    tasks = {what[1:]: what[0] for what in (CLASS_ACCURACY, PEOPLE_ACCURACY)}
+    kept = [(tasks[what], r) for r in found if (what := (r.metric, r.target, r.probe)) in tasks]
+    if not kept:
+        return {}
+    name, task = kept[-1]
+    here = at_layer(found, task.layer)
+    left = {r.target: r.value for r in here if (r.metric, r.probe) == ("r2", "strongest")}
+    return {t: {"R², strongest reader": left[t], name: task.value} for t in with_figures([[here]]) if t in left}
 
 
 def summary(results: Iterable[Result]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from torchmetrics import MeanMetric
@@ -84,7 +85,7 @@ class InvariantNet(pl.LightningModule):
         teacher: where the network came from that constraints were prepared with, for the record.
         init_from: where the network came from that `start_from` is given, for the record.
         init_layers: the layers that are copied from it.
-        frozen: layers that are not trained.
+        frozen: layers that are not trained; their batch norm keeps its statistics.
         seed: every epoch's random state is set from (seed, epoch, rank), so that a run that resumes
             at an epoch continues with the state of an uninterrupted one.
 
@@ -139,6 +140,7 @@ class InvariantNet(pl.LightningModule):
         unused = backbone.layer_names[backbone.layer_names.index(self._needed[-1]) + 1 :]
         for name in (*frozen, *unused):
             backbone.layers[name].requires_grad_(False)
+        self.frozen = tuple(frozen)
 
     def named_constraints(self) -> Iterator[tuple[str, Constraint]]:
         """Name and constraint, in order."""
@@ -213,8 +215,12 @@ class InvariantNet(pl.LightningModule):
         return {**terms, "loss": torch.stack(list(terms.values())).sum()}
 
     def on_train_epoch_start(self) -> None:
-        """Set the random state that belongs to the epoch."""
+        """Set the random state that belongs to the epoch; batch norm that is frozen is so in its statistics, too."""
         torch.manual_seed(torch_rng(self.seed, self.current_epoch, self.global_rank).initial_seed())
+        for layer in (self.backbone.layers[name] for name in self.frozen):
+            for module in layer.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The objective on one batch."""

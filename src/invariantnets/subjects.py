@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from invariantnets.analysis import Material
 from invariantnets.backbones import Backbone
 from invariantnets.checkpoint import built, load_model
+from invariantnets.constraints import Moon
 from invariantnets.data import BankedImages
 from invariantnets.errors import InvariantNetsError
 from invariantnets.evaluation import Subject
@@ -92,6 +93,7 @@ def opened(
     if other is not None or remarks:
         refuse_known(model.identities, images, name)
     # To images of new classes the network's own answers are those of the old ones.
+    moon = next((term for _, term in model.named_constraints() if isinstance(term, Moon)), None)
     classifies = model.classifies and _classes(own) == _classes(config["data"])
 
     def table(layer: str) -> FeatureTable:
@@ -100,6 +102,7 @@ def opened(
             images,
             [layer],
             classifies=classifies,
+            moon=moon,
             device=chosen_device(cfg.device),
             train_images=cfg.probe_images,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 from invariantnets.cli.notes import Composed, compose, summary
 
-__all__ = ["Entry", "Section", "parent_of", "sections", "shown", "usage"]
+__all__ = ["Entry", "Section", "command", "parent_of", "sections", "shown", "usage"]
 
 WIDTH = 100
 COLUMNS = (20, 44)
@@ -58,6 +59,16 @@ class Section:
     keys: list[Entry] = field(default_factory=list)
 
 
+def command(program: str) -> str:
+    """How a program of ours is started here: as the one that runs was, from a clone or as an installed command.
+
+    Args:
+        program: ``train`` or ``evaluate``.
+    """
+    installed = Path(sys.argv[0]).stem.startswith("invariantnets-")
+    return f"invariantnets-{program}" if installed else f"python {program}.py"
+
+
 def usage(conf: Path, about: str, overrides: Iterable[str] = ()) -> str:
     """The help of a program.
 
@@ -70,9 +81,10 @@ def usage(conf: Path, about: str, overrides: Iterable[str] = ()) -> str:
         HydraException: the overrides name what there is not.
     """
     composed = compose(conf, [text for text in overrides if not re.search(r"=.*,(?![^\[{(]*[\]})])", text)])
-    lines = [about, "", f"usage: python {conf.stem}.py [key=value | group=choice | flag] …", "", "examples:"]
+    lines = [about, "", f"usage: {command(conf.stem)} [key=value | group=choice | flag] …", "", "examples:"]
     examples = [re.split(r" {2,}", line, maxsplit=1) for line in composed.notes.header]
-    lines += _table([(f"  {command}", "".join(meaning)) for command, *meaning in examples], WIDTH)
+    asked = [(typed.replace(f"python {conf.stem}.py", command(conf.stem)), *meaning) for typed, *meaning in examples]
+    lines += _table([(f"  {typed}", "".join(meaning)) for typed, *meaning in asked], WIDTH)
     lines += ["", "how:", HOW]
     for section in sections(composed):
         title = section.about if not section.typed else f"{section.typed}=…  {section.about}"

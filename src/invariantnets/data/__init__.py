@@ -6,9 +6,12 @@ from invariantnets.data.batch import Batch, DataSpec
 from invariantnets.data.bootstrap import SelectedFaces
 from invariantnets.data.celeba import CelebA
 from invariantnets.data.faces_table import FacesTable
+from invariantnets.data.jitter import Jitter
 from invariantnets.data.lfw import Lfw
 from invariantnets.data.synthetic_faces import SyntheticFaces
+from invariantnets.data.synthetic_videos import SyntheticVideos
 from invariantnets.data.varied import RotatedImages, VariedImages
+from invariantnets.data.youtube_faces import YouTubeFaces
 
 __all__ = [
     "Align",
@@ -18,9 +21,12 @@ __all__ = [
     "CelebA",
     "DataSpec",
     "FacesTable",
+    "Jitter",
     "Lfw",
     "RotatedImages",
     "SelectedFaces",
     "SyntheticFaces",
+    "SyntheticVideos",
     "VariedImages",
+    "YouTubeFaces",
 ]

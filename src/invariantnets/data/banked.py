@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from invariantnets.data.batch import Batch, DataSpec
+from invariantnets.data.jitter import Jitter, jittered
 from invariantnets.data.sampling import EpochSampler, OtherViews, Request
 from invariantnets.errors import InvariantNetsError
 
@@ -52,12 +53,14 @@ class Bank(Dataset[Batch]):
         label: ``(N,)`` int64.
         nuisance: name → ``(N, A)`` float32, perhaps expanded views.
         first_source: number of the first image, so that sources are unique over splits.
+        group: ``(N,)`` int64 what images have in common, the video of a frame: that is their source, then.
     """
 
     stored: Pixels
     label: Tensor
     nuisance: Mapping[str, Tensor] = field(default_factory=dict)
     first_source: int = 0
+    group: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -75,7 +78,8 @@ class Bank(Dataset[Batch]):
     def to(self, device: torch.device) -> Bank:
         """The same bank on another device: then batches are fetched there too."""
         nuisance = {name: values.to(device) for name, values in self.nuisance.items()}
-        return replace(self, stored=self.image.to(device), label=self.label.to(device), nuisance=nuisance)
+        group = None if self.group is None else self.group.to(device)
+        return replace(self, stored=self.image.to(device), label=self.label.to(device), nuisance=nuisance, group=group)
 
     def pixels(self, image: Tensor, variant: Tensor) -> Tensor:
         """``(…, C, H, W)`` uint8 of images and variants by number, both ``(…)``."""
@@ -84,11 +88,15 @@ class Bank(Dataset[Batch]):
     def __getitem__(self, rows: Request) -> Batch:
         image, variant = rows.image.to(self.label.device), rows.variant.to(self.label.device)
         pixels = self.pixels(image, variant)
+        if rows.shift is not None:
+            pixels = shifted(pixels, rows.shift.to(pixels.device))
+        if rows.jitter is not None:
+            pixels = jittered(pixels, rows.jitter.to(pixels.device))
         return Batch(
-            image=pixels if rows.shift is None else shifted(pixels, rows.shift.to(pixels.device)),
+            image=pixels,
             label=self.label[image[:, 0]],
             index=image * self.variants + variant,
-            source=image + self.first_source,
+            source=(image if self.group is None else self.group[image]) + self.first_source,
             nuisance={name: values[image, variant] for name, values in self.nuisance.items()},
         )
 
@@ -119,6 +127,7 @@ class Stream(TypedDict, total=False):
     seed: int
     on_device: bool
     shift: int
+    jitter: Jitter | None
 
 
 class BankedImages(pl.LightningDataModule, ABC):
@@ -140,6 +149,8 @@ class BankedImages(pl.LightningDataModule, ABC):
         seed: of the training stream.
         on_device: keep the banks on the training device.
         shift: training pictures are moved by up to so many pixels, each by its own.
+        jitter: what else is done to training pictures, each by its own draws, after that; None is nothing. Their
+            batches then hold only the nuisances that it spares.
 
     Attributes:
         checksum: of images, labels and division, once set up: what a result was measured on.
@@ -155,11 +166,12 @@ class BankedImages(pl.LightningDataModule, ABC):
         seed: int = 0,
         on_device: bool = False,
         shift: int = 0,
+        jitter: Jitter | None = None,
     ):
         super().__init__()
         self.spec = spec
         self.batch_size, self.epoch_batches, self.views, self.pairs = batch_size, epoch_batches, views, pairs
-        self.seed, self.on_device, self.shift = seed, on_device, shift
+        self.seed, self.on_device, self.shift, self.jitter = seed, on_device, shift, jitter
         self.checksum: str | None = None
         self._banks: dict[str, Bank] = {}
 
@@ -257,10 +269,13 @@ class BankedImages(pl.LightningDataModule, ABC):
                     "evaluate.py"
                 )
         bank = self.bank("train")
+        if self.jitter is not None:
+            spared = {n.name for n in self.spec.nuisances if self.jitter.spares(n)}
+            bank = replace(bank, nuisance={name: x for name, x in bank.nuisance.items() if name in spared})
         rank, world = self._share()
         sampler = EpochSampler(
             bank.label.cpu().numpy(), bank.variants, self.batch_size, self.epoch_batches,
-            self.views, self.pairs, self.seed, rank, world, self.shift,
+            self.views, self.pairs, self.seed, rank, world, self.shift, self.jitter,
         )  # fmt: skip
         return _loader(bank, sampler)
 

@@ -37,7 +37,7 @@ class Subset(Bank):
 
     def to(self, device: torch.device) -> Bank:
         """A bank of these images alone, on another device."""
-        return Bank(self.stored[self.row], self.label, self.nuisance, self.first_source).to(device)
+        return Bank(self.stored[self.row], self.label, self.nuisance, self.first_source, self.group).to(device)
 
     def pixels(self, image: Tensor, variant: Tensor) -> Tensor:
         """Of some of these images."""
@@ -199,7 +199,8 @@ class SelectedFaces(BankedImages):
         label = np.searchsorted(self.chosen.identities, self.chosen.identity[self.chosen.split == split])
         row = torch.from_numpy(self._rows(split))
         nuisance = {name: values[row] for name, values in bank.nuisance.items()}
-        return Subset(bank.stored, torch.from_numpy(label), nuisance, first, row)
+        group = None if bank.group is None else bank.group[row]
+        return Subset(bank.stored, torch.from_numpy(label), nuisance, first, group, row=row)
 
     def identities(self, split: str) -> tuple[str, ...] | None:
         """Names of the people; of ``train``, both of those that labels name and of those who are on the pictures."""

@@ -37,7 +37,8 @@ class FacesTable(FaceFiles):
             or ``(N, H, W, 3)`` of bytes: then ``path_column`` holds row numbers.
         num_classes: number of people trained on.
         image_shape: ``(C, H, W)`` that images are brought to; 1 channel is grey, 3 are RGB.
-        path_column, label_column: the image's path below ``root``, and who it shows.
+        path_column: of the image's path below ``root``.
+        label_column: of who it shows.
         nuisances: columns of what varies between images of one person, empty where unknown. Numbers are
             continuous, text and booleans categorical. None takes all that are nothing else.
         kinds: nuisance → what it is, where that is not what its values look like: an angle that wraps is

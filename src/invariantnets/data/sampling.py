@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from invariantnets.data.jitter import Jitter
 from invariantnets.errors import InvariantNetsError
 from invariantnets.randomness import numpy_rng
 
@@ -21,21 +22,23 @@ OtherViews = Literal["same_image", "same_class"]
 class Request:
     """The rows of one batch: numbers of images and of their variants, each ``(B, V)`` int64.
 
-    ``shift`` is how far each picture is moved, ``(B, V, 2)`` int64 pixels down and right; None is not at all.
+    ``shift`` is how far each picture is moved, ``(B, V, 2)`` int64 pixels down and right; ``jitter`` what else is done
+    to it, ``(B, V, 7)``, see `jittered`. None is not at all.
     """
 
     image: Tensor
     variant: Tensor
     shift: Tensor | None = None
+    jitter: Tensor | None = None
 
 
 class EpochSampler(Sampler[Request]):
     """Batches of an endless shuffled stream, cut into epochs of ``batches``.
 
     Batch ``t`` holds the positions ``[tB, (t+1)B)`` of an endless row of permutations of the images,
-    so that every image is seen once before any is seen again whatever the length of an epoch. Both
-    the permutations, the variants and the shifts depend on ``(seed, number)`` alone: an interrupted run that
-    starts again at an epoch sees the stream it would have seen, and no generator need be saved.
+    so that every image is seen once before any is seen again whatever the length of an epoch. The
+    permutations, the variants, the shifts and the jitter depend on ``(seed, number)`` alone: an interrupted run
+    that starts again at an epoch sees the stream it would have seen, and no generator need be saved.
 
     Args:
         label: ``(N,)`` class of each image.
@@ -47,6 +50,7 @@ class EpochSampler(Sampler[Request]):
         seed: of the stream.
         rank, world: this process's share of every batch.
         shift: each picture is moved by up to so many pixels either way.
+        jitter: how much else is done to each; None is nothing.
 
     Raises:
         InvariantNetsError: more views of an image than variants, a class with a single image where
@@ -65,6 +69,7 @@ class EpochSampler(Sampler[Request]):
         rank: int = 0,
         world: int = 1,
         shift: int = 0,
+        jitter: Jitter | None = None,
     ):
         if shift < 0:
             raise InvariantNetsError(f"data.shift={shift}: give the pixels that pictures are moved by at most, or 0")
@@ -84,7 +89,7 @@ class EpochSampler(Sampler[Request]):
             )
         self.label, self.variants, self.batch_size, self.batches = label, variants, batch_size, batches
         self.views, self.pairs, self.seed, self.rank, self.world = views, pairs, seed, rank, world
-        self.shift, self.epoch = shift, 0
+        self.shift, self.jitter, self.epoch = shift, jitter, 0
         # Images grouped by class, and where each image stands in its group.
         self._by_class = np.argsort(label, kind="stable")
         self._start = np.concatenate([[0], np.cumsum(counts)[:-1]])
@@ -124,11 +129,18 @@ class EpochSampler(Sampler[Request]):
         rows = self.batches * self.batch_size * self.world
         return numpy_rng(self.seed, 2, epoch).integers(-self.shift, self.shift + 1, (rows, self.views, 2))
 
+    def epoch_jitter(self, epoch: int) -> np.ndarray | None:
+        """What goes with `epoch_rows`: ``(batches · B · world, V, 7)`` float32, or None without jitter."""
+        if self.jitter is None:
+            return None
+        rows = self.batches * self.batch_size * self.world
+        return self.jitter.draws(numpy_rng(self.seed, 3, epoch), (rows, self.views))
+
     def __iter__(self) -> Iterator[Request]:
-        shifts = self.epoch_shifts(self.epoch)
-        image, variant, *shift = (
-            torch.from_numpy(rows) for rows in (*self.epoch_rows(self.epoch), shifts) if rows is not None
-        )
+        image, variant = self.epoch_rows(self.epoch)
+        changes = {"shift": self.epoch_shifts(self.epoch), "jitter": self.epoch_jitter(self.epoch)}
+        columns = {"image": image, "variant": variant, **{k: rows for k, rows in changes.items() if rows is not None}}
+        every = {name: torch.from_numpy(rows) for name, rows in columns.items()}
         for step in range(self.batches):
             start = (step * self.world + self.rank) * self.batch_size
-            yield Request(*(rows[start : start + self.batch_size] for rows in (image, variant, *shift)))
+            yield Request(**{name: rows[start : start + self.batch_size] for name, rows in every.items()})

@@ -49,8 +49,10 @@ class SyntheticFaces(BankedImages):
     Args:
         num_classes: people trained on.
         image_shape: ``(3, size, size)``.
-        images_per_identity, val_images: pictures of each to train on and to validate on.
-        test_identities, test_images: other people to test on, and pictures of each.
+        images_per_identity: pictures of each to train on.
+        val_images: other pictures of each to validate on.
+        test_identities: other people to test on.
+        test_images: pictures of each of these.
         first_identity: number of the first person trained on: past another set's, nobody is in both.
         ranges: nuisance → ``[low, high]``, ``[low, mode, high]``, one value, or a probability; see
             ``renderer.RANGES``, which holds those that are not given. A nuisance that never varies is not declared.
@@ -150,12 +152,16 @@ class SyntheticFaces(BankedImages):
         return Bank(self._images(split), label, nuisance, first)
 
     def _images(self, split: str) -> Pixels:
-        rows, nuisance = self.rows[split], self.nuisance[split]
-        shape = (len(rows.number), *self.spec.image_shape)
+        rows = self.rows[split]
+        return self._stored(rows, rows.number, self.nuisance[split])
+
+    def _stored(self, rows: Rows, number: Tensor, nuisance: Mapping[str, Tensor]) -> Pixels:
+        """Pictures of some rows, drawn of the person and the nuisances of each, or out of the cache."""
         if self.cache_dir is None:
-            return self._in_memory(rows.number, nuisance)[:, None]
+            return self._in_memory(number, nuisance)[:, None]
         key = {**self._key(rows), "device": torch.device(self.device).type}
-        make = partial(self._draw, rows.number, nuisance)
+        make = partial(self._draw, number, nuisance)
+        shape = (len(number), *self.spec.image_shape)
         return cached_images(self.cache_dir, "synthetic_faces", key, shape, make).part(slice(None))
 
     def _draw(self, number: Tensor, nuisance: Mapping[str, Tensor]) -> Iterator[Tensor]:

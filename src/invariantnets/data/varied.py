@@ -280,13 +280,11 @@ def _refuse_unknown(name: str, where: str) -> None:
 
 
 class RotatedImages(VariedImages):
-    """Images at known angles: the data of section 4 of Rudd et al. (2016).
+    """Images at known angles: the data of section 4 of Rudd et al. (2016). Other arguments are those of `VariedImages`.
 
     Args:
         angles: degrees counter-clockwise, a list or ``start:stop:step``.
         test_angles: those at which every test image is seen, in place of its own; None: as the others.
-        source, num_classes, image_shape, classes, train_images, kinds, one_each, draw_seed, **stream: see
-            :class:`VariedImages`.
     """
 
     def __init__(

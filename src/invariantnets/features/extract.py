@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from invariantnets.backbones import Backbone
+from invariantnets.constraints import Moon
 from invariantnets.data import Bank, BankedImages, Batch
 from invariantnets.data.sampling import Request
 from invariantnets.features.columns import is_fixed
@@ -29,6 +30,7 @@ def extract(
     layers: Sequence[str],
     *,
     classifies: bool = False,
+    moon: Moon | None = None,
     device: str | torch.device = "cpu",
     max_width: int = MAX_WIDTH,
     train_images: int | None = None,
@@ -46,6 +48,7 @@ def extract(
         data: set up with the images.
         layers: names of layers.
         classifies: whether its class scores are of the classes of the data: then the table has its answers.
+        moon: what it was trained to tell attributes by, if it was: then the table has these answers.
         device: where to run.
         max_width: widest of the other layers that is kept as it is.
         train_images: no more than so many of split train, drawn at random but the same for every network; None: all.
@@ -59,7 +62,7 @@ def extract(
         InvariantNetsError: a layer that the network does not have.
     """
     with reading(backbone, device) as device:
-        return _extract(backbone, data, layers, classifies, device, max_width, train_images, batch_images)
+        return _extract(backbone, data, layers, classifies, moon, device, max_width, train_images, batch_images)
 
 
 @contextmanager
@@ -84,13 +87,14 @@ def _extract(
     data: BankedImages,
     layers: Sequence[str],
     classifies: bool,
+    moon: Moon | None,
     device: str | torch.device,
     max_width: int,
     train_images: int | None,
     batch_images: int,
 ) -> FeatureTable:
     scores = backbone.classifier if classifies else None
-    names = list(dict.fromkeys([*layers, *([scores] if scores else [])]))
+    names = list(dict.fromkeys([*layers, *([scores] if scores else []), *(moon.layers if moon else [])]))
     blank = backbone.features(torch.zeros(1, *data.spec.image_shape, dtype=torch.uint8, device=device), layers)
     widths = {name: blank[name].numel() for name in layers}
     wide = {name: width for name, width in widths.items() if width > max_width and name != backbone.embedding}
@@ -103,6 +107,7 @@ def _extract(
     features = {name: np.empty((rows, width), np.float32) for name, width in kept.items()}
     columns = {name: np.empty(rows, np.int64) for name in ("label", "source", "prediction")}
     entropy = np.empty(rows, np.float32)
+    answers = {name: np.empty(rows, np.float32) for name in (moon.attributes if moon else ())}
     nuisance = {n.name: np.empty(rows) for n in data.spec.nuisances}
     start = 0
     for batch in (batch for split, bank in banks.items() for batch in _batches(bank, chosen[split], batch_images)):
@@ -119,6 +124,10 @@ def _extract(
             log_p = found[scores].float().log_softmax(1)
             columns["prediction"][here] = log_p.argmax(1).cpu().numpy()
             entropy[here] = -(log_p.exp() * log_p).sum(1).cpu().numpy()
+        if moon:
+            said = moon.scores(found[moon.layers[0]].float().cpu())
+            for name, answer in zip(moon.attributes, said.T.numpy(), strict=True):
+                answers[name][here] = answer
         for name, values in batch.nuisance.items():
             nuisance[name][here] = values.flatten().cpu().numpy()
         start = here.stop
@@ -132,6 +141,7 @@ def _extract(
         num_classes=max(data.spec.num_classes, int(columns["label"].max(initial=-1)) + 1),
         prediction=columns["prediction"] if scores else None,
         entropy=entropy if scores else None,
+        answers=answers,
         name=_names(data, banks, chosen),
         classes=data.class_names(),
         meta={"projected": wide},
@@ -187,14 +197,17 @@ def _batches(bank: Bank, images: Tensor, size: int) -> Iterator[Batch]:
 
 
 def _names(data: BankedImages, banks: Mapping[str, Bank], chosen: Mapping[str, Tensor]) -> np.ndarray | None:
-    """A name for each row; None unless the images of every split have names."""
-    names = [data.names(split) for split in SPLITS]
-    known = [
-        np.repeat(n[chosen[split].numpy()], banks[split].variants)
-        for split, n in zip(SPLITS, names, strict=True)
-        if n is not None
-    ]
-    return np.concatenate(known) if len(known) == len(SPLITS) else None
+    """A name for each row, with the number of its variant; None unless the images of every split have names."""
+    known = []
+    for split in SPLITS:
+        names, variants = data.names(split), banks[split].variants
+        if names is None:
+            return None
+        rows = np.repeat(names[chosen[split].numpy()], variants)
+        if variants > 1:
+            rows = np.array([f"{name}/{i % variants}" for i, name in enumerate(rows)], dtype=str)
+        known.append(rows)
+    return np.concatenate(known)
 
 
 def projection(width: int, max_width: int) -> Tensor:

@@ -37,6 +37,8 @@ class FeatureTable:
         num_classes: number of classes.
         prediction: ``(N,)`` int64 class chosen by the network's own classifier, if it has one.
         entropy: ``(N,)`` float32 entropy of that classifier's probabilities, in nats.
+        answers: binary nuisance → ``(N,)`` what the network itself says of it, above 0 for the second of its values;
+            not saved.
         name: ``(N,)`` str, a unique name of each image: what lists of pairs and galleries refer to.
         classes: what the classes are called, ``num_classes`` texts or numbers; empty if they are but numbered.
         row: ``(N,)`` int64 number of each row in the table that was read, from 0: rows are put in another order, and
@@ -53,6 +55,7 @@ class FeatureTable:
     num_classes: int
     prediction: np.ndarray | None = None
     entropy: np.ndarray | None = None
+    answers: Mapping[str, np.ndarray] = field(default_factory=dict)
     name: np.ndarray | None = None
     classes: tuple[str | int, ...] = ()
     row: np.ndarray | None = None
@@ -72,6 +75,7 @@ class FeatureTable:
             nuisance={k: v[selection] for k, v in self.nuisance.items()},
             prediction=None if self.prediction is None else self.prediction[selection],
             entropy=None if self.entropy is None else self.entropy[selection],
+            answers={k: v[selection] for k, v in self.answers.items()},
             name=None if self.name is None else self.name[selection],
             row=None if self.row is None else self.row[selection],
         )
