@@ -73,7 +73,7 @@ def test_what_is_right_is_not_blamed(overrides: str) -> None:
 
 def test_suggestions_are_of_the_program_that_was_called() -> None:
     evaluate = CONF / "evaluate.yaml"
-    assert explain(evaluate, ["lr=1"]) == "there is no key 'lr'. --help and --cfg job list what there is"
+    assert explain(evaluate, ["momentum=1"]) == "there is no key 'momentum'. --help and --cfg job list what there is"
     assert explain(evaluate, ["checkpoint=a.ckpt"]) == "there is no key 'checkpoint'. Did you mean ckpt_path=a.ckpt?"
 
 

@@ -118,3 +118,24 @@ def test_a_network_of_aligned_faces_says_so_where_others_are_not(tmp_path: Path)
     assert "trained on pictures" not in said
     said = "".join(run("evaluate.py", *read, "align=frontal", cwd=tmp_path, code=2))
     assert "name these, e.g. data=lfw" in said
+
+
+@pytest.mark.slow
+def test_attributes_alone_are_learned_and_a_run_of_jittered_pictures_goes_on_as_it_was(tmp_path: Path) -> None:
+    rare = ("data.ranges.glasses=0.5", "data.ranges.hat=0.3", "model.constraints.moon.attributes=[glasses,hat]")
+    line = ("train.py", *SMALL, *NARROW, *FACES, "model=moon_mini", "jitter=affact", *rare)
+    run(*line, "hydra.run.dir=whole", cwd=tmp_path)
+    run(*line, "trainer.max_epochs=1", "evaluate=false", "hydra.run.dir=parts", cwd=tmp_path)
+    run(*line, "ckpt_path=last", "evaluate=false", "hydra.run.dir=parts", cwd=tmp_path)
+    run(*line, "jitter=none", "evaluate=false", "hydra.run.dir=still", cwd=tmp_path)
+    whole, parts, still = (
+        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for name in ("whole", "parts", "still")
+    )
+    assert all(torch.equal(weights, parts[name]) for name, weights in whole.items())
+    head = "constraints.moon.head.weight"
+    assert not torch.equal(whole[head], still[head]) and whole["constraints.moon.share"].tolist() != [0.5, 0.5]
+    results = read_jsonl(tmp_path / "whole" / "results.jsonl")
+    told = {(r.target, r.probe) for r in results if r.probe.startswith("attributes")}
+    assert {(name, "attributes/own answers") for name in ("glasses", "hat")} < told and ("scarf", "attributes") in told
+    assert "false positives, own answers" in (tmp_path / "whole" / "report.html").read_text(encoding="utf-8")

@@ -259,7 +259,9 @@ def test_a_server_that_is_gone_takes_nothing_with_it(tmp_path, monkeypatch, caps
     })  # fmt: skip
     with pytest.raises(InvariantNetsError, match="the report at wandb_logger is missing: ConnectionError: no route"):
         running.probe(cfg, evaluating.subject_of(table), tmp_path, words=[])
-    assert capsys.readouterr().out.strip() == str(tmp_path / "report.html") and (tmp_path / "report.html").is_file()
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == str(tmp_path / "report.html") and (tmp_path / "report.html").is_file()
+    assert said[0].startswith("- From late, "), "what was found stands before"
     assert json.loads((tmp_path / "finished.json").read_text())["complete"] == ["late"]
 
 

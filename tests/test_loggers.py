@@ -262,6 +262,10 @@ def test_what_is_sent_is_what_the_evaluation_of_this_run_wrote(tmp_path: Path) -
     drawn = {f"figures/{Path(f['file']).stem}/_type" for f in json.loads((folder / "figures/figures.json").read_text())}
     found = {key for key in history[1] if key.startswith("figures/") and key.endswith("/_type")}
     assert found == drawn and "figures/old/_type" not in found
+    table = next(
+        key.removesuffix("/path") for key in history[1] if key.startswith("trade_off/") and key.endswith("/path")
+    )
+    assert table.startswith("trade_off/angle") and history[1][f"{table}/nrows"] == 1
 
 
 def test_csv_keeps_the_metrics_of_before_a_resume(tmp_path: Path) -> None:
@@ -288,3 +292,12 @@ def test_summary_names_are_unique_per_layer_and_leave_out_what_needs_words() -> 
     kept = [result(layer=layer) for layer in ("conv1", "ip1")]
     rows = [*kept, result(status="failed"), result(where={"label": 3}), result(metric="rmse", value=float("nan"))]
     assert loggers.summary(rows) == {"test/angle/ridge/r2/conv1": 0.75, "test/angle/ridge/r2/ip1": 0.75}
+
+
+def test_a_point_of_the_trade_off_is_what_the_report_says(make_results, make_face_results) -> None:
+    assert loggers.trade_offs(make_results(r2=0.4, mav=0.97)) == {
+        "angle": {"R², strongest reader": 0.4, "MAV accuracy": 0.97}
+    }
+    assert loggers.trade_offs(make_results(failed=True)) == {}, "a reader that failed says nothing of what is left"
+    faces = loggers.trade_offs(make_face_results(rank1=0.6, leaks={"yaw": 0.3, "smile": None}))
+    assert faces == {"yaw": {"R², strongest reader": 0.3, "rank 1 of the closed set": 0.6}}

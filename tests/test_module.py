@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric
 
-from invariantnets.backbones import lenet
+from invariantnets.backbones import LayeredBackbone, lenet
 from invariantnets.constraints import Adversary, Centre, Hsic, MeanActivation, Pair, PairBatch, Softmax, SupCon
 from invariantnets.data import Batch, DataSpec
 from invariantnets.errors import InvariantNetsError
@@ -344,6 +344,21 @@ def test_frozen_layers_stay_as_they_were_copied() -> None:
     optimizer.step()
     moved = {name.split(".")[1] for name, p in model.backbone.named_parameters() if not torch.equal(p, before[name])}
     assert moved == {"conv2", "ip1", "ip2"}
+
+
+def test_batch_norm_of_frozen_layers_keeps_its_statistics() -> None:
+    layers = {name: nn.Sequential(nn.Linear(n, 10), nn.BatchNorm1d(10)) for name, n in (("a", 784), ("b", 10))}
+    backbone = LayeredBackbone({"flat": nn.Flatten(), **layers}, embedding="b", classifier="b")
+    constraints = {"softmax": Softmax("b", 10)}
+    frozen = {"init_from": "a.ckpt", "init_layers": ["a"], "frozen": ["a"]}
+    model = InvariantNet(backbone, constraints, torch.optim.SGD, **frozen)
+    model.train()
+    model._trainer = SimpleNamespace(current_epoch=0, global_rank=0)
+    model.on_train_epoch_start()
+    batch = make_batch()
+    model.layers(batch.image.float(), ["b"])
+    moved = {name for name, layer in layers.items() if layer[1].num_batches_tracked}
+    assert moved == {"b"}
 
 
 @pytest.mark.parametrize("given", [{"init_layers": ["conv1"]}, {"init_from": "a.ckpt"}])

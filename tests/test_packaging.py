@@ -16,6 +16,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from programs import SMALL, THIN
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -107,6 +109,58 @@ def test_image_installs_what_the_lock_says() -> None:
 def test_image_has_both_programs_and_their_configuration() -> None:
     assert json.loads(of("ENTRYPOINT")[-1]) == ["python"]
     assert {"train.py", "evaluate.py", "conf"} <= set(copied())
+
+
+def test_what_the_package_is_built_of_is_there_before_it_is_installed() -> None:
+    steps = instructions()
+    install = next(i for i, (name, rest) in enumerate(steps) if name == "RUN" and "pip install" in rest)
+    there = {source for name, rest in steps[:install] if name == "COPY" for source in shlex.split(rest)[:-1]}
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"][
+        "wheel"
+    ]
+    assert {*wheel["force-include"], *(package.partition("/")[0] for package in wheel["packages"])} <= there
+
+
+@pytest.mark.slow
+def test_a_wheel_alone_trains_and_evaluates_in_an_empty_folder(tmp_path: Path) -> None:
+    """What a stranger gets: no clone; its dependencies are those of this environment."""
+    wheels, site, empty = (tmp_path / name for name in ("wheels", "site", "empty"))
+    build = [
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(wheels),
+        str(ROOT),
+    ]
+    subprocess.run([sys.executable, *build], check=True)
+    (wheel,) = wheels.glob("*.whl")
+    shutil.unpack_archive(wheel, site, "zip")
+    empty.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
+
+    def command(name: str, *words: str) -> list[str]:
+        script = tmp_path / f"invariantnets-{name}"  # as pip writes it
+        script.write_text(f"from invariantnets.programs.{name} import run\nrun()\n")
+        ran = subprocess.run(
+            [sys.executable, str(script), *words], cwd=empty, env=environment, capture_output=True, text=True
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.splitlines()
+
+    assert command("train", "--help")[2].startswith("usage: invariantnets-train ")
+    assert "  invariantnets-evaluate sweep=<multirun folder>" in "\n".join(command("evaluate", "--help"))
+    small = [*SMALL, *THIN, "hydra.run.dir=run"]
+    assert (empty / command("train", *small)[-1]).is_file()
+    report = command("evaluate", "ckpt_path=run/checkpoints/best.ckpt", *(w for w in SMALL if w.startswith("probe")))[
+        -1
+    ]
+    assert (empty / report).is_file() and str(site) in subprocess.run(
+        [sys.executable, "-c", "import invariantnets; print(invariantnets.__file__)"],
+        env=environment, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
 
 
 def test_copied_files_exist_and_reach_the_engine() -> None:

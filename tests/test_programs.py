@@ -81,6 +81,7 @@ def test_two_processes_train_first_what_another_is_made_from(tmp_path: Path) -> 
         assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 20
 
 
+@pytest.mark.slow
 def test_a_bad_job_of_a_sweep_costs_the_others_nothing(tmp_path: Path) -> None:
     _, err = run(
         "train.py", "-m", *SMALL, *FEW, "model.backbone.embedding=ip1,ip7,ip2",

@@ -15,11 +15,13 @@ from programs import EXPERIMENTS, FACES, FEW, LINEAR, RIDGE, ROOT, SMALL, THIN, 
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
 PROGRAMS = [command.removeprefix("python ") for command in COMMANDS if command.startswith("python ")]
-SLOW = ("taigman2015_bottleneck", "taigman2015_bootstrapping", "forget")  # several networks, one after the other
-# Nine networks one by one; six by joblib, which experiment=rudd2016 goes through too, as test_loggers through W&B.
-SWEEPS = (
+# Several networks, one after the other.
+SLOW = ("rudd2016", "taigman2015_bottleneck", "taigman2015_bootstrapping", "forget")
+# Nine networks one by one; six by joblib, as test_loggers through W&B; all layers, as test_beside_checkpoint some.
+LONG = (
     "train.py -m model=lenet,mu_lenet,pair_lenet model.backbone.embedding_dim=32,128,500",
     "train.py -m model=lenet,pair_lenet seed=1,2,3",
+    "evaluate.py ckpt_path=outputs/my_run/checkpoints/best.ckpt layers=all",
 )
 
 
@@ -54,7 +56,7 @@ def test_commands_that_are_no_program_of_ours_are_targets_of_make() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(c, marks=[pytest.mark.slow] if experiment(c) in SLOW or c.startswith(SWEEPS) else [])
+        pytest.param(c, marks=[pytest.mark.slow] if experiment(c) in SLOW or c.startswith(LONG) else [])
         for c in PROGRAMS
     ],
 )

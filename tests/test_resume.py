@@ -178,6 +178,7 @@ def test_an_early_stopped_run_is_at_its_end_until_its_rule_is_another(tmp_path: 
     assert state(folder)["epoch"] == 3, "the patience that is typed holds, not that of the checkpoint"
 
 
+@pytest.mark.slow
 def test_the_jobs_of_a_sweep_are_those_that_it_started(tmp_path: Path) -> None:
     common = ("-m", *SMALL, *FEW, "hydra.sweep.dir=sweep", "hydra.sweep.subdir=seed_${seed}", "probe.mlp=null")
     run("train.py", *common, "seed=0", cwd=tmp_path)

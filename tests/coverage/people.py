@@ -12,7 +12,7 @@ from invariantnets.protocols.identification import closed_set
 from invariantnets.protocols.rates import auc, eer, roc
 from invariantnets.protocols.scores import Recorder
 from invariantnets.protocols.similarity import Similarity
-from invariantnets.protocols.verification import cross_validate, make_pairs
+from invariantnets.protocols.verification import by_rows, cross_validate, make_pairs
 from invariantnets.randomness import numpy_rng
 from invariantnets.statistics.resampling import draw
 
@@ -35,7 +35,7 @@ def measure(noise: float, people: int, rng: np.random.Generator, old: bool = Tru
     x, label = pictures(noise, people, IMAGES, rng)
     pairs = make_pairs(label, 5, 30, rng)
     record = Recorder("", int(rng.integers(1 << 30)), "cosine", REPLICATES if old else 2)
-    scores, accuracy = cross_validate(x, pairs, lambda train: Similarity())
+    scores, accuracy = cross_validate(pairs, by_rows(x, pairs))
     task = closed_set(label, 1, rng)
     found = task.run(x, label, Similarity())
     results = record.verification(scores, pairs, label, accuracy, "")[:3]

@@ -183,7 +183,7 @@ def test_no_door_gives_unchecked_pixels(tmp_path: Path) -> None:
 
     def subset(data: SyntheticFaces, on_device: bool = False) -> Tensor:
         bank, row = data.bank("train"), torch.arange(4)
-        chosen = Subset(bank.stored, bank.label, bank.nuisance, 0, row)
+        chosen = Subset(bank.stored, bank.label, bank.nuisance, 0, row=row)
         return chosen.to(torch.device("cpu")).image if on_device else chosen.pixels(row, torch.zeros_like(row))[:, None]
 
     doors: dict[str, Callable[[], Tensor]] = {

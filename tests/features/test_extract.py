@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from invariantnets.backbones import lenet
-from invariantnets.constraints import MeanActivation, Softmax
+from invariantnets.constraints import MeanActivation, Moon, Softmax
 from invariantnets.data import Bank, BankedImages, DataSpec, RotatedImages
 from invariantnets.data.perturbation import rotate
 from invariantnets.data.sources import Images, digits
@@ -109,6 +109,19 @@ def test_frozen_parts_stay_in_evaluation_and_an_error_changes_nothing(data: Rota
 def test_answers_are_given_only_where_the_classes_are_the_networks_own(data: RotatedImages) -> None:
     table = extract(make_model().backbone, data, ["ip1"])
     assert table.prediction is None and table.entropy is None
+
+
+def test_what_it_was_trained_to_tell_of_attributes_is_its_answer(data: RotatedImages) -> None:
+    model = make_model()
+    moon = Moon("conv2", 3200, ["round", "bold"])  # of a layer that nobody asks for
+    table = extract(model.backbone, data, ["ip1"], moon=moon, batch_images=3)
+    assert list(table.features) == ["ip1"] and list(table.answers) == ["round", "bold"]
+    row = int(np.flatnonzero(table.split == "test")[1])  # the first test image at its second angle
+    image = rotate(few().image[torch.from_numpy(few().split == "test")][:1], ANGLES[1])
+    with torch.no_grad():
+        expected = moon.scores(model.backbone.features(image, ["conv2"])["conv2"].flatten(1))[0]
+    assert [table.answers[name][row] for name in ("round", "bold")] == pytest.approx(expected.tolist(), abs=1e-5)
+    assert np.array_equal(table.part("test").answers["bold"], table.answers["bold"][table.split == "test"])
 
 
 def test_few_images_at_a_time_give_the_same_rows(data: RotatedImages) -> None:

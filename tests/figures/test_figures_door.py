@@ -17,7 +17,7 @@ from invariantnets.analysis import ANALYSES, Decoder, Groups, IdentityTests, Mat
 from invariantnets.analysis.analysis import measured as measured_by
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
-from invariantnets.figures import RUN, SWEEP, Scene, draw_run, draw_sweep
+from invariantnets.figures import RUN, SWEEP, Scene, attribute_errors, draw_run, draw_sweep
 from invariantnets.figures.drawing import PARTS
 from invariantnets.inspection import INSPECTIONS
 from invariantnets.randomness import numpy_rng
@@ -69,6 +69,7 @@ OF_SWEEP = {
     "prediction": ["prediction_angle_ridge.svg", "prediction_angle_ridge_per_label-1e76f3f0.svg"],
     "class_error": ["class_error.svg"],
     "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
+    "attribute_errors": ["attribute_errors.svg"],
 }
 
 
@@ -214,6 +215,10 @@ def full_sweep(make_results, make_face_results) -> Scene:
     for i, n in enumerate(groups):  # two are codes, two have noise
         how = {"codes": 2**i, "bits": i} if i < 2 else {"sigma": 0.1 * i}
         groups[n][0].extend(bounds_of(groups[n][0], 0.1 * i + 0.2, **how))
+    told, _ = asked_for()
+    for i, of_group in enumerate(groups.values()):  # attributes by SVMs, and by the own answers of one network
+        svms = [r for r in told if r.probe == "attributes"]
+        of_group[0].extend(svms + [replace(r, probe="attributes/own answers") for r in svms] * (i == 0))
     depths = {n: [make_results(layer="conv1") + run for run in runs] for n, runs in groups.items()}
     of = {"net on lfw": {"ours": {"a": 200, "b": 1000}}}
     grown = {"net": {8: (groups["a"], groups["b"]), 16: (groups["c"], groups["d"])}}
@@ -237,9 +242,21 @@ def test_of_a_sweep_each_draws_its_results_and_nothing_without(draw, full_sweep,
     assert drawn(draw, Scene({"a": [[]]}, {"a": [[]]})) == []
 
 
+def test_attributes_of_a_sweep_have_a_mark_for_each_group_and_reader(full_sweep, drawn):
+    (shown,) = drawn(attribute_errors.compare, full_sweep)
+    for axes, metric in zip(shown.figure.axes, ("false_negative_rate", "false_positive_rate"), strict=True):
+        marks = sorted(float(bars.lines[0].get_xdata()[0]) for bars in axes.containers)
+        told = [r for (run,) in full_sweep.groups.values() for r in run if r.metric == metric]
+        told = [r for r in told if r.probe in ("attributes", "attributes/own answers")]
+        assert marks == pytest.approx(sorted(100 * r.value for r in told)) and len(marks) == 5
+    (legend,) = shown.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "a, own answers", "b", "c", "d"]
+
+
 def test_no_figure_is_in_no_list():
     files = {path.stem for path in Path(__file__).parents[2].glob("src/invariantnets/figures/*.py")}
-    assert files - {"__init__", "drawing", "style", "overlaid", "selection"} == {name(d) for d in (*RUN, *SWEEP)}
+    own = {"alignment", "selection"}  # of one face, and of a pool: no results
+    assert files - {"__init__", "drawing", "style", "overlaid", *own} == {name(d) for d in (*RUN, *SWEEP)}
 
 
 @pytest.mark.parametrize("figures, scene", [(RUN, "full_run"), (SWEEP, "full_sweep")])

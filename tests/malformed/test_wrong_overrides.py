@@ -100,7 +100,7 @@ VALUES = {
     "probes.label_rows=[1]": "give a list of whole numbers from 10 to 1,000,000,000, or null",
     "protocols.folds=1": "give a whole number from 2 to 10,000",
     "protocols.pairs_per_fold=0": COUNT,
-    "protocols.similarities=cosine": "give a list of some of cosine, inner_product, chi2",
+    "protocols.similarities=cosine": "give a list of some of cosine, inner_product, chi2, l1, kernel",
     "callbacks.early_stopping.patience=-1": FROM_0,
     "callbacks.checkpoint.monitor=nope": "give val/loss, val/accuracy, val/softmax, step, epoch",
 }
@@ -179,6 +179,11 @@ LINES = {
     "model=pair_lenet views=1": "constraint pair compares 2 views of a sample but the data give 1: set views=2",
     "+constraint=adversary model.constraints.adversary.nuisance=yaw": (
         "Adversary: the data have no nuisance 'yaw' but angle: set model.constraints.<name>.nuisance"
+    ),
+    "+constraint=moon": "Moon: these data have no attribute of yes and no (no binary nuisance) that could be learned",
+    f"{FACES} +constraint=moon model.constraints.moon.attributes=[hat,beard]": (
+        "Moon: 'beard' is no attribute of yes and no of these data; they have "
+        "[glasses,dark_glasses,hat,scarf,video_frame]: set model.constraints.<name>.attributes to some of them"
     ),
     "+constraint=supcon model.constraints.supcon.layer=nope views=2": f"there is no layer 'nope'; {NETWORK}",
     "+model.backbone.nope=3": "invariantnets.backbones.lenet.lenet takes no key 'nope'; --help lists the keys it takes",

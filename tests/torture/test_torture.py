@@ -1,4 +1,4 @@
-"""Every twentieth trial of ``make torture``."""
+"""Every twentieth trial of ``make torture``; every fortieth where tests must be quick."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ def test_no_two_have_one_name() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("trial", all_trials()[::20], ids=lambda trial: f"{trial.kind}-{trial.name}")
+@pytest.mark.parametrize(
+    "trial",
+    [
+        pytest.param(trial, id=f"{trial.kind}-{trial.name}", marks=[pytest.mark.slow] if i % 2 else [])
+        for i, trial in enumerate(all_trials()[::20])
+    ],
+)
 def test_trial(session: Path, trial: Trial, request: pytest.FixtureRequest) -> None:
     folder = session / str(request.node.callspec.indices["trial"])
     folder.mkdir()

@@ -69,7 +69,7 @@ def compare(now: list[Result], then: list[Result], tolerance: float) -> None:
             assert getattr(new, field) == getattr(old, field), (field, key(old))
 
 
-@pytest.mark.parametrize("name", ["closed", "open"])
+@pytest.mark.parametrize("name", [pytest.param("closed", marks=pytest.mark.slow), "open"])
 def test_every_number_is_what_it_was(name: str, tmp_path: Path) -> None:
     measured = run_suite(table(name == "closed"), DEFAULT, seed=3, protocols=protocols)
     now = read_jsonl(write_atomically(tmp_path / "results.jsonl", to_jsonl(measured.results)))
