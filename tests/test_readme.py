@@ -1,19 +1,22 @@
-"""Every command of the README runs, at a small scale, in the order in which it stands there."""
+"""Every command of the README and of docs/commands.md runs, at a small scale, in the order in which it stands there."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from programs import EXPERIMENTS, FACES, FEW, LINEAR, RIDGE, ROOT, SMALL, THIN, run
+from programs import EXPERIMENTS, FACES, FEW, LINEAR, RIDGE, ROOT, SMALL, THIN, environment, run
 
-BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
+README, PAGE = ((ROOT / path).read_text(encoding="utf-8") for path in ("README.md", "docs/commands.md"))
+BLOCKS = re.findall(r"```bash\n(.*?)```", README + PAGE, re.DOTALL)
+COMMANDS = list(dict.fromkeys(line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()))
 PROGRAMS = [command.removeprefix("python ") for command in COMMANDS if command.startswith("python ")]
 # Several networks, one after the other.
 SLOW = ("rudd2016", "taigman2015_bottleneck", "taigman2015_bootstrapping", "forget")
@@ -78,3 +81,27 @@ def test_command(folder: Path, command: str) -> None:
     out, _ = run(program, *words, *small, cwd=folder)  # -m comes first
     assert (folder / out.splitlines()[-1]).name == "report.html"
     assert (folder / out.splitlines()[-1]).is_file()
+
+
+@pytest.mark.parametrize("group", ["model", "data", "experiment"])
+def test_whatever_has_a_name_is_named(group: str) -> None:
+    assert [path.stem for path in (ROOT / "conf" / group).glob("*.yaml") if f"`{path.stem}`" not in PAGE] == []
+
+
+def lines_of_python() -> str:
+    """The block of Python in the README."""
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    return code
+
+
+def test_lines_of_python(tmp_path: Path) -> None:
+    code = lines_of_python().replace("pixels.mean(1))", "pixels.mean(1)), probes=['ridge']")
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, env=environment(), check=True)
+    assert (tmp_path / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_what_they_print(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", lines_of_python()]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+    assert f"```text\n{done.stdout}```" in README

@@ -39,6 +39,7 @@ def test_each_is_what_it_is_alone_and_all_are_in_one_report(tmp_path: Path) -> N
     assert "The yaw is least readable from noisy" in page and "and most from clean" in page
     assert "The class is best recognised by clean" in page and "data:image/" in page
     assert list(tmp_path.iterdir()) == [tmp_path / "report.html"]
+    assert repr(found).startswith("clean\n- From features, ") and "\n\nnoisy\n- From" in repr(found)
     assert found._repr_html_().startswith("<iframe")
     assert {path.name for path in found.save(tmp_path / "all").parent.iterdir()} >= {"0", "1", "report.html", "figures"}
 

@@ -28,6 +28,7 @@ from invariantnets.protocols import run_protocols
 from invariantnets.provenance import provenance
 from invariantnets.report import render_run
 from invariantnets.report.card import card
+from invariantnets.report.headline import lines
 from invariantnets.results import Result, to_jsonl
 from invariantnets.results.arrays import Arrays, read_arrays, write_arrays
 from invariantnets.results.runs import read_run
@@ -69,9 +70,9 @@ class Reported(ABC):
         return f'<iframe srcdoc="{page}" style="width: 100%; height: 45em; border: 0"></iframe>'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation(Reported):
-    """What was measured. In a notebook it shows itself as its report.
+    """What was measured. In a notebook it shows itself as its report, printed as its headline.
 
     Attributes:
         results: every number.
@@ -83,11 +84,16 @@ class Evaluation(Reported):
     """
 
     results: list[Result]
-    table: FeatureTable = field(repr=False)
+    table: FeatureTable
     layer: str
-    record: Mapping[str, Any] = field(repr=False)
+    record: Mapping[str, Any]
     failed: tuple[Failure, ...] = ()
-    arrays: Mapping[str, Arrays] = field(default_factory=dict, repr=False)
+    arrays: Mapping[str, Arrays] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        own = [result for result in self.results if not result.subject and result.layer == self.layer]
+        missing = [f"- missing: {failure}" for failure in self.failed]
+        return "\n".join([*lines(own, self.layer, self.record.get("units") or {}), *missing])
 
     def beside(self, name: str, other: Evaluation) -> Evaluation:
         """This, and what was measured of something else that its report sets beside it, as ``name``."""

@@ -18,15 +18,18 @@ from invariantnets.report import render_sweep
 __all__ = ["SideBySide", "compare"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SideBySide(Reported):
-    """What was measured of each. In a notebook it shows itself as one report, each a column or a row of it.
+    """What was measured of each. In a notebook it shows itself as one report, printed as the headline of each.
 
     Attributes:
         evaluations: name → what was measured.
     """
 
     evaluations: Mapping[str, Evaluation]
+
+    def __repr__(self) -> str:
+        return "\n\n".join(f"{name}\n{found!r}" for name, found in self.evaluations.items())
 
     def to_frame(self) -> pd.DataFrame:
         """A row a number, its columns the fields of `Result` after ``name``."""

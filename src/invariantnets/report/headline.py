@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from invariantnets.report.readers import (
     CARRIES_NOT,
@@ -63,6 +64,12 @@ def sentences(results: Sequence[Result], layer: str, units: Mapping[str, str]) -
         found = [text for target in targets for text in _leak(results, target, layer, units.get(target, ""))]
     found = found or [f"No nuisance was probed at {layer}: nothing here speaks of invariance."]
     return found + _classes(results) + _people(results)
+
+
+def lines(results: Sequence[Result], layer: str, units: Mapping[str, str]) -> list[str]:
+    """The same in lines for a terminal."""
+    said = sentences(results, layer, units)
+    return [line for sentence in said for line in wrap(sentence, 100, initial_indent="- ", subsequent_indent="  ")]
 
 
 def facts(results: Sequence[Result], units: Mapping[str, str]) -> list[Fact]:

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
 from urllib.parse import quote
 
@@ -20,7 +19,7 @@ from invariantnets.figures import draw_sweep
 from invariantnets.files import write_atomically
 from invariantnets.report import differences
 from invariantnets.report.beside import beside_sections
-from invariantnets.report.headline import facts, sentences
+from invariantnets.report.headline import facts, lines, sentences
 from invariantnets.report.papers import (
     forgetting,
     mnist_rot,
@@ -94,8 +93,7 @@ def headline(folder: Path) -> list[str]:
         InvariantNetsError: as of `render_run`.
     """
     run = read_run(folder)
-    said = sentences(run.here, run.layer, run.units)
-    return [line for sentence in said for line in wrap(sentence, 100, initial_indent="- ", subsequent_indent="  ")]
+    return lines(run.here, run.layer, run.units)
 
 
 def render_sweep(folder: Path, started: Sequence[Path] | None = None) -> Path:
