@@ -1,4 +1,4 @@
-"""``python tests/coverage``: the table of docs/intervals.md."""
+"""``python tests/coverage``: the table of docs/lab/intervals_truth.md."""
 
 from __future__ import annotations
 
