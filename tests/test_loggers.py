@@ -124,6 +124,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "figures" / "figures.json").write_text(json.dumps(listed))
     (folder / "report.html").write_text("<!doctype html><title>Report</title>")
     (folder / "provenance.json").write_text("{}")
+    (folder / "card.md").write_text("# a network")
     results = [
         result(),
         result(probe="mlp", status="failed", value=-60.0),
@@ -182,7 +183,7 @@ def test_wandb_gets_figures_report_table_and_summary(finished: list[Record]) -> 
     assert [key for key in final if key.startswith("test/")] == ["test/angle/ridge/r2/ip1"]
     (artifact,) = [row for row in of_type(finished, "artifact") if row.type == "report"]
     paths = {entry.path for entry in artifact.manifest.contents}
-    assert paths == {"report.html", "results.jsonl", "provenance.json"}
+    assert paths == {"report.html", "results.jsonl", "provenance.json", "card.md"}
 
 
 def test_wandb_continues_the_run_of_the_same_id(tmp_path: Path) -> None:

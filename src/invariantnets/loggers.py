@@ -213,7 +213,7 @@ def _send(run: wandb.Run, folder: Path) -> None:
     run.log(media)
     run.summary.update(summary([result for result in results if not result.subject]))
     artifact = wandb.Artifact(f"report-{run.id}", type="report")
-    for name in ("report.html", "results.jsonl", "provenance.json"):
+    for name in ("report.html", "results.jsonl", "provenance.json", "card.md"):
         artifact.add_file(str(folder / name))
     run.log_artifact(artifact)
 
