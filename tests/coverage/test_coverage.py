@@ -1,4 +1,4 @@
-"""Intervals hold the truth as often as they say. All of docs/lab/intervals_truth.md takes minutes: ``python tests/coverage``."""
+"""Intervals hold the truth as often as they say. All of them take minutes: ``python tests/coverage``."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_many_images_need_no_wider_intervals() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("cases", [numbers, accuracies, areas, classes, recognition], ids=lambda f: f.__name__)
 def test_all_populations(cases) -> None:
-    """No case below 90 of 100, in 400 trials, but for the RMSE of skewed errors (docs/lab/intervals_truth.md); 94 on average."""
+    """No case below 90 of 100, in 400 trials, but for the RMSE of skewed errors (docs/lab); 94 on average."""
     found = held(cases(), 400)
     low = [(h.case.about, h.case.sources, h.metric, h.new) for h in found if h.new < 0.9]
     assert all(metric == "rmse" and share > 0.85 for _, _, metric, share in low), low
