@@ -94,6 +94,19 @@ def test_of_seeds_the_draws_are_common_and_the_seeds_own_scatter_is_added():
     assert alone.text("accuracy", 1).count("[") == 1
 
 
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("among_seeds", [0.0, 1.0, 4.0, 16.0])
+def test_of_few_seeds_the_interval_holds_the_truth(seeds: int, among_seeds: float):
+    """Truth 0. Sources have variance 1, the mean over seeds ``among_seeds``; two seeds may agree by chance."""
+    rng = np.random.default_rng(4)
+    held = 0
+    for _ in range(2_000):
+        own = rng.normal() + rng.normal(size=seeds) * (among_seeds * seeds) ** 0.5
+        low, high = Less(tuple(own), rng.chisquare(99) / 99, 100).bounds
+        held += low <= 0 <= high
+    assert held >= 0.94 * 2_000
+
+
 def test_other_sources_are_not_paired():
     rng = np.random.default_rng(3)
     a, b = (shares((rng.random(k) < 0.5) * 1.0, np.arange(k)) for k in (40, 41))

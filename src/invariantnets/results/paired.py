@@ -48,7 +48,12 @@ class Less:
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        """95 % of the mean, by Student's t of the degrees of freedom of Welch (1947); None where nothing is known."""
+        """95 % of the mean; None where nothing is known.
+
+        Sources and seeds each have a half width of their own, by Student's t, and these are added in quadrature. The usual
+        shortcut, one t of the pooled degrees of freedom (Welch 1947), holds the truth in 87 of 100 where two seeds happen
+        to agree; this one in 95 or more (tests/results/test_paired.py).
+        """
         from scipy.special import stdtrit  # here: to import it takes a tenth of a second
 
         parts = [(self.variance, self.sources - 1)] if self.variance is not None and self.sources > 1 else []
@@ -56,11 +61,7 @@ class Less:
             parts.append((float(np.var(self.values, ddof=1)) / self.seeds, self.seeds - 1))
         if not parts:
             return None
-        total = sum(variance for variance, _ in parts)
-        if not total:
-            return self.mean, self.mean
-        freedom = total**2 / sum(variance**2 / df for variance, df in parts)
-        half = float(stdtrit(freedom, 0.975)) * math.sqrt(total)
+        half = math.sqrt(sum(variance * float(stdtrit(df, 0.975)) ** 2 for variance, df in parts))
         return self.mean - half, self.mean + half
 
     def text(self, metric: str, places: int) -> str:
