@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -238,3 +239,23 @@ def test_command_lines(said: Callable[..., str], command: str) -> None:
 
 def test_more_processes_than_cores_would_be_as_many_copies_of_the_program(said: Callable[..., str]) -> None:
     assert said("train", "trainer.devices=99999").startswith("trainer.devices=99999: give a whole number from 1 to ")
+
+
+# What one types for a table of one's own → what is proposed.
+OF_A_TABLE = {
+    "nuisance=yaw": "there is no key 'nuisance'. Did you mean nuisances=yaw?",
+    "nuisances=[yaw, smile]": "A list is one word: leave out its spaces, or quote it: 'nuisances=[…, …]'",
+    "nuisances=[abs(yaw)]": "A value that holds = or () needs quotes: 'nuisances=\"[abs(yaw)]\"'",
+    "mine.npz": "'mine.npz' is not key=value. Did you mean features=mine.npz?",
+    "mine.ckpt": "'mine.ckpt' is not key=value. Did you mean ckpt_path=mine.ckpt?",
+}
+
+
+@pytest.mark.parametrize("command", OF_A_TABLE)
+def test_what_one_types_for_a_table(
+    said: Callable[..., str], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.npz", "mine.ckpt"):
+        (tmp_path / name).touch()
+    assert said("evaluate", *command.split()).endswith(OF_A_TABLE[command])

@@ -54,7 +54,7 @@ def describe(error: BaseException) -> str:
             return f"{target}{what}; --help lists the keys it takes"
         return f"{text.rpartition('full_key: ')[2] if 'full_key: ' in text else target}: {said}"
     if isinstance(error, READABLE):
-        return text.split(" Config search path:")[0] + suggestion(causes)
+        return re.split(" Config search path:| See https://hydra", text)[0] + suggestion(causes)
     return f"{type(error).__name__}: {text} (unexpected; HYDRA_FULL_ERROR=1 shows the trace)"
 
 
@@ -75,11 +75,14 @@ def _room(folder: str) -> int:
 
 
 def suggestion(causes: Iterable[BaseException]) -> str:
-    """For a value that lacks quotes, or a choice of Hydra's own that is misspelt: what was probably meant."""
+    """For a value that lacks quotes or is cut by a space, or a choice of Hydra's own that is misspelt: what was probably meant."""
     for cause in causes:
-        if isinstance(cause, OverrideParseException) and "mismatched input '='" in str(cause):
+        if isinstance(cause, OverrideParseException):
             key, _, value = cause.override.partition("=")
-            return f". A value that holds = needs quotes: '{key}=\"{value}\"'"
+            if any(value.count(left) > value.count(right) for left, right in ("[]", "{}", "()")):
+                return f". A list is one word: leave out its spaces, or quote it: '{key}=[…, …]'"
+            if "mismatched input '='" in str(cause) or "Unknown function" in str(cause):
+                return f". A value that holds = or () needs quotes: '{key}=\"{value}\"'"
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file and cause.options:
             group, _, name = cause.missing_cfg_file.rpartition("/")
             close = difflib.get_close_matches(name, cause.options, 1)

@@ -119,6 +119,8 @@ def _without_sign(text: str, overrides: Sequence[str], program: Composed) -> str
     """``model lenet``, or a word that is only a choice."""
     place = list(overrides).index(text)
     near = [*overrides[place + 1 : place + 2], "…"]
+    if "features" in program.values and Path(text).is_file():
+        return f"{text!r} is not key=value. Did you mean {'ckpt_path' if text.endswith('.ckpt') else 'features'}={text}?"
     if text in program.groups or text in program.values:
         return f"{text!r} lacks a value. Did you mean {text}={near[0]}?"
     for typed, names in _typed(program).items():
@@ -188,6 +190,9 @@ def _meant(key: str, value: str | None, program: Composed) -> str:
         return f". Did you mean {write(word)}?"
     if key in NOT_HAD:
         return f": {NOT_HAD[key]}"
+    top = [name for name in program.values if "." not in name]
+    if close := difflib.get_close_matches(key, top, 1, 0.9):  # a letter more or less of what both programs have
+        return f". Did you mean {write(close[0])}?"
     if found := _ending(key, program):
         if found[0] == (key, found[0][1]):
             return f" here; it is one of {found[0][1]}"

@@ -18,7 +18,15 @@ from invariantnets.features.table import FeatureTable
 from invariantnets.figures.style import render, styled
 from invariantnets.files import slug, write_atomically
 from invariantnets.results.result import Result
-from invariantnets.results.select import CLASS_ACCURACY, PEOPLE_ACCURACY, Runs, nuisances, select, with_figures
+from invariantnets.results.select import (
+    CLASS_ACCURACY,
+    PEOPLE_ACCURACY,
+    Runs,
+    nuisances,
+    resampled,
+    select,
+    with_figures,
+)
 
 __all__ = ["PARTS", "Drawn", "NewClasses", "Scene", "draw_figures", "slug"]
 
@@ -106,7 +114,12 @@ class Scene:
     def whiskers(self) -> str:
         """What whiskers and bands show."""
         many = any(len(runs) > 1 for runs in self.groups.values())
-        return "± s.d. over seeds" if many else "95 % intervals over source images"
+        return "± s.d. over seeds" if many else f"95 % intervals over {self.resampled}"
+
+    @cached_property
+    def resampled(self) -> str:
+        """What intervals are over."""
+        return resampled(r for runs in self.groups.values() for results in runs for r in results)
 
     def axis(self, what: str, nuisance: str) -> str:
         """The label of an axis in the unit of a nuisance."""

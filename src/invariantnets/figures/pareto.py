@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from invariantnets.figures.drawing import Drawn, Scene, slug
 from invariantnets.figures.style import GREY, PALETTE, UP_TO, WIDTH, colour, entry, legend_above, up_to, whiskers
 from invariantnets.results.format import fitted
-from invariantnets.results.select import CLASS_ACCURACY, STRAY, Runs, Spread, astray, kept, over_runs, strongest_of
+from invariantnets.results.select import CLASS_ACCURACY, Runs, Spread, astray, kept, over_runs, strongest_of
 
 __all__ = ["AIM", "RUDD2016_MAV", "RUDD2016_DATA", "draw", "family", "frontier", "pareto_figure", "points"]
 
@@ -161,7 +161,7 @@ def pareto_figure(
         panel.set_xlim(0, 1)
         panel.set_xticks([])
         panel.grid(axis="x", visible=False)
-        panel.set_xlabel("probes\nfailed" + "\nor R² < 0" * any(astray(r, STRAY) for r in strongest))
+        panel.set_xlabel("probes\nfailed" + "\nor R² < 0" * any(astray(r) for r in strongest))
     axes.set_xlabel(f"R² of {target} left (strongest honest probe; chance 0)")
     axes.set_ylabel(f"{accuracy[0]} (%)")
     legend_above(figure, axes, small=True)

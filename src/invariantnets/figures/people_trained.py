@@ -40,7 +40,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
             for name, of in methods.items()
         }
         if figure := people_figure(series):
-            caption = _CAPTION.format(aim=AIM, whiskers=scene.whiskers.replace("source images", "people"))
+            caption = _CAPTION.format(aim=AIM, whiskers=scene.whiskers)
             yield Drawn(f"people_{slug(network)}.svg", figure, f"People trained on: {network}", caption, "leaks")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
@@ -121,7 +122,8 @@ def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> list
     sure, constant = above_half(results, target), _constant(results, strongest)
     more = list(filter(None, [said_of_more(results, target)]))
     if failed(strongest):
-        text = f"From {layer}, no probe of the {target} succeeded; this is not evidence of invariance."
+        most = _most_on_test(results, target)
+        text = f"From {layer}, no probe of the {target} succeeded{most}; this is not evidence of invariance."
         text += f" By {_read_by(sure, results)}, its AUC is {bounded(sure)}, above a half: it is there." if sure else ""
         return [text, *_at_most(results, target), *more, *constant]
     name = str(strongest.chosen.get("probe", "strongest"))
@@ -141,6 +143,16 @@ def _leak(results: Sequence[Result], target: str, layer: str, unit: str) -> list
     elif _holds_chance(strongest):
         text += f". {_where_r2_holds_chance(sure, results)}"
     return [f"{text}.", *_at_most(results, target), *more, *constant]
+
+
+def _most_on_test(results: Sequence[Result], target: str) -> str:
+    """What readers that failed out of fold have on test: how sure it is that nothing was found."""
+    tried = [r for r in results if (r.metric, r.target) == ("r2", target) and not (r.uses_answer or r.where)]
+    tried = [r for r in tried if math.isfinite(r.value) and r.probe != "strongest"]
+    if not tried:
+        return ""
+    most = max(tried, key=lambda r: r.value)
+    return f": on test none of them reads more than R² {bounded(most)} ({sized(most, results)}{fitted([most])})"
 
 
 def _at_most(results: Sequence[Result], target: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from invariantnets.results.format import and_, bounded, count
 from invariantnets.results.result import Result
-from invariantnets.results.select import STRAY, Runs, astray, failed, reads_more, select
+from invariantnets.results.select import Runs, astray, failed, reads_more, resampled, select
 from invariantnets.results.words import metric_name, probe_name
 
 __all__ = ["choice", "drawn", "more_in_runs", "more_on_test", "said_of_more", "sized", "strays"]
@@ -31,10 +31,8 @@ def sized(r: Result, results: Sequence[Result]) -> str:
 
 def drawn(r: Result, results: Sequence[Result]) -> str:
     """What intervals resample."""
-    about = {other.about for other in results}
-    if "class" in about:
-        return "classes" if r.fixed else "images"
-    return "people" if "identity" in about else "independent sources"
+    over = resampled(results)
+    return "classes" if r.fixed and over == "images" else over
 
 
 def more_on_test(results: Sequence[Result], target: str) -> dict[str, list[Result]]:
@@ -75,4 +73,4 @@ def more_in_runs(runs: Runs, target: str) -> str:
 
 def strays(runs: Runs, target: str) -> list[float]:
     """The R² of the runs whose strongest honest probe of a nuisance does not carry over to the test rows (`STRAY`)."""
-    return [r.value for results in runs for r in select(results, "r2", target, "strongest") if astray(r, STRAY)]
+    return [r.value for results in runs for r in select(results, "r2", target, "strongest") if astray(r)]

@@ -17,7 +17,7 @@ from invariantnets.bootstrapping.selection import HEADER
 from invariantnets.errors import InvariantNetsError
 from invariantnets.figures import draw_sweep
 from invariantnets.files import write_atomically
-from invariantnets.report import differences
+from invariantnets.report import differences, trained
 from invariantnets.report.beside import beside_sections
 from invariantnets.report.headline import facts, lines, sentences
 from invariantnets.report.papers import (
@@ -146,11 +146,11 @@ def _lacking(sweep: Sweep, folder: Path) -> list[str]:
 
 
 def comparisons(sweep: Sweep) -> list[Comparison]:
-    """The tables of every publication whose networks the sweep holds, beside ours; and what its groups differ by."""
+    """The tables of every publication whose networks the sweep holds, beside ours; then what its groups differ by."""
     tables = [table for paper in _PAPERS if (table := paper.compare(sweep.groups)) is not None]
-    differ = differences.compare(sweep.groups)
     # Of strangers each method's differences stand below it.
-    return tables if differ is None or any(t.file == "strangers" for t in tables) else [*tables, differ]
+    rest = [trained] if any(t.file == "strangers" for t in tables) else [differences, trained]
+    return [*tables, *(table for part in rest if (table := part.compare(sweep.groups)) is not None)]
 
 
 def _explained(sections: Sequence[Section], terms: Glossary) -> list[tuple[Section, list[tuple[str, str]]]]:

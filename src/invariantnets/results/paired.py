@@ -10,7 +10,7 @@ import numpy as np
 
 from invariantnets.results.result import Result
 from invariantnets.results.runs import Group, Run
-from invariantnets.results.select import STRAY, astray, failed, select
+from invariantnets.results.select import astray, failed, select
 from invariantnets.results.words import NONE, interval, number
 
 __all__ = ["HOW", "Less", "less"]
@@ -50,9 +50,9 @@ class Less:
     def bounds(self) -> tuple[float, float] | None:
         """95 % of the mean; None where nothing is known.
 
-        Sources and seeds each have a half width of their own, by Student's t, and these are added in quadrature. The usual
-        shortcut, one t of the pooled degrees of freedom (Welch 1947), holds the truth in 87 of 100 where two seeds happen
-        to agree; this one in 95 or more (tests/results/test_paired.py).
+        Sources and seeds each have a half width of their own, by Student's t; these are added in quadrature. One t of
+        pooled degrees of freedom (Welch 1947) would be usual, but of two seeds, which may agree by chance, it holds
+        the truth in 87 of 100; this one in 95 or more.
         """
         from scipy.special import stdtrit  # here: to import it takes a tenth of a second
 
@@ -106,6 +106,6 @@ def _by_seed(runs: Sequence[Run], what: What) -> Mapping[object, Result]:
     found: dict[object, Result] = {}
     for run in runs:
         for result in select(run.here, *what):
-            if not failed(result) and not astray(result, STRAY):
+            if not failed(result) and not astray(result):
                 found[run.seeds] = result
     return found

@@ -134,9 +134,18 @@ def reads_more(results: Iterable[Result], target: str, metric: str = "r2") -> li
     return sorted(more, key=lambda r: -r.value)
 
 
-def astray(result: Result, by: float = 0.0) -> bool:
-    """Whether an R² on test is below chance: one that does not carry over to other rows. It shows no forgetting."""
-    return result.metric == "r2" and not failed(result) and result.value < (result.chance or 0.0) - by
+def astray(result: Result) -> bool:
+    """Whether an R² on test is so far below chance (`STRAY`) that its reader does not carry over to other rows.
+
+    It shows no forgetting. One just below chance is at chance: there is nothing that could carry over.
+    """
+    return result.metric == "r2" and not failed(result) and result.value < (result.chance or 0.0) - STRAY
+
+
+def resampled(results: Iterable[Result]) -> str:
+    """What intervals are over: people, where these are told and no classes are."""
+    about = {result.about for result in results}
+    return "images" if "class" in about else "people" if "identity" in about else "independent sources"
 
 
 def at_least_chance(result: Result) -> Result:
@@ -159,7 +168,7 @@ def kept(runs: Iterable[Sequence[Result]], target: str) -> Spread | None:
         The mean over runs of what counts; None where nobody looked.
     """
     rows = [r for results in runs for r in select(results, "r2", target, "strongest")]
-    lost = [replace(r, status="failed") if astray(r, STRAY) else at_least_chance(r) for r in rows]
+    lost = [replace(r, status="failed") if astray(r) else at_least_chance(r) for r in rows]
     return spread(lost) if rows else None
 
 
