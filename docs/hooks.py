@@ -64,9 +64,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     here = page.file.src_uri
     markdown = inside(markdown, here)
     if here == "reference/configuration.md":
-        return markdown.replace("<!-- configuration -->", configuration())
-    if here == "reference/glossary.md":
-        return re.sub(r"<!-- terms -->\n.*", lambda _: glossary(), markdown)
+        return re.sub(r"In a clone .*?<!-- configuration -->", lambda _: configuration(), markdown, flags=re.DOTALL)
     return markdown
 
 
@@ -130,7 +128,8 @@ CLOSED = re.compile(r"<(/?)(?:a|autoref|code|pre|h\d|button|svg|script|style)[ >
 
 def words() -> dict[str, str]:
     """The terms that docs/reference/glossary.md explains itself, beside those that reports do."""
-    return dict(WORD.findall((ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")))
+    page = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
+    return dict(WORD.findall(page.partition("## Words of the pages")[2]))
 
 
 def linked(html: str, glossary: str) -> str:
