@@ -75,7 +75,7 @@ def _room(folder: str) -> int:
 
 
 def suggestion(causes: Iterable[BaseException]) -> str:
-    """For a value that lacks quotes or is cut by a space, or a choice of Hydra's own that is misspelt: what was probably meant."""
+    """What was probably meant by a value without quotes, one cut by a space, or a choice of Hydra's own, misspelt."""
     for cause in causes:
         if isinstance(cause, OverrideParseException):
             key, _, value = cause.override.partition("=")

@@ -120,7 +120,9 @@ def _without_sign(text: str, overrides: Sequence[str], program: Composed) -> str
     place = list(overrides).index(text)
     near = [*overrides[place + 1 : place + 2], "…"]
     if "features" in program.values and Path(text).is_file():
-        return f"{text!r} is not key=value. Did you mean {'ckpt_path' if text.endswith('.ckpt') else 'features'}={text}?"
+        return (
+            f"{text!r} is not key=value. Did you mean {'ckpt_path' if text.endswith('.ckpt') else 'features'}={text}?"
+        )
     if text in program.groups or text in program.values:
         return f"{text!r} lacks a value. Did you mean {text}={near[0]}?"
     for typed, names in _typed(program).items():
