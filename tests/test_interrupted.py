@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from invariantnets.interrupted import Journal, stamp
 from invariantnets.probes.progress import watched
 from invariantnets.results import Result, read_jsonl
-from programs import run, start
+from invariantnets.results.runs import read_sweep
+from programs import SMALL, THIN, run, start
 
 LAYERS = ("early", "middle", "late")
 COMMAND = ("features=table.npz", "layers=[early,middle,late]", "hydra.run.dir=run")
@@ -51,6 +53,25 @@ def test_killed_it_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -> Non
     assert numbers(tmp_path / "run") == numbers(tmp_path / "whole")
 
 
+@pytest.mark.slow
+def test_moved_it_is_complete_still(tmp_path: Path) -> None:
+    whole = (*SMALL, *THIN, "model=lenet")
+    run("train.py", *whole, "hydra.run.dir=here", cwd=tmp_path)
+    shutil.copytree(tmp_path / "here", tmp_path / "there" / "copy")
+    run("train.py", *whole, "hydra.run.dir=there/copy", "ckpt_path=last", cwd=tmp_path)
+    said = (tmp_path / "there" / "copy" / "train.log").read_text()
+    assert "complete before, nothing is measured again" in said and "measured anew" not in said
+
+
+def test_a_sweep_with_a_failed_job_has_a_report_of_the_others(tmp_path: Path) -> None:
+    command = ("-m", *SMALL, *THIN, "data.num_classes=2", "data.classes=[0,1],[0,99]", "hydra.sweep.dir=sweep")
+    out, err = run("train.py", *command, cwd=tmp_path, code=2)
+    assert err.splitlines()[-1].startswith("error: job 1 (")
+    assert out.splitlines()[-1].endswith("sweep/report.html")
+    report = (tmp_path / "sweep" / "report.html").read_text(encoding="utf-8")
+    assert "1 missing, named below" in report and len(read_sweep(tmp_path / "sweep").groups) == 1
+
+
 def result(layer: str, value: float) -> Result:
     return Result("r2", value, layer, "yaw", "ridge", split="test", n=1, sources=1, seed=0)
 
@@ -69,6 +90,8 @@ def test_only_whole_layers_are_taken_over_and_the_shown_one_is_measured(tmp_path
     again.end(list(LAYERS))
     (tmp_path / "report.html").touch()
     assert Journal(tmp_path, {"seed": 0}).complete == list(LAYERS)
+    (tmp_path / "results.jsonl").unlink()
+    assert Journal(tmp_path, {"seed": 0}).complete == [], "the record alone is no result"
 
 
 def test_of_another_evaluation_nothing_is_taken_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

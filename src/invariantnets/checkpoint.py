@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import struct
 import warnings
 import zipfile
@@ -148,6 +149,11 @@ def built(part: Mapping[str, Any], path: str | Path, kind: type[Kind]) -> Kind:
         if isinstance(error.__cause__, InvariantNetsError):
             raise
         made, reason = None, " ".join(str(error.__cause__ or error).split())
+        if missing := re.search(r"ModuleNotFoundError.*?No module named '([\w.]+)'", reason):
+            raise InvariantNetsError(
+                f"{path}: needs the module {missing[1]}, which is not here; run where it lies, or name its folder in "
+                "PYTHONPATH"
+            ) from error
     if not isinstance(made, kind):
         raise InvariantNetsError(
             f"{path}: was written by another version of invariantnets ({reason}); use the one that wrote it"

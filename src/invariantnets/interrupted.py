@@ -56,7 +56,10 @@ class Journal:
         record = _read(path)
         other = [key for key in self.of if record.get("of", {}).get(key) != self.of[key]]
         if not other:
-            self.complete = record["complete"] if (self.folder / "report.html").is_file() else []
+            gone = [name for name in ("results.jsonl", "report.html") if not (self.folder / name).is_file()]
+            if record["complete"] and gone:
+                log.warning("%s: %s was here and is gone: all is measured anew", self.folder, " and ".join(gone))
+            self.complete = [] if gone else record["complete"]
             return
         if record:
             log.warning("%s is of another evaluation (%s): all is measured anew", path, ", ".join(other))

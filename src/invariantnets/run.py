@@ -5,6 +5,8 @@ A table of features needs no Lightning: whatever trains is imported where it is 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -263,6 +265,7 @@ def probe(
         return table
 
     readers = readers_of(cfg)
+    log.info("reading what is left at %s by %d probes, which takes some minutes", ", ".join(left), len(readers))
     options = {"seed": cfg.seed}
     with Console(stderr=True).status("") as status:
         found = evaluation.evaluate(
@@ -316,9 +319,13 @@ def probe(
 def _identity(cfg: DictConfig, subject: Subject) -> dict[str, Any]:
     """What makes the numbers of a layer what they are."""
     config = {key: value for key, value in plain(cfg).items() if key not in ASIDE}
+    # Where the run lies says nothing of it: it may have been moved.
+    folder = json.dumps(str(Path(cfg.paths.output_dir)))[1:-1]
+    config = json.loads(json.dumps(config, default=str).replace(folder, "."))
     members = (cfg.get("protocols") or {}).get("members") or ()
-    files = [stamp(path) for path in (cfg.get("features"), subject.checkpoint, *members)]
-    return {"files": files, "checksums": subject.checksums, "commit": commit(), **config}
+    files = [stamp(path) for path in (cfg.get("features"), *members)]
+    network = hashlib.sha256(Path(subject.checkpoint).read_bytes()).hexdigest() if subject.checkpoint else None
+    return {"files": files, "network": network, "checksums": subject.checksums, "commit": commit(), **config}
 
 
 def report_sweep(folder: Path, started: Sequence[Path] | None = None) -> None:
@@ -332,7 +339,10 @@ def report_sweep(folder: Path, started: Sequence[Path] | None = None) -> None:
         InvariantNetsError: there is no run below the folder.
     """
     report = render_sweep(folder, started)
-    for table in comparisons(read_sweep(folder, started)):
+    sweep = read_sweep(folder, started)
+    for name, why in sweep.missing.items():
+        log.warning("not in the report: %s, %s", name, why)
+    for table in comparisons(sweep):
         write_atomically(folder / f"{table.file}.md", table.to_markdown())
         print(table.to_text())
     print(report)

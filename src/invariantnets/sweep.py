@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 from uuid import uuid4
@@ -19,7 +20,7 @@ from omegaconf import DictConfig
 
 from invariantnets import processes
 from invariantnets.cli import describe
-from invariantnets.cli.program import ONE_LINE
+from invariantnets.cli.program import AFTER_FAILURE, ONE_LINE
 from invariantnets.cli.usage import command
 from invariantnets.errors import InvariantNetsError
 from invariantnets.files import write_atomically
@@ -50,7 +51,7 @@ class SweepReport(Callback):
             _end(error)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Hydra ends a sweep with a failed job without a word to callbacks: say beforehand what to do then."""
+        """Hydra ends a sweep with a failed job without a word to callbacks: the report is made all the same."""
         folder = config.hydra.sweep.dir
         try:
             _HELD.enter_context(held(Path(folder)))
@@ -58,6 +59,7 @@ class SweepReport(Callback):
             _end(error)
         os.environ[SWEEP] = uuid4().hex
         processes.remember(folder, sweep=True)
+        AFTER_FAILURE.append(partial(_report, Path(folder), failed=True))
         log.info("one report over the jobs so far, at any time: %s sweep=%s", command("evaluate"), folder)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -76,15 +78,23 @@ class SweepReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called once all jobs have succeeded."""
-        from invariantnets.run import report_sweep
-
-        folder = Path(config.hydra.sweep.dir)
-        marks = [path for path in folder.rglob(MARK) if path.read_text() == os.environ[SWEEP]]
         try:
-            report_sweep(folder, [path.parents[1] for path in marks])
+            _report(Path(config.hydra.sweep.dir))
         except Exception as error:
             _end(error)
         _HELD.close()
+
+
+def _report(folder: Path, failed: bool = False) -> None:
+    """One report over the jobs that this sweep started; where one failed, of what the others left, if any left any."""
+    from invariantnets.run import report_sweep
+
+    marks = [path for path in folder.rglob(MARK) if path.read_text() == os.environ[SWEEP]]
+    try:
+        report_sweep(folder, [path.parents[1] for path in marks])
+    except InvariantNetsError:
+        if not failed:
+            raise
 
 
 def _end(error: Exception) -> NoReturn:

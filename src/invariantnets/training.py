@@ -108,6 +108,7 @@ def fit(
     """
     # Lightning 2.6 beside torch 2.14 and later: nothing that a user could mend.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # a run that goes on
     cfg = cfg.copy()
     if after is not None and GROWN_FROM in cfg.data:
         rehearse(instantiate(cfg.data.pool, _convert_="all"), protocols_of(cfg), cfg.seed, name="pool")
@@ -165,6 +166,7 @@ def fit(
             model.identities = tuple(before.get("identities", ()))
             if trainer.is_global_zero:
                 take_along(resume, callbacks)
+            log.info("goes on after epoch %d, step %d: %s", checkpoint["epoch"], checkpoint["global_step"], resume)
         if after is not None and cfg.get("transfer") and trainer.is_global_zero:
             rehearse_transfer(cfg, data, model.identities)
         if resume and is_finished(checkpoint, config):

@@ -149,12 +149,10 @@ def _why_not(target: str, parts: Collection[str]) -> str:
     if room in rooms and name.isidentifier():
         return f"its target {target} does not exist here ({room} offers no such name); use the version that wrote it"
     rooms += ["torch.optim"] * ("model" in parts)
-    here = Path(room.partition(".")[0])
-    own = here.with_suffix(".py").is_file() or here.is_dir()
     return (
         f"its configuration names {target}, which is outside {', '.join(rooms) or 'all that may be called'}; a "
         f"checkpoint must not call anything else, {_NOT_LOADED}"
-        + (f"; if {room} of this folder is yours, add paths.allow=[{room}]" if room and own else "")
+        + (f"; if {room} is code of yours, add paths.allow=[{room}]" if room else "")
     )
 
 

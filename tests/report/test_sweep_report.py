@@ -29,6 +29,12 @@ def test_runs_that_differ_in_seed_are_one_group(make_job, tmp_path):
     assert groups == {"lenet embedding_dim=32": [1, 2, 3], "lenet embedding_dim=128": [1]}
 
 
+def test_a_job_that_began_when_a_killed_sweep_went_on_is_of_the_same_group(make_job, tmp_path):
+    make_job("s/0", seed=1)
+    make_job("s/1", seed=2, extra=("ckpt_path=last",))
+    assert [(g.name, len(g.runs)) for g in read_sweep(tmp_path / "s").groups] == [("lenet", 2)]
+
+
 def test_names_alike_are_told_apart_by_the_whole_key(make_job, tmp_path):
     make_job("s/0", extra=("a.x=1",))
     make_job("s/1", extra=("b.x=1",))
@@ -42,7 +48,7 @@ def test_checkpoints_looked_at_later_are_named_after_their_runs(make_job, tmp_pa
     assert [g.name for g in read_sweep(tmp_path / "s").groups] == [
         "lenet init_from",
         "lenet seed=1",
-        "lenet ckpt_path=last",
+        "lenet",
     ]
 
 

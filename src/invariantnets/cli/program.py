@@ -100,6 +100,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+# What is done where a job of a sweep has failed, when all have ended: Hydra has no callback for it.
+AFTER_FAILURE: list[Callable[[], object]] = []
+
+
 def _outcome(job: JobReturn) -> Any:
     """``JobReturn.return_value`` without the line that Hydra prints before an error; of a sweep, with the job's name.
 
@@ -111,6 +115,8 @@ def _outcome(job: JobReturn) -> Any:
     error = job._return_value
     settings = job.hydra_cfg.hydra if job.hydra_cfg is not None else None
     if settings is not None and settings.mode == RunMode.MULTIRUN and not isinstance(error, HydraException):
+        while AFTER_FAILURE:
+            AFTER_FAILURE.pop()()
         raise InvariantNetsError(
             f"job {settings.job.num} ({' '.join(job.overrides or ())}): {describe(error)}"
         ) from error
