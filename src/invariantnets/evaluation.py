@@ -24,7 +24,7 @@ from invariantnets.figures import draw_run, figures_of_run
 from invariantnets.files import write_atomically
 from invariantnets.measuring import Curves, Progress, Protocols, measure, remarks_on, usable
 from invariantnets.probes import DEFAULT, Predicted, Probe, named
-from invariantnets.protocols import run_protocols
+from invariantnets.protocols import by_parts, known_rows, run_protocols
 from invariantnets.provenance import provenance
 from invariantnets.report import render_run
 from invariantnets.report.card import card
@@ -195,7 +195,11 @@ def evaluate(
         _tell(progress, layer, "features")
         ready = None
         with _outlived(f"layer {layer}", results, lose):
-            table = prepare(subject.table(layer), layer)
+            whole = subject.table(layer)
+            if by_parts(protocols):  # a part that did not fire may be a row of NaN
+                whole, silent = known_rows(whole, layer)
+                log.warning("%s", silent) if silent else None
+            table = prepare(whole, layer)
             ready = table, *usable(protocols, table, layer, seed), remarks_on(table)
         if ready is None:
             continue

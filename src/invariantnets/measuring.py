@@ -14,7 +14,7 @@ from invariantnets.features.checks import is_closed, thin_classes, unprobable
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import SPLITS
 from invariantnets.probes import Predicted, Probe, read_answers, run_probes
-from invariantnets.protocols import by_list, unfit
+from invariantnets.protocols import by_list, by_parts, unfit
 from invariantnets.results import Result
 
 __all__ = ["Curves", "Progress", "Protocols", "is_open", "measure", "remarks_on", "usable"]
@@ -56,7 +56,7 @@ def measure(
     yield "description", partial(describe, table, layer, seed=seed)
     if protocols is not None:
         yield "recognition", partial(protocols, table, layer, seed=seed, progress=progress)
-    if protocols is not None and is_open(table):
+    if protocols is not None and is_open(table) and not by_parts(protocols):
         progress("norm")
         yield "length of the features", partial(describe_norm, table, layer, seed=seed)
         yield "length and recognition", partial(describe_recognition, table, layer, seed=seed)
@@ -76,12 +76,12 @@ def usable(
     """The protocols, where they can be run on the table; and what must be said if not.
 
     They compare people, so that they are for networks that were not trained on those of the test split; a list says
-    itself whom to compare.
+    itself whom to compare, and parts are asked for.
 
     Raises:
-        InvariantNetsError: a list that cannot be read, or does not fit the table.
+        InvariantNetsError: a list that cannot be read, or does not fit the table; or a table without parts.
     """
-    if protocols is None or not (is_open(table) or by_list(protocols)):
+    if protocols is None or not (by_parts(protocols) or is_open(table) or by_list(protocols)):
         return None, []
     why = unfit(protocols, table, layer, seed)
     return (None, [why]) if why else (protocols, [])

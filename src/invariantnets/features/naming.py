@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 PEOPLE = ("person", "identity", "id_name", "subject", "who", "identities", "person_id", "subject_id")
 LABEL = ("label", "labels", "y", "target", "targets", "class", *PEOPLE, "class_id")
 SPLIT = ("split", "splits", "set", "subset", "partition")
-SOURCE = ("source", "photo", "video", "image_id", "photo_id", "video_id")
+SOURCE = ("source", "photo", "picture", "video", "image_id", "photo_id", "picture_id", "video_id")
 ONE_NAME = ("name", "img_path", "image_path", "path", "filepath", "file", "filename", "file_name", "image")
 NAME = (*ONE_NAME, *(f"{name}s" for name in ONE_NAME if name != "image"))
 SPELT = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "0", "1", "2"}
