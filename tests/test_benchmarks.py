@@ -24,10 +24,12 @@ OTHERS = {
     "__main__",
     "evaluation",
     "features",
+    "head_parts",
     "readers",
     "readers_speed",
     "reference_spaces",
     "scale",
+    "sparse_parts",
     "timing",
     "truth",
 }
@@ -64,6 +66,23 @@ def test_the_stages_of_an_evaluation(capsys: pytest.CaptureFixture[str]) -> None
     found = json.loads(json.dumps(module.evaluate(**module.TOY)))
     assert found["total"]["rows"] == 7 * sum(module.TOY["sizes"].values())
     assert {"features", "description", "figures"} < set(found)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_parts_of_heads_and_parts_that_are_drawn(tmp_path: Path) -> None:
+    """The two tables of docs/piper.md, at a toy size."""
+    heads, sparse = (importlib.import_module(f"benchmarks.{name}") for name in ("head_parts", "sparse_parts"))
+    frame = heads.frame_of(**heads.TOY)
+    fires = frame.groupby("part")["picture"].nunique() / frame["picture"].nunique()
+    assert fires["global"] == 1 and 0 < fires["profile"] < fires["frontal"] < 1
+    assert frame.loc[frame["part"] == "frontal", "yaw"].abs().max() < 30
+    assert frame.groupby("album")["person"].nunique().max() == 1
+    table = FeatureTable.from_frame(frame, label="person", source="picture", split="split")
+    known = {name: x.shape for name, x, _ in heads.vectors(table)}
+    assert known["features of global"][0] == known["scores, filled"][0] == frame["picture"].nunique() // 2
+    drawn = sparse.measure(**sparse.TOY)
+    sparse.figure(tmp_path / "gain.svg", {"a": drawn})
+    assert (tmp_path / "gain.svg").stat().st_size > 1000 and np.isfinite(drawn.to_numpy()).all()
 
 
 def test_the_cost_of_a_pool(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ OF_RUN = {
     "class_error": ["class_error.svg"],
     "recognition_depth": ["recognition_depth.svg"],
     "protocols": ["verification.svg", "closed_set.svg", "open_set.svg"],
+    "parts": ["parts.svg"],
     "attribute_errors": ["attribute_errors.svg"],
     "pose_depth": ["pose_depth_yaw.svg"],
     "per_class": ["per_class_yaw.svg"],
@@ -153,6 +154,20 @@ def occluded(material: Material, kept: dict[str, Arrays]) -> list[Result]:
     ]
 
 
+def of_parts() -> list[Result]:
+    """What ``protocols=piper`` finds of two parts, by image and by album."""
+    found = []
+    for way, lost in (("image", 0.0), ("album", 0.2)):
+        fixed = {"layer": "F7", "target": "identity", "n": 60, "sources": 6, "seed": 0, "about": "identity"}
+        for i, of in enumerate(("global", "part nose", "part ear", "parts", "unfilled", "filled")):
+            ends = {"low": 0.1, "high": 0.9, "chance": 0.1, "split": "test"}
+            found.append(Result("accuracy", 0.4 + 0.1 * i - lost, probe=f"piper/{way}/{of}", **ends, **fixed))
+        for part, weight in (("global", -0.2), ("nose", 0.5), ("ear", 0.3)):
+            where = {"part": part}
+            found.append(Result("part_weight", weight, probe=f"piper/{way}/filled", split="val", where=where, **fixed))
+    return found
+
+
 def looked_into() -> tuple[list[Result], dict[str, Arrays]]:
     """What inspections find, in part, and keep for their figures."""
     alike = Result("similarity", 0.3, "F7", "F7", "neurons", "test", 60, 60, 0, chance=0.2, about="analysis")
@@ -197,7 +212,7 @@ def full_run(make_results, make_face_results, make_attribute_results, measured, 
     here += [r for r in measured() if r.target == "norm"] + curve(here)
     found, arrays = asked_for()
     looks, more = looked_into()
-    here += found + looks
+    here += found + looks + of_parts()
     deep = [replace(r, layer="conv1") for r in found if r.probe.startswith("pose_knn")]
     depths = {"": [make_results(layer="conv1") + deep + here]}
     log = {"step": np.array([9, 19]), "names": np.array(["online/yaw_r2", "online/C1/yaw_r2"])}

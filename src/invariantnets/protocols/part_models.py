@@ -5,6 +5,7 @@ Zhang, Paluri, Taigman, Fergus, Bourdev: Beyond Frontal Faces (2015), section 4,
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ class Said:
         return np.where(said, self.own[:, :, 0], 1 / people)
 
     def filled(self, uniform: bool = False) -> np.ndarray:
-        """``(J, P, K + 1)`` probabilities P of all parts, the first P₀; by a uniform one if there shall be no global."""
+        """``(J, P, K + 1)`` probabilities P of all parts, the first P₀, ``uniform`` or of the global model."""
         whole = self.whole(uniform)
         rest = filled(self.own[:, :, 1:], self.active[:, 1:], self.trained[:, :, 1:], whole)
         return np.concatenate([whole[:, :, None], rest], 2)
@@ -80,7 +81,9 @@ def part_probabilities(
         found[:, known] = 1.0  # of one person, certain
         return found, trained
     scale = float(np.sqrt(np.square(x, dtype=np.float64).sum(1).mean())) or 1.0
-    svm = LinearSVC(C=c, random_state=seed, max_iter=10_000).fit(x / scale, person)
+    with warnings.catch_warnings():  # one picture a person is what one-shot recognition means
+        warnings.filterwarnings("ignore", "The number of unique classes")
+        svm = LinearSVC(C=c, random_state=seed, max_iter=10_000).fit(x / scale, person)
     scores = svm.decision_function(new / scale)
     found[:, known] = softmax(np.stack([-scores, scores], 1) if scores.ndim == 1 else scores)
     return found, trained

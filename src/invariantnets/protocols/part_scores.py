@@ -115,9 +115,9 @@ class PartRecorder:
             chance = float(np.mean(_by_chance(mates[there], rest[there], k)))
             for name, rank in ranks.items():
                 found.append(self._share(f"rank{k}", name, rank <= k, there, chance=chance, note=said, few="retrieval"))
-        with_, without = ([r <= 1 for r in (ranks[name],)][0] for name in self.best)
+        with_, without = self.best
         gained = np.zeros(len(self.test))
-        gained[there] = with_.astype(float) - without
+        gained[there] = (ranks[with_] == 1).astype(float) - (ranks[without] == 1)
         return [*found, self._gain("rank1_gain", gained, there, few="retrieval")]
 
     def lost_by_album(self, by_image: Mapping[str, np.ndarray], by_album: Mapping[str, np.ndarray]) -> list[Result]:

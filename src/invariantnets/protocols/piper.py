@@ -1,4 +1,4 @@
-"""Who is it, by all the parts that can be seen? (Zhang et al. 2015, sections 4 and 5.)"""
+"""People by all the parts of them that can be seen (Zhang et al. 2015, sections 4 and 5)."""
 
 from __future__ import annotations
 

@@ -256,7 +256,28 @@ def _people(results: Sequence[Result]) -> list[str]:
         "DIR at 1 % FAR": "and, if strangers may raise 1 % false alarms, with {} ({:,} probes, strangers among them)",
     }
     said = [text.format(bounded(r), r.n) for name, text in texts.items() for r in found[name]]
-    return [f"Of people in the test rows, by cosine: {', '.join(said)}."] if said else []
+    return [*([f"Of people in the test rows, by cosine: {', '.join(said)}."] if said else []), *_parts(results)]
+
+
+def _parts(results: Sequence[Result]) -> list[str]:
+    """What parts tell of people, a sentence for each way to halve."""
+    said = []
+    for way in ("image", "album"):
+        of = {
+            name: r
+            for name in ("global", "parts", "unfilled", "filled")
+            for r in select(results, "accuracy", IDENTITY, f"piper/{way}/{name}")
+        }
+        called = {"global": "the global model", "parts": "parts alone", "unfilled": "both", "filled": "both, filled"}
+        shares = ", ".join(f"{bounded(r)} by {called[name]}" for name, r in of.items())
+        for gain in select(
+            results, "accuracy_gain", IDENTITY, f"piper/{way}/{'filled' if 'filled' in of else 'parts'}"
+        ):
+            against = (
+                f"chance {written(of['parts']).chance}; n = {count(gain.n)} pictures of {count(gain.sources)} people"
+            )
+            said.append(f"By parts, halves by {way}, {shares}: filling gains {bounded(gain)} ({against}).")
+    return said
 
 
 def _sized_all(rows: Sequence[Result], results: Sequence[Result]) -> str:
