@@ -224,7 +224,7 @@ def test_the_order_of_the_paper_and_the_gain_by_filling(monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(str(ROOT))
     from benchmarks.sparse_parts import less, measure, right
 
-    runs = [right(seed, rate=0.2, people=24, pictures=8, parts=20) for seed in range(5)]
+    runs = [right(seed, rate=0.25, people=30, pictures=8, parts=20) for seed in range(5)]
     for better, worse in (("parts", "global"), ("filled", "parts"), ("filled", "unfilled")):
         low, _ = less(runs, better, worse).bounds
         assert low > 0, (better, worse)
