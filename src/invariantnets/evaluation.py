@@ -198,7 +198,8 @@ def evaluate(
             whole = subject.table(layer)
             if by_parts(protocols):  # a part that did not fire may be a row of NaN
                 whole, silent = known_rows(whole, layer)
-                log.warning("%s", silent) if silent else None
+                if silent:
+                    log.warning("%s", silent)
             table = prepare(whole, layer)
             ready = table, *usable(protocols, table, layer, seed), remarks_on(table)
         if ready is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -88,5 +89,5 @@ def _weights(rows: Sequence[Result], way: str) -> dict[str, float]:
 
 def _accuracies(axes: Axes, place: np.ndarray, found: Sequence[Result], name: str, i: int) -> None:
     bars = 100 * np.array([whiskers(r.value, r.low, r.high) for r in found]).T
-    look = {"color": colour(i), "marker": marker(i), "markersize": 4, "capsize": 2, "linestyle": "none"}
+    look: dict[str, Any] = {"color": colour(i), "marker": marker(i), "markersize": 4, "capsize": 2, "linestyle": "none"}
     axes.errorbar([100 * r.value for r in found], place[: len(found)], xerr=bars, label=name, **look)

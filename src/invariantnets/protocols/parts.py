@@ -162,7 +162,7 @@ def _albums_apart(found: Instances, table: FeatureTable) -> Instances:
 def _without_dead_parts(found: Instances, global_part: str | None) -> Instances:
     """Leave out parts that never fire in val or in test, but for the place of the global one."""
     fires = np.stack([found.active[found.split == split].any(0) for split in ("val", "test")])
-    dead = ~fires.all(0)
+    dead: np.ndarray = fires.sum(0) < 2
     dead[0] = False
     notes = []
     for k in np.flatnonzero(dead):
@@ -177,7 +177,7 @@ def _without_dead_parts(found: Instances, global_part: str | None) -> Instances:
         raise InvariantNetsError("no part beside the global one fires in val and in test: there is nothing to combine")
     keep = ~dead
     kept = replace(found, parts=tuple(np.array(found.parts, object)[keep]), row=found.row[:, keep])
-    return kept.where(kept.active.any(1)).said(*notes)
+    return kept.where(kept.active.sum(1) > 0).said(*notes)
 
 
 def both_halves(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
 from invariantnets.sizes import check_room
 
+log = logging.getLogger(__name__)
 __all__ = ["FILLED", "GLOBAL", "PARTS", "UNFILLED", "Combiner", "run_piper"]
 
 WAYS = ("image", ALBUM)
@@ -119,11 +121,13 @@ def run_piper(
         raise InvariantNetsError(
             f"protocols=piper needs two people of two pictures in val, and in test; {'; '.join(found.notes)}"
         )
+    for note in found.notes if halves else ():
+        log.warning("%s", note)
     x = np.asarray(table.features[layer], np.float64)
     val, test = (found.where(found.split == split) for split in ("val", "test"))
     for one in (val, test):
         size = len(one) * len(np.unique(one.person)) * len(one.parts)
-        check_room(f"protocols=piper: probabilities of {len(one):,} pictures", 5 * 8 * size)
+        check_room(f"protocols=piper: probabilities of {len(one):,} pictures", 8 * (5 * size + 3 * len(one) ** 2))
     results, alone = [], {}
     for way, half in dealt.items():
         step(f"parts, halves by {way}: weights")
