@@ -310,6 +310,7 @@ def test_rows_of_nan_are_parts_that_did_not_fire() -> None:
     from functools import partial
 
     suite = run_suite(table_of(spoilt), protocols=partial(run_piper, halves=["image"], shots=()))
+    assert "5 rows of NaN or infinity count as parts that did not fire" in suite.record["remarks"]
     assert not suite.failed and value(suite.results, "image/filled").value == value(by_nan, "image/filled").value
     assert not [r for r in suite.results if r.about == "norm"]  # a row is no picture by itself
 

@@ -61,12 +61,17 @@ class Instances:
 
 
 def known_rows(table: FeatureTable, layer: str) -> tuple[FeatureTable, str]:
-    """A table without rows whose features are not numbers, which are parts that did not fire, and what must be said."""
+    """A table without rows whose features are not numbers, which are parts that did not fire; and what must be said.
+
+    It is also among the remarks of the table.
+    """
     x = table.features[layer]
     known = np.isfinite(x).all(1)
     if known.all():
         return table, ""
-    return table.rows(known), f"{np.count_nonzero(~known)} rows of NaN or infinity count as parts that did not fire"
+    said = f"{np.count_nonzero(~known)} rows of NaN or infinity count as parts that did not fire"
+    remarks = [*table.meta.get("remarks", ()), said]
+    return replace(table.rows(known), meta={**table.meta, "remarks": remarks}), said
 
 
 def read_instances(table: FeatureTable, layer: str, global_part: str | None) -> Instances:
