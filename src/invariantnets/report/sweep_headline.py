@@ -65,7 +65,8 @@ def _least_and_most(groups: Mapping[str, Runs], target: str) -> list[str]:
     """Ranked by `kept`: an R² below chance is no less than chance, and far below it is a reader that says nothing."""
     found = {name: over_runs(runs, "r2", target, "strongest").get(None) for name, runs in groups.items()}
     shown = {name: _read_from(name, groups[name], target, s) for name, s in found.items() if s and s.runs}
-    rank = {n: spread.mean for n in shown if (spread := kept(groups[n], target)) and spread.runs}
+    # As exact as it is printed: 0.993 is no less than 0.993.
+    rank = {n: round(spread.mean, 3) for n in shown if (spread := kept(groups[n], target)) and spread.runs}
     order = sorted(rank, key=lambda name: (rank[name], name))
     least = [shown[name] for name in order if rank[name] == rank[order[0]]]
     said = []
