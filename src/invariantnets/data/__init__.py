@@ -9,6 +9,7 @@ from invariantnets.data.faces_table import FacesTable
 from invariantnets.data.jitter import Jitter
 from invariantnets.data.lfw import Lfw
 from invariantnets.data.synthetic_faces import SyntheticFaces
+from invariantnets.data.synthetic_people import SyntheticPeople
 from invariantnets.data.synthetic_videos import SyntheticVideos
 from invariantnets.data.varied import RotatedImages, VariedImages
 from invariantnets.data.youtube_faces import YouTubeFaces
@@ -26,6 +27,7 @@ __all__ = [
     "RotatedImages",
     "SelectedFaces",
     "SyntheticFaces",
+    "SyntheticPeople",
     "SyntheticVideos",
     "VariedImages",
     "YouTubeFaces",
