@@ -78,8 +78,9 @@ def posed(body: Body, who: People, row: int, poses: Mapping[str, np.ndarray]) ->
     with torch.no_grad():
         rest = model(phenotype_kwargs=shape, local_changes_kwargs=change)
         moved, _ = model.get_bone_transforms(given, rest["rest_bone_poses"])
-        vertices = model.get_skinned_vertices(rest["rest_vertices"].expand(count, -1, -1), moved)
-    return vertices.double().numpy(), rest["rest_vertices"][0].double().numpy()
+        # One by one: sums of a batch are rounded as its size has it, and a picture would depend on its neighbours.
+        vertices = [model.get_skinned_vertices(rest["rest_vertices"], one[None]) for one in moved]
+    return torch.cat(vertices).double().numpy(), rest["rest_vertices"][0].double().numpy()
 
 
 def normals(body: Body, place: np.ndarray) -> np.ndarray:

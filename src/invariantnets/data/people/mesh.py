@@ -8,6 +8,7 @@ import logging
 import tempfile
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,12 @@ def anny_package() -> Any:
     return anny
 
 
+def kept(cache_dir: str) -> Path:
+    """Where the body is kept, once it was made."""
+    key = hashlib.sha256(f"{version('anny')} {CHANGES} {cloth.source()}".encode()).hexdigest()[:24]
+    return Path(cache_dir).expanduser() / f"people-body-{key}.safetensors"
+
+
 @lru_cache(maxsize=1)
 def body(cache_dir: str) -> Body:
     """The body, from the cache or made now.
@@ -118,9 +125,8 @@ def body(cache_dir: str) -> Body:
     Raises:
         InvariantNetsError: the package is not installed, or the folder cannot be written to.
     """
-    anny = anny_package()
-    key = hashlib.sha256(f"{anny.__version__} {CHANGES} {cloth.source()}".encode()).hexdigest()[:24]
-    path = Path(cache_dir).expanduser() / f"people-body-{key}.safetensors"
+    anny_package()
+    path = kept(cache_dir)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -18,8 +18,9 @@ EYES = (0.0308, 0.7284)  # how far an eye is from the middle, and its height
 WAIST, COLLAR = 0.115, 0.590  # heights
 # Hair begins at this height, by how far behind the face it is.
 HAIRLINE = ((-0.17, -0.118, -0.088, -0.074, -0.05, -0.03, 0.04), (0.802, 0.782, 0.745, 0.700, 0.700, 0.672, 0.655))
-# A joint is seen through so many times its way from the nearest skin, and through so many metres at least.
-THROUGH, SKIN_DEEP = 2.5, 0.035
+# A joint is seen through so many times its way to the nearest skin, but through so many metres at least, and at most
+# so many more than that way: between what is before a joint that faces the camera, and what is where it does not.
+THROUGH, SKIN_DEEP, BODY_DEEP = 3.3, 0.035, 0.1
 
 
 class Sitter(NamedTuple):
@@ -31,8 +32,8 @@ class Sitter(NamedTuple):
         beard: how dense, from 0 to 1.
         hair: how long, from 0 to 1.
         above: ``(V,)`` how far above the line where the hair begins, in metres of the mean body; ears are far below.
-        flesh: ``(K,)`` how much of the person's own flesh is before a keypoint at most, in metres: 2.5 times the way
-            from it to the nearest skin, at rest.
+        flesh: ``(K,)`` how much of the person's own flesh is before a keypoint at most, in metres: 3.3 times the way
+            from it to the nearest skin at rest, and 3.5 cm or more, but no more than 10 cm longer than that way.
     """
 
     body: Body
@@ -53,7 +54,7 @@ class Sitter(NamedTuple):
         colour = {name: values[row].astype(np.float64) for name, values in who.colour.items()}
         return cls(
             body, colour, float(who.beard[row]), float(who.hair[row]), np.where(body.ears > 0.3, -1.0, z - line),
-            np.maximum(THROUGH * near, SKIN_DEEP),
+            np.clip(THROUGH * near, SKIN_DEEP, near + BODY_DEEP),
         )  # fmt: skip
 
 
