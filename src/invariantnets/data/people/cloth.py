@@ -40,8 +40,10 @@ def hair(own: np.ndarray) -> np.ndarray:
     z = 0.80 - down * (0.16 + 0.20 * behind)  # it ends on the shoulders at the sides, on the back behind
     wide, deep, middle = np.moveaxis(_ellipses(own, np.linspace(0.80, 0.70, 6), 0.074), 1, 0)
     half, long, centre = (np.interp(-z, -np.linspace(0.80, 0.70, 6), of) for of in (wide, deep, middle))
-    x = (half + THICK + 0.02 * down) * np.sin(turn)
-    y = centre + (long + THICK) * np.cos(turn) + 0.085 * behind * np.clip((0.70 - z) / 0.16, 0, 1)
+    # Its upper edge and its two ends are under the hair of the head.
+    off = THICK * np.clip(6 * down, 0.1, 1) * np.clip((np.deg2rad(110) - np.abs(turn)) / np.deg2rad(30), 0.1, 1)
+    x = (half + off + 0.02 * down) * np.sin(turn)
+    y = centre + (long + off) * np.cos(turn) + 0.085 * behind * np.clip((0.70 - z) / 0.16, 0, 1)
     return np.stack([x, y, z], 2)
 
 

@@ -135,7 +135,7 @@ def _painted(sitter: Sitter, number: np.ndarray, value: np.ndarray, worn: Outfit
         lay(head & (above > 0) & ~ball, tone["hair"], np.clip(above / 0.006, 0, 1))
     lay(sheet == HAIR, tone["hair"])
     open_neck = worn.neck * np.clip(1 - np.abs(x) / 0.09, 0, 1) * (y < -0.02)
-    top = (trunk & (z >= WAIST) & (z < COLLAR - open_neck + 0.45 * np.abs(x))) | (arm & (limb < worn.sleeve))
+    top = ((trunk | head) & (z >= WAIST) & (z < COLLAR - open_neck + 0.45 * np.abs(x))) | (arm & (limb < worn.sleeve))
     lay(top, worn.top)
     if worn.stripes:
         lay(top & (np.where(arm, 0.45 * limb, z) % 0.07 < 0.035), worn.second)
