@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -156,6 +157,13 @@ def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setitem(__import__("sys").modules, "anny", None)
     with pytest.raises(InvariantNetsError, match=r"pip install 'invariantnets\[people\]'"):
         mesh.body(str(tmp_path))
+
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("invariantnets.data.synthetic_people.version", absent)
+    with pytest.raises(InvariantNetsError, match=r"pip install 'invariantnets\[people\]'"):
+        make(tmp_path).prepare_data()
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ def people(seed: int, number: Tensor) -> People:
     gender = 1 - torch.sigmoid(4 * face["masculinity"]).numpy()  # of ``anny``: 0 is a man
     phenotype: Mapping[str, np.ndarray] = {
         "gender": gender,
-        "age": 0.55 + 0.4 * own["age"],  # two thirds are young adults, 1 is old
+        "age": 0.66 + 0.3 * own["age"],  # of ``anny``: a third is a child, two thirds are a young adult, 1 is old
         "muscle": 0.3 + 0.5 * own["muscle"],
         "weight": 0.3 + 0.6 * own["weight"] ** 1.5,
         "height": 0.2 + 0.6 * own["height"],
