@@ -22,7 +22,7 @@ def source() -> str:
 
 def _ellipses(own: np.ndarray, heights: np.ndarray, widest: float) -> np.ndarray:
     """Half width, half depth and middle of a body at some heights, ``(rows, 3)``, and nowhere narrower than above."""
-    found = []
+    found: list[tuple[float, float, float]] = []
     for height in heights:
         _, y, _ = near = own[(np.abs(own[:, 2] - height) < 0.02) & (np.abs(own[:, 0]) < widest)].T
         half = (np.abs(near[0]).max(), (y.max() - y.min()) / 2)
@@ -89,13 +89,15 @@ def dressed(data: Any) -> tuple[Any, Tensor]:
         The same with more vertices and triangles, and ``(F,)`` uint8: 0 for the body's triangles, `HAIR` or `SKIRT`.
     """
     own, bones = data.template_vertices.double().numpy(), list(data.metadata.bone_labels)
-    added, anchor, weights, faces, sheet = [], [], [], [data.faces.numpy()], [np.zeros(len(data.faces), np.uint8)]
+    added: list[np.ndarray] = []
+    anchor, weights, faces, sheet = [], [], [data.faces.numpy()], [np.zeros(len(data.faces), np.uint8)]
     # Hair is as the head that it hangs from, not as the shoulder that it comes near.
     for number, grid in ((HAIR, hair(own)), (SKIRT, skirt(own))):
         place = grid.reshape(-1, 3)
         near = place if number == SKIRT else np.column_stack([place[:, :2], np.maximum(place[:, 2], 0.70)])
         anchor.append(np.array([((own - one) ** 2).sum(1).argmin() for one in near]))
-        triangles = _triangles(*grid.shape[:2], len(own) + sum(map(len, added)))
+        rows, columns, _ = grid.shape
+        triangles = _triangles(rows, columns, len(own) + sum(len(one) for one in added))
         added.append(place)
         weights.append(_weights(number, place, bones))
         faces.append(triangles)

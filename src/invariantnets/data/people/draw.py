@@ -200,7 +200,7 @@ def _figure(sitter: Sitter, vertices: np.ndarray, worn: Outfits, scene: Mapping[
     lit = np.zeros((*shown.shape, 4))
     lit[shown, :3] = shaded(sitter, at.normal, number, surface.share[shown], worn, scene)
     lit[shown, 3] = 1
-    mean = sum(lit[i::FINE, j::FINE] for i in range(FINE) for j in range(FINE)) / FINE**2
+    mean = np.add.reduce([lit[i::FINE, j::FINE] for i, j in np.ndindex(FINE, FINE)]) / FINE**2
     colour = mean[..., :3] + (1 - mean[..., 3:]) * behind(scene, size, at.box)
     image = (255 * np.clip(colour, 0, 1) ** GAMMA + 0.5).astype(np.uint8)
     visible = seen_joints(sitter, at, part, surface.depth)
