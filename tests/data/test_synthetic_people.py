@@ -26,7 +26,7 @@ installed = pytest.mark.skipif(
     not INSTALLED or not mesh.kept(str(CACHE)).exists(),
     reason="needs the package anny, and the body that `python train.py data=synthetic_people` makes once, in 90 s",
 )
-SIZES = {"albums": 2, "pictures": 2, "test_identities": 3, "test_albums": 2}
+SIZES = {"albums": 2, "val_albums": 1, "pictures": 2, "test_identities": 3, "test_albums": 2}
 SIZE = 96
 
 
