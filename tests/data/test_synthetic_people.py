@@ -139,6 +139,7 @@ def test_nobody_is_in_two_splits_and_rows_are_columns() -> None:
         ({"ranges": {"yaw": [10, -10]}}, "yaw needs"),
         ({"ranges": {"smile": 1}}, "nothing that varies"),
         ({"ranges": {"zoom": [0.5, 1.2]}}, "zoom"),
+        ({"ranges": {"across": [0, 1.5]}}, "across"),
         ({"albums": 0}, "data.albums=0"),
         ({"cache_dir": ""}, "data.cache_dir"),
     ],

@@ -40,6 +40,8 @@ NUISANCES = (
     Nuisance("background"),
     Nuisance("clutter"),
     Nuisance("zoom"),
+    Nuisance("across"),
+    Nuisance("down"),
     *(Nuisance(name, "binary", categories=YES_NO) for name in ("long_sleeves", "long_legs", "stripes", "skirt")),
     Nuisance("top_brightness"),
     Nuisance("bottom_brightness"),

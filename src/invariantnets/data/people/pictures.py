@@ -25,12 +25,14 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "light_strength": (0.6, 1.2),
     "background": (0, 1),
     "clutter": (0, 0.4),
-    "zoom": (0.75, 0.95),
+    "zoom": (0.85, 0.95),
+    "across": (0.4, 0.6),
+    "down": (0.4, 0.6),
 }
 """What varies from picture to picture besides the pose, uniformly: degrees, and shares."""
 
 LEAST, MOST = 0.1, 0.98  # of the picture's side that a person may take
-PLACE = ("scene", "across", "down")  # three more, always uniform in (0, 1)
+PLACE = ("scene",)  # one more, always uniform in (0, 1)
 SCENE = -3  # the last key of a hash: outfits and poses have others
 BLOCK = 16  # pictures whose bodies are posed at once
 
@@ -71,6 +73,11 @@ def check_ranges(ranges: Mapping[str, Sequence[float] | float]) -> dict[str, tup
         ):
             raise InvariantNetsError(f"ranges: {name} needs a value or [low, high], got {value}")
         found[name] = float(pair[0]), float(pair[1])
+    for name in ("across", "down"):
+        if not 0 <= found[name][0] <= found[name][1] <= 1:
+            raise InvariantNetsError(
+                f"ranges: {name}={list(found[name])}: must be within 0 and 1, of the room that is left"
+            )
     if not LEAST <= found["zoom"][0] <= found["zoom"][1] <= MOST:
         raise InvariantNetsError(
             f"ranges: zoom={list(found['zoom'])}: must be within {LEAST} and {MOST} of the picture"
