@@ -188,3 +188,17 @@ def test_the_number_of_the_first_page(tmp_path: Path) -> None:
     out, _ = run("evaluate.py", "features=mine.npz", cwd=tmp_path)
     (value,) = re.findall(r"R²\s+(\S+ \[\S+ \S+\])", out)
     assert f"an R² of {value} (n = 359 test rows, fitted to 1,438 others" in text
+
+
+def test_pictures_of_pages_are_in_the_repository() -> None:
+    """An ignored folder would be on this machine alone."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no clone")
+    shown = [
+        (ROOT / page).parent / link
+        for page in ("README.md", *(f"docs/{p}" for p in PAGES))
+        for link in re.findall(r"!\[[^\]]*\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    ]
+    paths = sorted({path.resolve().relative_to(ROOT).as_posix() for path in shown})
+    listed = subprocess.run(["git", "ls-files", *paths], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert len(paths) > 20 and sorted(listed.stdout.split()) == paths

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from invariantnets.analysis import Analysis, Material, analysis_named
-from invariantnets.errors import Failure
+from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import draw_run, figures_of_run
 from invariantnets.files import write_atomically
@@ -280,6 +280,11 @@ def run_suite(
     Raises:
         InvariantNetsError: an unknown probe or analysis, or a table that cannot be used; the message says why.
     """
+    if not isinstance(table, FeatureTable):
+        raise InvariantNetsError(
+            f"a {type(table).__name__} is no table of features: FeatureTable.from_frame(frame, label=…) makes one of a "
+            "data frame, FeatureTable.from_arrays(x, label=…) of arrays, invariantnets.features.io.load_table of a file"
+        )
     asked = [analysis_named(analysis) if isinstance(analysis, str) else analysis for analysis in analyses]
     return evaluate(subject_of(table, name, images), readers_of(probes), analyses=asked, **options)
 

@@ -6,6 +6,7 @@ import unicodedata
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from invariantnets.errors import InvariantNetsError
@@ -248,3 +249,38 @@ def test_a_heavy_tail_is_not_far():
     check_far(10 ** np.random.default_rng(0).uniform(-4, 4, (500, 8)), "x", "table")
     sparse = np.where(np.random.default_rng(0).random((500, 8)) < 0.01, 1e3, 1e-3)
     check_far(sparse + np.random.default_rng(0).normal(size=(500, 8)), "x", "table")
+
+
+def test_what_one_calls_the_label_is_no_nuisance() -> None:
+    x, who = np.zeros((4, 2)) + np.arange(4)[:, None], ["a", "a", "b", "b"]
+    for name in ("labels", "who", "person", "target", "y"):
+        with pytest.raises(InvariantNetsError, match=f"{name}= would be a nuisance.*label={name}"):
+            FeatureTable.from_arrays(x, **{name: who})
+    assert [n.name for n in FeatureTable.from_arrays(x, label=who, y=[0.5, 1, 2, 3]).nuisances] == ["y"]
+
+
+def test_a_column_called_as_people_are_is_divided_by_them() -> None:
+    frame = pd.DataFrame({"who": np.repeat(np.arange(20), 5), "kind": np.repeat(np.arange(20), 5)})
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    people, kinds = (FeatureTable.from_arrays(x, label=frame[name]) for name in frame)
+    assert not set(people.label[people.split == "test"]) & set(people.label[people.split != "test"])
+    assert set(kinds.label[kinds.split == "test"]) & set(kinds.label[kinds.split != "test"])
+
+
+def test_it_is_shown_in_a_line() -> None:
+    shown = repr(
+        FeatureTable.from_arrays(np.eye(6), label=list("abcabc"), split=["train", "val", "test"] * 2, yaw=range(6))
+    )
+    assert shown == (
+        "FeatureTable: 6 rows (2 train, 2 val, 2 test); features features (6); 3 classes; nuisances yaw (continuous)"
+    )
+
+
+def test_what_is_no_table_is_told_how_to_become_one() -> None:
+    frame = pd.DataFrame({"f0": [1.0], "f1": [2.0]})
+    with pytest.raises(InvariantNetsError, match=r"DataFrame is no table of features: FeatureTable\.from_frame"):
+        run_suite(frame)
+    with pytest.raises(InvariantNetsError, match=r"there is no labels=.*did you mean label=\?"):
+        FeatureTable.from_frame(frame, labels="who")
+    with pytest.raises(InvariantNetsError, match=r"np\.stack"):
+        FeatureTable.from_arrays(np.array([[1.0], [2.0, 3.0]], dtype=object))

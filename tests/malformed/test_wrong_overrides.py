@@ -259,3 +259,8 @@ def test_what_one_types_for_a_table(
     for name in ("mine.npz", "mine.ckpt"):
         (tmp_path / name).touch()
     assert said("evaluate", *command.split()).endswith(OF_A_TABLE[command])
+
+
+def test_what_is_of_the_other_program_is_told(said: Callable[..., str]) -> None:
+    meant = "it is of evaluate.py, which measures what exists: python evaluate.py features=mine.npz"
+    assert said("train", "features=mine.npz") == f"there is no key 'features': {meant}"

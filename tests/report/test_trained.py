@@ -24,7 +24,7 @@ def group(name: str, **changes: Any) -> Group:
 def test_only_what_differs_is_shown() -> None:
     short = group("forget", trainer={"max_epochs": 1}, model=ALIKE["model"] | {"init_from": "first.ckpt"})
     found = compare([group("lenet"), short])
-    assert found is not None and found.header == ("", "epochs at most", "first network: epochs")
+    assert found is not None and found.header == ("", "epochs", "first network: epochs")
     assert found.rows == [("lenet", "30", "–"), ("forget", "1", "8")]
 
 

@@ -68,6 +68,8 @@ WORDS = {
     "early_stopping": "callbacks.early_stopping",
     "patience": "callbacks.early_stopping.patience",
 }
+# What train.py is asked for, and evaluate.py has.
+OF_EVALUATE = ("features", "sweep", "backbone", "nuisances")
 # What it does not have, and why.
 NOT_HAD = {
     "num_workers": "images are held in memory, and no processes read them",
@@ -190,6 +192,8 @@ def _meant(key: str, value: str | None, program: Composed) -> str:
 
     if (word := WORDS.get(key.lower())) and _exists(word, program):
         return f". Did you mean {write(word)}?"
+    if key in OF_EVALUATE and key not in program.values:
+        return f": it is of evaluate.py, which measures what exists: python evaluate.py {write(key)}"
     if key in NOT_HAD:
         return f": {NOT_HAD[key]}"
     top = [name for name in program.values if "." not in name]

@@ -130,9 +130,8 @@ def _check_shapes(features: Mapping[str, np.ndarray], columns: Mapping[str, np.n
             raise InvariantNetsError(f"{owner}: column {name!r} has shape {values.shape}; one value a row is needed")
     for name, values in features.items():
         if values.ndim != 2 or values.dtype.kind not in "fiub" or not values.shape[1]:
-            raise InvariantNetsError(
-                f"{owner}: features {name!r} are {values.dtype} of shape {values.shape}; numbers (N, D) are needed"
-            )
+            wanted = "numbers (N, D) are needed" + ": np.stack(…) makes them of lists" * (values.dtype == object)
+            raise InvariantNetsError(f"{owner}: features {name!r} are {values.dtype} of shape {values.shape}; {wanted}")
     if "entropy" in columns and columns["entropy"].dtype.kind not in "fiu":
         found = columns["entropy"].dtype
         raise InvariantNetsError(f"{owner}: column 'entropy' holds {found}, not numbers; rename or drop it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -113,6 +114,10 @@ def load_table(
     return _table(mapped, str(path), meta, kinds, units, division, seed)
 
 
+# What says which column is what.
+_MAPPING = ("label", "split", "source", "name", "layers", "nuisances", "ignore")
+
+
 def table_of_frame(
     frame: pd.DataFrame,
     *,
@@ -135,6 +140,10 @@ def table_of_frame(
     Raises:
         InvariantNetsError: what cannot be used, by its name.
     """
+    if unknown := [key for key in mapping if key not in _MAPPING]:
+        close = difflib.get_close_matches(unknown[0], _MAPPING, 1)
+        meant = f"; did you mean {close[0]}=?" if close else ""
+        raise InvariantNetsError(f"there is no {unknown[0]}=, but {', '.join(_MAPPING)}{meant}")
     mapped = map_columns(Raw(*columns_of_frame(frame)), **mapping)
     return _table(mapped, "table", {"remarks": mapped.remarks}, kinds, units, division, seed)
 

@@ -12,6 +12,7 @@ import numpy as np
 from invariantnets.division import Division
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.assemble import assemble
+from invariantnets.features.naming import LABEL, PEOPLE
 from invariantnets.nuisance import SPLITS, Kind, Nuisance
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 BEFORE_NOISE = " before noise"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FeatureTable:
     """``N`` rows of features with what is known about each.
 
@@ -63,6 +64,13 @@ class FeatureTable:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{int((self.split == split).sum()):,} {split}" for split in SPLITS)
+        widths = ", ".join(f"{name} ({x.shape[1]:,})" for name, x in self.features.items())
+        about = ", ".join(f"{n.name} ({n.kind})" for n in self.nuisances) or "none"
+        classes = f"{self.num_classes:,} classes" if self.labelled else "no classes"
+        return f"FeatureTable: {len(self):,} rows ({parts}); features {widths}; {classes}; nuisances {about}"
 
     def rows(self, selection: slice | np.ndarray) -> FeatureTable:
         """A table of some rows: views for a slice, copies for an index or mask."""
@@ -124,8 +132,9 @@ class FeatureTable:
                 intervals resample. None: every row stands alone, but for copies.
             kinds: of nuisances: ``{"yaw": "circular", "race": "categorical"}``.
             units: of nuisances: ``{"yaw": "deg"}``.
-            division: of a split that is drawn. ``image``, which None means: rows of each class in every split (closed
-                set). ``identity``: other people in test, whom no probe has seen (open set), as faces should be.
+            division: of a split that is drawn. ``image``: rows of each class in every split (closed set).
+                ``identity``: other people in test, whom no probe has seen (open set), as faces should be. None: that
+                for a label which is a column of pandas called ``person``, ``identity``, ``who`` or so, else ``image``.
             seed: of the draw.
             **columns: nuisances, numbers (continuous; 0 and 1 binary) or text (categories), NaN or None where unknown;
                 and ``prediction``, ``entropy``, ``name``.
@@ -133,6 +142,12 @@ class FeatureTable:
         Raises:
             InvariantNetsError: what cannot be used, by its name.
         """
+        if label is None and (called := next((name for name in columns if name in LABEL), None)):
+            raise InvariantNetsError(
+                f"{called}= would be a nuisance. For the class or person of each row say label={called}; else rename it"
+            )
+        if division is None and getattr(label, "name", None) in PEOPLE:  # a column of pandas
+            division = "identity"
         named = features if isinstance(features, Mapping) else {"features": features}
         given = {"label": label, "split": split, "source": source, **columns}
         return cls.from_columns(

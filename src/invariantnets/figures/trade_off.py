@@ -11,18 +11,19 @@ from matplotlib.ticker import MaxNLocator
 
 from invariantnets.figures.drawing import Drawn, Scene, slug
 from invariantnets.figures.style import UP_TO, colour, entry, legend_above, marker, new_axes, up_to, whiskers
-from invariantnets.results.format import chance, fitted
+from invariantnets.results.format import chance, fitted, span
 from invariantnets.results.select import Runs, astray, at_least_chance, failed, select, strongest_of
 
 __all__ = ["draw"]
 
 _CAPTION = (
     "One point a run, one colour a group: {accuracy} against how much of the {target} is left. {what} R² of the "
-    "strongest honest probe{fitted}: of those that are not told the answer, the best out of fold on the rows of train "
-    "and val; a better reader, or one of more rows, may find more. Better is up and left. Dashed: R² 0, what guessing "
-    "gives; {accuracy} by chance is {chance}. Bars: 95 % intervals of the run over {over}; the scatter within a colour "
-    "is the seed. Runs whose probes all failed, or whose strongest does not carry over to the test rows (R² below "
-    "−0.02), are not shown; an R² just below 0 stands at 0."
+    "strongest honest probe{fitted}: of those that are not told the answer, the best out of fold on the rows of "
+    "train and val; a better reader, or one of more rows, may find more. Better is up and left. Dashed: R² 0, what "
+    "guessing gives; {accuracy} by chance is {chance}. n = {n} test rows of {sources} {over}. Bars: 95 % intervals "
+    "of the run over {over}; the scatter within a colour is the seed. Runs whose probes all failed, or whose "
+    "strongest does not carry over to the test rows (R² below −0.02), are not shown; an R² just below 0 stands at "
+    "0."
 )
 _WHAT = {
     "mav": "MAV: an image belongs to the class whose mean activation vector is nearest; a network's own classifier may "
@@ -41,6 +42,7 @@ def draw(scene: Scene) -> Iterator[Drawn]:
             wording = {"accuracy": name, "target": target, "what": _WHAT[probe], "fitted": fitted(strongest)}
             every = [results for runs in groups.values() for results in runs]
             wording |= {"chance": chance(every, *scene.accuracy[1:]), "over": scene.resampled}
+            wording |= {"n": span([r.n for r in strongest]), "sources": span([r.sources for r in strongest])}
             bounded = any(select(r, "r2_at_most", target, "any") for runs in groups.values() for r in runs)
             caption = _CAPTION.format(**wording) + UP_TO * bounded + scene.fewer
             title = f"{name[0].upper()}{name[1:]} against {target} left"

@@ -256,7 +256,8 @@ def _people(results: Sequence[Result]) -> list[str]:
         "DIR at 1 % FAR": "and, if strangers may raise 1 % false alarms, with {} ({:,} probes, strangers among them)",
     }
     said = [text.format(bounded(r), r.n) for name, text in texts.items() for r in found[name]]
-    return [*([f"Of people in the test rows, by cosine: {', '.join(said)}."] if said else []), *_parts(results)]
+    shown = f"Of people in the test rows, none of whom a reader was fitted to, by cosine: {', '.join(said)}."
+    return [*([shown] if said else []), *_parts(results)]
 
 
 def _parts(results: Sequence[Result]) -> list[str]:

@@ -13,8 +13,8 @@ __all__ = ["compare"]
 
 # Name → key of the configuration. Those of the first network only where one was trained first.
 _KEYS = {
-    "epochs at most": "trainer.max_epochs",
-    "steps at most": "trainer.max_steps",
+    "epochs": "trainer.max_epochs",
+    "steps": "trainer.max_steps",
     "steps an epoch": "data.epoch_batches",
     "batch": "data.batch_size",
     "views of an image": "views",
@@ -28,6 +28,8 @@ _FIRST = {
 }
 _NOTE = (
     "Settings in which the trainings differ besides their model or method; a dash where a network has no such setting. "
+    "Epochs and steps are the most that a training may have. A first network is trained by itself beforehand, and the "
+    "method starts from it. "
     "What the groups differ by in results may be owed to these as well."
 )
 

@@ -17,7 +17,8 @@ __all__ = ["HOW", "Less", "less"]
 
 HOW = (
     "In brackets the 95 % interval of the difference, over other images or people (both are measured on the "
-    "same draws of them) and, of several seeds, over other seeds; without such draws over seeds alone."
+    "same draws of them) and, of several seeds, over other seeds; without such draws over seeds alone. Two seeds say "
+    "little of others, so that their interval is very wide; three or more help."
 )
 What = tuple[str, str, str]
 
