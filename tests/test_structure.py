@@ -14,6 +14,7 @@ ROOMS = [
     {"cli", "division", "files", "nuisance", "provenance", "sizes"},
     {"folders"},
     {"alignment"},
+    {"poselets"},
     {"data"},
     {"backbones"},
     {"foreign"},
