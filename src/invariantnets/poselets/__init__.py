@@ -4,12 +4,29 @@ Pure functions of keypoints and pictures. Nothing of the authors' code is in her
 """
 
 from invariantnets.poselets.detector import (
-    Calibration, Detector, Hits, calibrate, described, hog, overlap, pyramid, scan, suppress, train,
+    Calibration,
+    Detector,
+    Hits,
+    calibrate,
+    described,
+    hog,
+    overlap,
+    pyramid,
+    scan,
+    suppress,
+    train,
 )  # fmt: skip
 from invariantnets.poselets.examples import SHAPES, Poselet, Seed, cut, draw_seed, nearest, spread
 from invariantnets.poselets.geometry import Fits, Patches, People, check_people, fit, seen_in, upright
 from invariantnets.poselets.predictions import (
-    Keypoints, cluster, fused, keypoints_of, match, predicted, symmetric_kl, torso,
+    Keypoints,
+    cluster,
+    fused,
+    keypoints_of,
+    match,
+    predicted,
+    symmetric_kl,
+    torso,
 )  # fmt: skip
 from invariantnets.poselets.scoring import Truth, average_precision, right, select, truth
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.poselets.geometry import People, Patches, check_people, fit, seen_in, upright
+from invariantnets.poselets.geometry import Patches, People, check_people, fit, seen_in, upright
 
 SHAPES = ((12, 8), (8, 8), (8, 12), (16, 8))
 """Height and width of patches in cells of HOG; of 8 pixels, they are 96×64, 64×64, 64×96 and 128×64."""
@@ -101,7 +101,7 @@ def nearest(seed: Seed, people: People, n: int, source: np.ndarray | None = None
 
 
 def spread(patches: Patches, people: People) -> float:
-    """Mean squared distance of keypoints from their mean over patches, in unit coordinates, over keypoints that two see.
+    """Mean squared distance of keypoints from their mean over patches, in units, of keypoints that two patches show.
 
     Args:
         patches: ``(n,)``, one for each person.

@@ -45,7 +45,7 @@ class Patches(NamedTuple):
     In these the patch reaches from 0 to ``width`` and from 0 to ``height``, and the shorter of the two is 1.
 
     Attributes:
-        a: ``(…)`` complex: turns and scales. 1 / \\|a\\| is the short side in pixels.
+        a: ``(…)`` complex: turns and scales. the short side is as many pixels as 1 over its modulus.
         b: ``(…)`` complex: moves.
         height, width: in unit coordinates, the same for all.
     """

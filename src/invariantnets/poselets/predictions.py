@@ -81,9 +81,9 @@ def symmetric_kl(a: Keypoints, b: Keypoints) -> np.ndarray:
 def cluster(hits: Hits, where: Keypoints) -> np.ndarray:
     """Which hits of one picture are of one person: ``(H,)`` numbers from 0, and −1 of hits that belong to nobody.
 
-    Strongest first, a hit goes to the cluster whose (up to five) strongest hits predict keypoints nearest to its own, by
-    the mean of their symmetrised KL divergences, if that is below 5, and founds one if there is none. It belongs to
-    nobody if the cluster has a hit of that poselet already, or if there are a hundred clusters.
+    Strongest first, a hit goes to the cluster whose (up to five) strongest hits predict keypoints nearest to its own,
+    by the mean of their symmetrised KL divergences, if that is below 5, and founds one if there is none. It belongs
+    to nobody if the cluster has a hit of that poselet already, or if there are a hundred clusters.
 
     Args:
         hits: calibrated and suppressed.
@@ -129,7 +129,8 @@ def torso(shoulders: np.ndarray, hips: np.ndarray) -> np.ndarray:
     Its height is the way between the middles, so that it is as wide for a person seen from the side.
 
     Args:
-        shoulders, hips: ``(…, 2, 2)`` left and right, x and y; NaN gives NaN.
+        shoulders: ``(…, 2, 2)`` left and right, x and y; NaN gives NaN.
+        hips: the same.
     """
     top, bottom = shoulders.mean(-2), hips.mean(-2)
     height = np.linalg.norm(bottom - top, axis=-1, keepdims=True)

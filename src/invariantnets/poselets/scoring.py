@@ -69,7 +69,7 @@ def average_precision(score: np.ndarray, is_right: np.ndarray, total: float, wei
         raise InvariantNetsError("average precision: there is nothing to find: give more people")
     if not len(score):
         return 0.0
-    weight = np.ones(len(score)) if weight is None else weight
+    weight = np.ones(len(score)) if weight is None else weight.astype(float)
     order = np.argsort(-score, kind="stable")
     ends = np.flatnonzero(np.diff(score[order], append=-np.inf))  # the last hit of each score
     found, tried = np.cumsum((weight * is_right)[order])[ends], np.cumsum(weight[order])[ends]
