@@ -23,8 +23,8 @@ ZOOMS = tuple(1.6 / 1.25**k for k in range(6))  # short sides of patches are 20 
 LEAST, UNSURE = -0.5, 0.05  # scores, and probabilities, below which a hit is none
 DRAWS = 200
 TOY: dict[str, Any] = {
-    "of": {"train": (20, 2), "val": (8, 2), "test": (6, 2)}, "examples": 6, "candidates": 3, "keep": 2, "empty": 6,
-    "draws": 5,
+    "of": {"train": (24, 2), "val": (14, 2), "test": (5, 2)}, "examples": 12, "candidates": 3, "keep": 2, "empty": 4,
+    "draws": 3,
 }  # fmt: skip
 OF = {"train": (200, 4), "val": (90, 3), "test": (120, 2)}  # people, and pictures of each
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from invariantnets import FeatureTable
+from invariantnets.poselets import Hits
 from programs import ROOT
 
 MODULES = (
@@ -25,6 +26,8 @@ OTHERS = {
     "evaluation",
     "features",
     "head_parts",
+    "poselet_pictures",
+    "poselets",
     "readers",
     "readers_speed",
     "reference_spaces",
@@ -83,6 +86,32 @@ def test_parts_of_heads_and_parts_that_are_drawn(tmp_path: Path) -> None:
     drawn = sparse.measure(**sparse.TOY)
     sparse.figure(tmp_path / "gain.svg", {"a": drawn})
     assert (tmp_path / "gain.svg").stat().st_size > 1000 and np.isfinite(drawn.to_numpy()).all()
+
+
+def test_what_is_said_of_poselets() -> None:
+    """Of hits that are made up: which poselets fire again at the same place, and an interval that is known."""
+    module = importlib.import_module("benchmarks.poselets")
+    boxes = np.array([(0, 0, 10, 10), (20, 0, 30, 10), (0, 0, 10, 10)], float)
+    before = Hits(np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([0.9, 0.8, 0.3]), boxes)
+    later = before._replace(box=boxes + [[1], [9], [0]])
+    np.testing.assert_array_equal(module.again(before, later, 2, strongest=False), [(1, 2), (1, 1)])
+    np.testing.assert_array_equal(module.again(before, later, 2, strongest=True), [(1, 1), (1, 1)])
+    assert list(module.firing(before, [0.5, 0.9]).poselet) == [0]
+    x = np.random.default_rng(0).normal(size=400)
+    mean, low, high = module.interval(lambda w: np.average(x, weights=w), np.arange(400), 0, 400)
+    assert mean == pytest.approx(x.mean()) and high - low == pytest.approx(2 * 1.96 * x.std() / 20, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_poselets(tmp_path: Path) -> None:
+    """The tables and the sheet of docs/poselets.md, at a toy size."""
+    pytest.importorskip("anny")
+    pytest.importorskip("skimage")
+    module = importlib.import_module("benchmarks.poselets")
+    found = module.measure(**module.TOY, sheet_at=str(tmp_path / "sheet.jpg"))
+    assert found["spread, 10 nearest"]["value"] < found["spread, 10 random patches"]["value"] / 3
+    assert found["AP, poselets"]["n"] > 0 and (tmp_path / "sheet.jpg").stat().st_size > 1000
 
 
 def test_the_cost_of_a_pool(tmp_path: Path) -> None:

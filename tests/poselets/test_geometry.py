@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.poselets import Patches, People, check_people, draw_seed, fit, nearest, seen_in, spread, upright
+from invariantnets.poselets import (
+    Patches,
+    People,
+    Seed,
+    check_people,
+    draw_seed,
+    fit,
+    nearest,
+    seen_in,
+    spread,
+    truth,
+    upright,
+)
 
 SIZE = 200
 # Nose, shoulders, elbows, wrists, hips, knees, ankles of somebody of height 1; left is x > 0.
@@ -165,6 +177,18 @@ def test_nearest_patches_are_posed_alike() -> None:
     assert np.mean(near) < np.mean(random) / 3
     own = np.arange(600) // 2
     assert not np.isin(own[nearest(seed, people, 10, own).person], own[seed.person]).any()
+
+
+def test_where_a_poselet_is() -> None:
+    """On a copy that is turned by 30° it is the upright box about the same centre; on another pose it is nowhere."""
+    middle = np.array([100, 85])  # of the seed's patch
+    copy = one(turned(OWNER.keypoints[0] - middle, 30, 1.5, (400, 300)), size=1000)
+    raised = OWNER.keypoints[0].copy()
+    raised[3:7, 1] -= 60
+    examples = nearest(Seed(0, SEED, (12, 8)), joined(OWNER, crowd()), 10)
+    found = truth(examples, OWNER, joined(copy, one(raised)))
+    assert list(found.there) == [True, False]
+    np.testing.assert_allclose(found.box[0], (400 - 45, 300 - 67.5, 400 + 45, 300 + 67.5))
 
 
 def test_what_is_missing_is_said() -> None:
