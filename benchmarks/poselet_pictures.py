@@ -1,4 +1,4 @@
-"""Drawn people for ``benchmarks.poselets``: pictures, the same poses in other clothes, and a sheet of examples."""
+"""Drawn people for ``benchmarks.poselets``: pictures, the same poses in other clothes, patches, and a sheet of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from invariantnets.data.people.paint import GAMMA, behind
 from invariantnets.data.people.person import Outfits
 from invariantnets.poselets import People, Poselet
 
-SIZE = 128
+SIZE, CELL = 128, 4
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,24 @@ def numbers(of: tuple[int, int], first: int) -> tuple[torch.Tensor, torch.Tensor
     return first + row // of[1], row % of[1], row % of[1]
 
 
-def in_other_clothes(
-    which: tuple[torch.Tensor, ...], cache_dir: str, seed: int
-) -> tuple[list[Figure], list[Figure]]:  # fmt: skip
-    """Each picture again in clothes of another album; and its pose by the next person, in other clothes and light."""
+def same_poses(which: tuple[torch.Tensor, ...], cache_dir: str, seed: int) -> dict[str, list[Figure]]:
+    """Each picture's pose and view again: before another background, in another album's clothes, by another person."""
     told, other = (people.known(which[0], which[1] + more, which[2], seeds=(seed, seed)) for more in (0, 50))
-    mesh, found = people.body(cache_dir), ([], [])
-    frame = ("yaw", "pitch", "zoom", "across", "down")
+    mesh, frame = people.body(cache_dir), ("yaw", "pitch", "zoom", "across", "down")
+    found: dict[str, list[Figure]] = {}
     for k, row in enumerate(told.of):
-        worn, pose = Outfits(*(v[[k]] for v in other.worn)), {n: v[[k]] for n, v in told.poses.items()}
-        scene, light = ({n: v[[k]] for n, v in t.scene.items()} for t in (told, other))
-        found[0].extend(draw(mesh, told.who, row, worn, pose, scene, SIZE))
-        next_one = (k + len(told.of) // 2) % len(told.of)
-        worn = Outfits(*(v[[next_one]] for v in other.worn))
-        scene = light | {name: scene[name] for name in frame}
-        found[1].extend(draw(mesh, told.who, told.of[next_one], worn, pose, scene, SIZE))
+        pose, scene, light = ({n: v[[k]] for n, v in of.items()} for of in (told.poses, told.scene, other.scene))
+        light |= {name: scene[name] for name in frame}
+        somebody = (k + len(told.of) // 2) % len(told.of)
+        own, new, theirs = (
+            Outfits(*(v[[n]] for v in worn)) for worn, n in ((told.worn, k), (other.worn, k), (other.worn, somebody))
+        )
+        for name, who, worn, around in (
+            ("other light and background", row, own, light),
+            ("other clothes", row, new, scene),
+            ("other person, clothes, light and background", told.of[somebody], theirs, light),
+        ):
+            found.setdefault(name, []).extend(draw(mesh, told.who, who, worn, pose, around, SIZE))
     return found
 
 
@@ -69,6 +72,47 @@ def backgrounds(which: tuple[torch.Tensor, ...], boxes: np.ndarray, seed: int) -
     scene = people.known(*which, seeds=(seed, seed)).scene
     each = ({name: float(v[k]) for name, v in scene.items()} for k in range(len(boxes)))
     return [np.clip(behind(one, SIZE, box), 0, 1) ** GAMMA for one, box in zip(each, boxes, strict=True)]
+
+
+def described(of: Pictures, rows: np.ndarray, patches: poselets.Patches, cells: tuple[int, int]) -> np.ndarray:
+    """HOG of one patch of each row."""
+    return np.stack(
+        [poselets.described(of.images[r], patches.rows(k), cells, CELL) for k, r in enumerate(rows)]
+    )  # fmt: skip
+
+
+def others(poselet: Poselet, train: Pictures, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """What to compare a poselet with: HOG of as many patches that do not lie near it."""
+    n, seed = len(poselet.person), poselet.seed
+    fits = poselets.fit(seed.patch, train.people.rows(slice(seed.person, seed.person + 1)), train.people)
+    anyone = rng.choice(np.flatnonzero(np.isfinite(fits.distance)), n, replace=False)
+    somewhere: list[poselets.Seed] = []
+    while len(somewhere) < n:
+        one = poselets.draw_seed(train.people, rng)
+        somewhere += [one] if one.cells == seed.cells else []
+    a, b = (np.array([complex(getattr(s.patch, name)) for s in somewhere]) for name in "ab")
+    rows = np.array([s.person for s in somewhere])
+    placed = poselets.Patches(a, b, seed.patch.height, seed.patch.width)
+    return {
+        "random people": described(train, anyone, fits.patches.rows(anyone), seed.cells),
+        "random patches": described(train, rows, placed, seed.cells),
+    }
+
+
+def spreads(train: Pictures, found: Sequence[Poselet], rng: np.random.Generator, n: int = 10) -> dict[str, np.ndarray]:
+    """Spread of keypoints under the nearest patches, under those of random people, and under random patches."""
+    rows = []
+    for poselet in found:
+        seed = poselet.seed
+        near = poselets.nearest(seed, train.people, n, train.person)
+        fits = poselets.fit(seed.patch, train.people.rows(slice(seed.person, seed.person + 1)), train.people)
+        anyone = rng.choice(np.flatnonzero(np.isfinite(fits.distance)), n, replace=False)
+        some = [poselets.draw_seed(train.people, rng) for _ in range(n)]
+        a, b = (np.array([complex(getattr(s.patch, name)) for s in some]) for name in "ab")
+        somewhere = poselets.Patches(a, b, seed.patch.height, seed.patch.width)
+        three = (near.patches, near.person), (fits.patches.rows(anyone), anyone), (somewhere, [s.person for s in some])
+        rows.append([poselets.spread(patches, train.people.rows(np.array(who))) for patches, who in three])
+    return dict(zip(("10 nearest", "10 random people", "10 random patches"), np.array(rows).T, strict=True))
 
 
 def sheet(path: str | Path, found: Sequence[Poselet], train: Pictures, side: int = 96) -> None:

@@ -11,20 +11,29 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import t
 
-from benchmarks.poselet_pictures import SIZE, Pictures, backgrounds, in_other_clothes, numbers, sheet
+from benchmarks.poselet_pictures import (
+    CELL,
+    SIZE,
+    Pictures,
+    backgrounds,
+    described,
+    numbers,
+    others,
+    same_poses,
+    sheet,
+    spreads,
+)
 from invariantnets import poselets
 from invariantnets.data import people
 from invariantnets.errors import InvariantNetsError
 from invariantnets.poselets import Calibration, Detector, Hits, Poselet
 
-CELL = 4
 ZOOMS = tuple(1.6 / 1.25**k for k in range(6))  # short sides of patches are 20 to 61 pixels
 LEAST, UNSURE = -0.5, 0.05  # scores, and probabilities, below which a hit is none
-DRAWS = 200
 TOY: dict[str, Any] = {
     "of": {"train": (24, 2), "val": (14, 2), "test": (5, 2)}, "examples": 12, "candidates": 3, "keep": 2, "empty": 4,
-    "draws": 3,
 }  # fmt: skip
 OF = {"train": (200, 4), "val": (90, 3), "test": (120, 2)}  # people, and pictures of each
 
@@ -55,47 +64,6 @@ def learned(
         return np.stack(found) if found else np.zeros((0, rows, columns, images.shape[-1]), np.float32)
 
     return poselets.train(images, np.stack(easy), harder, rounds=2)
-
-
-def described(of: Pictures, rows: np.ndarray, patches: poselets.Patches, cells: tuple[int, int]) -> np.ndarray:
-    """HOG of one patch of each row."""
-    return np.stack(
-        [poselets.described(of.images[r], patches.rows(k), cells, CELL) for k, r in enumerate(rows)]
-    )  # fmt: skip
-
-
-def others(poselet: Poselet, train: Pictures, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """What to compare a poselet with: HOG of as many patches that do not lie near it."""
-    n, seed = len(poselet.person), poselet.seed
-    fits = poselets.fit(seed.patch, train.people.rows(slice(seed.person, seed.person + 1)), train.people)
-    anyone = rng.choice(np.flatnonzero(np.isfinite(fits.distance)), n, replace=False)
-    somewhere: list[poselets.Seed] = []
-    while len(somewhere) < n:
-        one = poselets.draw_seed(train.people, rng)
-        somewhere += [one] if one.cells == seed.cells else []
-    a, b = (np.array([complex(getattr(s.patch, name)) for s in somewhere]) for name in "ab")
-    rows = np.array([s.person for s in somewhere])
-    placed = poselets.Patches(a, b, seed.patch.height, seed.patch.width)
-    return {
-        "random people": described(train, anyone, fits.patches.rows(anyone), seed.cells),
-        "random patches": described(train, rows, placed, seed.cells),
-    }
-
-
-def spreads(train: Pictures, found: Sequence[Poselet], rng: np.random.Generator, n: int = 10) -> dict[str, np.ndarray]:
-    """Spread of keypoints under the nearest patches, under those of random people, and under random patches."""
-    rows = []
-    for poselet in found:
-        seed = poselet.seed
-        near = poselets.nearest(seed, train.people, n, train.person)
-        fits = poselets.fit(seed.patch, train.people.rows(slice(seed.person, seed.person + 1)), train.people)
-        anyone = rng.choice(np.flatnonzero(np.isfinite(fits.distance)), n, replace=False)
-        some = [poselets.draw_seed(train.people, rng) for _ in range(n)]
-        a, b = (np.array([complex(getattr(s.patch, name)) for s in some]) for name in "ab")
-        somewhere = poselets.Patches(a, b, seed.patch.height, seed.patch.width)
-        three = (near.patches, near.person), (fits.patches.rows(anyone), anyone), (somewhere, [s.person for s in some])
-        rows.append([poselets.spread(patches, train.people.rows(np.array(who))) for patches, who in three])
-    return dict(zip(("10 nearest", "10 random people", "10 random patches"), np.array(rows).T, strict=True))
 
 
 def found_on(images: Sequence[np.ndarray], detectors: Sequence[Detector]) -> Hits:
@@ -132,14 +100,21 @@ def torsos(hits: Hits, keypoints: Sequence[poselets.Keypoints], names: Sequence[
     return Hits.joined(parts)
 
 
-def interval(value: Callable[[np.ndarray], np.ndarray], person: np.ndarray, seed: int, draws: int) -> np.ndarray:
-    """``(3, …)`` a number and its 95 % interval over people, drawn with replacement; ``value`` takes weights."""
-    rng, (names, of) = np.random.default_rng(seed), np.unique(person, return_inverse=True)
-    drawn = [
-        value(np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names))[of]) for _ in range(draws)
-    ]
+def interval(value: Callable[[np.ndarray], np.ndarray], person: np.ndarray) -> np.ndarray:
+    """``(3, …)`` a number and its 95 % interval over people, by the jackknife.
+
+    Draws with replacement would not do: what is drawn twice counts itself twice, and AP is too high.
+
+    Args:
+        value: of weights ``(N,)``.
+        person: ``(N,)`` whose each row is.
+    """
+    names, of = np.unique(person, return_inverse=True)
+    left = np.stack([value(np.where(of == k, 0.0, 1.0)) for k in range(len(names))])
     with np.errstate(all="ignore"):
-        return np.stack([value(np.ones(len(of))), *np.nanquantile(drawn, (0.025, 0.975), axis=0)])
+        wide = t.ppf(0.975, len(names) - 1) * np.sqrt(np.nanvar(left, 0) * (len(names) - 1))
+    whole = value(np.ones(len(of)))
+    return np.stack([whole, whole - wide, whole + wide])
 
 
 def precision(hits: Hits, box: np.ndarray, there: np.ndarray) -> Callable[[np.ndarray], float]:
@@ -219,7 +194,7 @@ def choose(
 
 def measure(
     cache_dir: str = "~/.cache/invariantnets", of: dict[str, tuple[int, int]] = OF, examples: int = 80,
-    candidates: int = 20, keep: int = 10, empty: int = 30, draws: int = DRAWS, seed: int = 0, sheet_at: str = "",
+    candidates: int = 20, keep: int = 10, empty: int = 30, seed: int = 0, sheet_at: str = "",
 ) -> dict[str, dict[str, float]]:  # fmt: skip
     """Rows of the tables: value, low and high.
 
@@ -230,7 +205,6 @@ def measure(
         candidates: seeds that are tried.
         keep: how many are kept.
         empty: pictures without people, to learn from, and as many to test with.
-        draws: of people, for intervals.
         seed: of all.
         sheet_at: where the sheet goes.
     """
@@ -261,10 +235,10 @@ def measure(
 
     spread = spreads(train, tried, rng)
     for name, value in spread.items():
-        mean = interval(lambda w, v=value: np.average(v, weights=w), np.arange(len(tried)), seed, draws)
+        mean = interval(lambda w, v=value: np.average(v, weights=w), np.arange(len(tried)))
         add(f"spread, {name}", mean, n=len(tried))
     near, _, random = spread.values()
-    share = interval(lambda w: (w @ near) / (w @ random), np.arange(len(tried)), seed, draws)
+    share = interval(lambda w: (w @ near) / (w @ random), np.arange(len(tried)))
     add("spread, nearest / random patches", share, n=len(tried))
 
     # Detectors: the same configurations to be found by all.
@@ -294,7 +268,7 @@ def measure(
         return np.array([*each, each[0] - each[1], each[0] - each[2]])
 
     lines = [*kinds, "poselets less random people", "poselets less random patches"]
-    for name, found in zip(lines, interval(mean_ap, who, seed, draws).T, strict=True):
+    for name, found in zip(lines, interval(mean_ap, who).T, strict=True):
         add(f"AP, {name}", found, n=positives)
 
     # Torsos: clusters against the single poselet that is best on val.
@@ -318,9 +292,7 @@ def measure(
         a, b = (value(weight) for value in of_torso)
         return np.array([a, b, a - b])
 
-    for name, found in zip(
-        ("clusters", "best poselet", "clusters less best"), interval(torso_ap, who, seed, draws).T, strict=True
-    ):
+    for name, found in zip(("clusters", "best poselet", "clusters less best"), interval(torso_ap, who).T, strict=True):
         add(f"torso AP, {name}", found, n=len(test.images))
     matched = [
         poselets.match(clusters.box[clusters.picture == k], box[[k]]).max(initial=-1) >= 0
@@ -328,24 +300,25 @@ def measure(
     ]
     add(
         "torsos found by some cluster",
-        interval(lambda w: np.average(matched, weights=w[is_there]), who, seed, draws),
+        interval(lambda w: np.average(matched, weights=w[is_there]), who),
         n=len(matched),
     )
 
     # The same pose in other clothes.
     first = np.arange(0, len(test.images), of["test"][1])
-    again_in = in_other_clothes(tuple(v[first] for v in which["test"]), cache_dir, seed)
+    alike = same_poses(tuple(v[first] for v in which["test"]), cache_dir, seed)
 
     def repeat(name: str, later: Hits) -> None:
-        for how in ("strongest", "all"):
+        for how in ("some poselet", "strongest", "all"):
             count = again(before, later, len(first), how == "strongest")
-            share = interval(lambda w, c=count: np.divide(*(w @ c)), first, seed, draws)
+            count = np.minimum(count, 1) if how == "some poselet" else count
+            share = interval(lambda w, c=count: np.divide(*(w @ c)), first)
             add(f"fires again, {name}, {how}", share, n=int(count[:, 1].sum()))
 
     where = {int(k): i for i, k in enumerate(first)}
     before = firing(hits.rows(np.isin(hits.picture, first)), least)
     before = before._replace(picture=np.array([where[int(k)] for k in before.picture], int))
-    for name, figures in zip(("other clothes", "other person, clothes and light"), again_in, strict=True):
+    for name, figures in alike.items():
         later = firing(calibrated(found_on([f.image / 255 for f in figures], detectors), by), least)
         repeat(name, later)
     repeat("other pose and person (chance)", before._replace(picture=(before.picture + 1) % len(first)))

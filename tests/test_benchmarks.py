@@ -98,8 +98,8 @@ def test_what_is_said_of_poselets() -> None:
     np.testing.assert_array_equal(module.again(before, later, 2, strongest=True), [(1, 1), (1, 1)])
     assert list(module.firing(before, [0.5, 0.9]).poselet) == [0]
     x = np.random.default_rng(0).normal(size=400)
-    mean, low, high = module.interval(lambda w: np.average(x, weights=w), np.arange(400), 0, 400)
-    assert mean == pytest.approx(x.mean()) and high - low == pytest.approx(2 * 1.96 * x.std() / 20, rel=0.1)
+    mean, low, high = module.interval(lambda w: np.average(x, weights=w), np.arange(400))
+    assert mean == pytest.approx(x.mean()) and high - low == pytest.approx(2 * 1.966 * x.std(ddof=1) / 20, rel=1e-3)
 
 
 @pytest.mark.slow
