@@ -171,7 +171,8 @@ def within(patches: Patches, size: np.ndarray) -> np.ndarray:
     corners = patches.pixels(np.array([0, patches.width, 1j * patches.height, patches.width + 1j * patches.height]))
     low, slack = -0.5, 1e-9
     across = (corners.real >= low - slack) & (corners.real <= size[:, 1:] + low + slack)
-    return (across & (corners.imag >= low - slack) & (corners.imag <= size[:, :1] + low + slack)).all(-1)
+    down = (corners.imag >= low - slack) & (corners.imag <= size[:, :1] + low + slack)
+    return np.asarray((across & down).all(-1))
 
 
 def overlap_of_sets(a: np.ndarray, b: np.ndarray) -> np.ndarray:
