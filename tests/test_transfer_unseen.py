@@ -15,7 +15,7 @@ ASKED = ("+analysis=adversary", "analysis.adversary.epochs=3", "analysis.adversa
 def test_unseen_angles_after_training(tmp_path: Path) -> None:
     own = ("data=rot_digits", "model=lenet", "model.backbone.embedding_dim=32", "transfer=rot_digits_unseen")
     out, _ = run("train.py", *own, *SMALL, *RIDGE, *FEW, *FEWER, *ASKED, "hydra.run.dir=run", cwd=tmp_path)
-    paths = [line for line in out.splitlines() if not line.startswith(("- ", "  "))]
+    paths = [line for line in out.splitlines() if not line.startswith(("- ", "  ", "["))]
     assert paths == [str(tmp_path / place / "report.html") for place in ("run", "run/transfer")]
     seen = read_jsonl(tmp_path / "run" / "results.jsonl")
     named = [r for r in seen if r.probe.startswith("adversary/")]

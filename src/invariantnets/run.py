@@ -245,7 +245,7 @@ def probe(
         InvariantNetsError: what cannot be measured at all; or what is missing in the report, which holds all the rest.
     """
     layers = evaluation.choose_layers(cfg.layers, subject)
-    journal = Journal(folder, _identity(cfg, subject))
+    journal = Journal(folder, _identity(cfg, subject, folder))
     if journal.complete == layers:
         log.info("%s: complete before, nothing is measured again; another hydra.run.dir measures anew", folder)
         print(*headline(folder), folder / "report.html", sep="\n")
@@ -316,12 +316,12 @@ def probe(
         raise InvariantNetsError(f"{said}. All else is in {report}") from failed[0].error
 
 
-def _identity(cfg: DictConfig, subject: Subject) -> dict[str, Any]:
+def _identity(cfg: DictConfig, subject: Subject, folder: Path) -> dict[str, Any]:
     """What makes the numbers of a layer what they are."""
     config = {key: value for key, value in plain(cfg).items() if key not in ASIDE}
     # Where the run lies says nothing of it: it may have been moved.
-    folder = json.dumps(str(Path(cfg.paths.output_dir)))[1:-1]
-    config = json.loads(json.dumps(config, default=str).replace(folder, "."))
+    place = json.dumps(str(folder))[1:-1]
+    config = json.loads(json.dumps(config, default=str).replace(place, "."))
     members = (cfg.get("protocols") or {}).get("members") or ()
     files = [stamp(path) for path in (cfg.get("features"), *members)]
     network = hashlib.sha256(Path(subject.checkpoint).read_bytes()).hexdigest() if subject.checkpoint else None

@@ -51,7 +51,7 @@ def test_a_silenced_channel_is_what_it_is_told_at_every_place(network: LayeredBa
     with silenced(network, "pool2", keep, fill):
         found = network.features(PICTURES, ["ip1"])["ip1"]
     x[:, [3, 7]] = fill[[3, 7], None, None]
-    assert torch.allclose(found[:3], network.features(PICTURES, ["ip1"])["ip1"])
+    assert torch.allclose(found[:3], network.features(PICTURES, ["ip1"])["ip1"], atol=1e-6)  # of another batch
     assert torch.allclose(found[3:], network.layers["ip1"](x), atol=1e-5)
     assert not torch.allclose(found[3:], found[:3], atol=1e-2)
 
