@@ -23,12 +23,13 @@ test: $(READY)  ## run the tests, but for those marked slow
 torture: $(READY)  ## kill runs, feed them hostile files, take away their disk: 300 trials, SEED=0 draws the moments
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/torture --seed $(or $(SEED),0)
 
-# Of what this project asks for itself, each in its lowest version: what it says it needs is enough.
+# Of what this project asks for itself, each in its lowest version: what it says it needs is enough. Old versions among
+# new ones warn of each other, which is no fault of ours.
 lowest: $(READY)  ## run the tests with the lowest versions that pyproject.toml allows
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv venv --quiet --clear --python $(PYTHON) build/lowest
 	$(BIN)/uv pip install --quiet --python build/lowest --resolution lowest-direct --editable '.[dev]'
-	OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+	OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest -W ignore::DeprecationWarning -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
