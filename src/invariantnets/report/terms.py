@@ -34,8 +34,8 @@ TERMS = {
     ),
     "Does not carry over": (
         r"not carry over",
-        "Sound where it was chosen, and worse than guessing on the test rows: R² below 0. It shows that this reader "
-        "is of no use there, and not that there is nothing to read.",
+        "Sound where it was chosen, and worse than guessing on the test rows: R² below −0.02. It shows that this "
+        "reader is of no use there, and not that there is nothing to read.",
     ),
     "Uses the answer": (
         r"uses the answer|told part of the answer",
