@@ -166,12 +166,13 @@ def fit(
             model.identities = tuple(before.get("identities", ()))
             if trainer.is_global_zero:
                 take_along(resume, callbacks)
-            log.info("goes on after epoch %d, step %d: %s", checkpoint["epoch"], checkpoint["global_step"], resume)
         if after is not None and cfg.get("transfer") and trainer.is_global_zero:
             rehearse_transfer(cfg, data, model.identities)
         if resume and is_finished(checkpoint, config):
             log.info("%s: trained to its end before, and not any further", folder)
         else:
+            if resume:
+                log.info("goes on after epoch %d, step %d: %s", checkpoint["epoch"], checkpoint["global_step"], resume)
             parameters = sum(parameter.numel() for parameter in model.backbone.parameters())
             with threads.for_training(parameters, before.get("threads")):
                 trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
