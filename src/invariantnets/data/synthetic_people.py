@@ -17,6 +17,7 @@ from invariantnets.data import people, renderer
 from invariantnets.data.banked import Bank, BankedImages, Pixels, Stream
 from invariantnets.data.batch import DataSpec
 from invariantnets.data.cache import cached_images, progress
+from invariantnets.data.renderer.nuisances import YES_NO
 from invariantnets.errors import InvariantNetsError
 from invariantnets.nuisance import SPLITS, Nuisance
 from invariantnets.sizes import check_room
@@ -28,7 +29,6 @@ BLOCK = 64
 ROW_BYTES = 512  # what is known of a picture
 # Where numbers of test people and of albums to validate on begin: they stay what they are, whatever else there is.
 TEST_NUMBER = VAL_ALBUM = 1 << 20
-YES_NO = ("no", "yes")
 NUISANCES = (
     Nuisance("yaw", "circular", "°"),
     Nuisance("pitch", unit="°"),
