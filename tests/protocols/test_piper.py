@@ -353,3 +353,26 @@ def test_weights_may_be_negative_and_are_said(drawn) -> None:
     w = fit_weights(replace(said, own=own).filled(), truth, np.arange(len(own)) % 2, 0).w
     assert w[1] < 0 < w[2]
     assert Combiner.unfilled(said, read_instances(table_of(frame()), "features", "global")).shape == own.shape
+
+
+def test_sets_of_parts_are_what_a_table_of_these_parts_gives() -> None:
+    rows = frame(0.6)
+    sets = {"all": ["global", *(f"p{k}" for k in range(PARTS))], "some": ["p1", "p2"], "with": ["global", "p3"]}
+    results = found(rows, halves=["image"], shots=[], sets=sets)
+    assert value(results, "image/all").value == value(results, "image/filled").value
+    for name, arrangement in (("some", "parts"), ("with", "filled")):
+        alone = found(rows[rows["part"].isin({*sets[name], "global"})], halves=["image"], shots=[])
+        assert value(results, f"image/{name}").value == value(alone, f"image/{arrangement}").value
+    weighed = [r.where["part"] for r in results if r.metric == "part_weight" and r.probe == "piper/image/some"]
+    assert weighed == ["p1", "p2"]
+    assert value(results, "image/some").title.startswith("some,")
+
+
+def test_a_set_of_an_unknown_part_is_refused_and_one_that_never_fires_is_left_out() -> None:
+    rows = frame()
+    with pytest.raises(InvariantNetsError, match="protocols.sets.mine: no row is of part 'hat'; .*p0"):
+        found(rows, sets={"mine": ["p0", "hat"]})
+    silent = rows[(rows["part"] != "p0") | (rows["split"] == "val")]
+    results = found(silent, halves=["image"], sets={"mine": ["p0", "p1"], "none": ["p0"]})
+    assert [r.where["part"] for r in results if r.metric == "part_weight" and r.probe == "piper/image/mine"] == ["p1"]
+    assert not [r for r in results if r.probe == "piper/image/none"]

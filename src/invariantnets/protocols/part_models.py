@@ -159,14 +159,16 @@ class Weights:
     """How much each part weighs.
 
     Attributes:
-        w: ``(K + 1,)``, of any sign.
+        w: ``(k,)``, of any sign.
         c: penalty, chosen on half of validation.
         accuracy: of equation 1 there, with the weights of the other half.
+        parts: ``(k,)`` their names.
     """
 
     w: np.ndarray
     c: float
     accuracy: float
+    parts: Sequence[str] = ()
 
 
 def fit_weights(
@@ -179,7 +181,7 @@ def fit_weights(
     same. C is the first whose weights, of half of the instances, name most of the other half rightly.
 
     Args:
-        p: ``(J, P, K + 1)`` probabilities that their own models have not been fitted to (`swapped`).
+        p: ``(J, P, k)`` probabilities that their own models have not been fitted to (`swapped`).
         truth: ``(J,)`` place of the right identity.
         half: ``(J,)`` 0 or 1.
         seed: of the solver.

@@ -195,8 +195,6 @@ class PartRecorder:
         """Weights of each arrangement, over the sum of their sizes."""
         found = []
         for name, weights in self.weights.items():
-            without = name == "parts" or not self.test.has_global
-            parts = self.test.parts[1:] if without else self.test.parts
             of = weights.w / (np.abs(weights.w).sum() or 1.0)
             note = join(
                 "of the sum of all sizes",
@@ -204,14 +202,14 @@ class PartRecorder:
                 f"accuracy of the half it was chosen on {weights.accuracy:.3f}",
             )
             people = len(np.unique(self.val.person))
-            for part, w in zip(parts, of, strict=True):
+            for part, w in zip(weights.parts, of, strict=True):
                 fields: dict[str, Any] = {"split": "val", "n": self.n_val, "sources": people, "note": note}
                 where, chosen = {"part": part}, {"C": weights.c}
                 found.append(self._result("part_weight", w, name, "", where=where, chosen=chosen, **fields))
         return found
 
     def _result(self, metric: str, value: float, name: str, few: str, **fields: Any) -> Result:
-        named = NAMES.get(name, f"{name} alone" if metric == "accuracy" else name)
+        named = NAMES.get(name, f"{name} alone" if metric == "accuracy" and name not in self.weights else name)
         title = join(named, few, f"halves by {self.way}").replace(";", ",") if metric != "activation_rate" else named
         probe = "/".join(filter(None, ("piper", self.way, few.replace(" ", "_"), name)))
         given = {"split": "test", "about": "identity", "title": title, **fields}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
 from invariantnets.protocols.part_models import Said, Weights, fit_weights, say, swapped
 from invariantnets.protocols.part_scores import PartRecorder
-from invariantnets.protocols.parts import ALBUM, Instances, both_halves, known_rows, read_instances
+from invariantnets.protocols.parts import ALBUM, PART, Instances, both_halves, known_rows, read_instances
 from invariantnets.randomness import numpy_rng
 from invariantnets.results.result import Result
 from invariantnets.sizes import check_room
@@ -32,15 +32,25 @@ class Combiner:
 
     Attributes:
         weights: arrangement → weights of its parts: ``parts`` (of them alone, P₀ uniform), ``unfilled`` (of global and
-            parts, 0 where they are silent) and, where there is a global model, ``filled``.
+            parts, 0 where they are silent), where there is a global model ``filled``, and those of ``sets``.
         n: people in pictures that they are learned on.
+        sets: further arrangements, of some parts each.
     """
 
     weights: Mapping[str, Weights]
     n: int
+    sets: Mapping[str, Sequence[str]]
 
     @classmethod
-    def fit(cls, x: np.ndarray, val: Instances, half: np.ndarray, part_c: float = 1.0, seed: int = 0) -> Combiner:
+    def fit(
+        cls,
+        x: np.ndarray,
+        val: Instances,
+        half: np.ndarray,
+        part_c: float = 1.0,
+        seed: int = 0,
+        sets: Mapping[str, Sequence[str]] | None = None,
+    ) -> Combiner:
         """Learn them.
 
         Args:
@@ -49,12 +59,23 @@ class Combiner:
             half: ``(J,)`` 0 or 1.
             part_c: penalty of the parts' SVMs.
             seed: of the solvers.
+            sets: name → parts, filled by the global model if it is one of them.
         """
         said = swapped(x, val, half, part_c, seed)
         truth = np.unique(val.person, return_inverse=True)[1]
-        ways = {PARTS: said.filled(uniform=True)[:, :, 1:], UNFILLED: cls.unfilled(said, val)}
-        ways |= {FILLED: said.filled()} if val.has_global else {}
-        return cls({name: fit_weights(p, truth, half, seed) for name, p in ways.items()}, len(val))
+        rest = val.parts[1:]
+        every = val.parts if val.has_global else rest
+        ways = {PARTS: (rest, said.filled(uniform=True)[:, :, 1:]), UNFILLED: (every, cls.unfilled(said, val))}
+        ways |= {FILLED: (every, said.filled())} if val.has_global else {}
+        ways |= {name: (tuple(parts), cls.some(said, val, parts)) for name, parts in (sets or {}).items()}
+        weights = {name: replace(fit_weights(p, truth, half, seed), parts=of) for name, (of, p) in ways.items()}
+        return cls(weights, len(val), sets or {})
+
+    @staticmethod
+    def some(said: Said, found: Instances, parts: Sequence[str]) -> np.ndarray:
+        """``(J, P, k)`` P of some parts, filled by the global model if it is one of them, else uniform."""
+        columns = [found.parts.index(part) for part in parts]
+        return said.filled(uniform=0 not in columns or not found.has_global)[:, :, columns]
 
     @staticmethod
     def unfilled(said: Said, found: Instances) -> np.ndarray:
@@ -78,6 +99,8 @@ class Combiner:
             # The other reading of "using P̂ in equation 1": weights stay those that were learned with filling.
             scores[SAME] = self.unfilled(said, found) @ self.weights[FILLED].w
             scores[FILLED] = said.filled() @ self.weights[FILLED].w
+        for name, parts in self.sets.items():
+            scores[name] = self.some(said, found, parts) @ self.weights[name].w
         return scores
 
 
@@ -88,6 +111,7 @@ def run_piper(
     global_part: str | None = "global",
     halves: Sequence[str] = WAYS,
     shots: Sequence[int] = (1,),
+    sets: Mapping[str, Sequence[str]] | None = None,
     part_c: float = 1.0,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
@@ -102,12 +126,15 @@ def run_piper(
         halves: how everybody's pictures are halved, of ``image`` and ``album``; without albums by image alone. With
             none, the table is only checked.
         shots: training pictures of each person, besides all of a half.
+        sets: name → some of the parts: further sums, with weights of their own (table 4). Filled by the global model
+            where that is one of them; else P₀ is uniform. Parts that never fire are left out.
         part_c: penalty C of the parts' SVMs.
         seed: of halves, solvers and of pictures that are drawn.
         progress: is told the name of each step before it starts.
 
     Raises:
-        InvariantNetsError: an unknown way to halve, a table without parts or splits, or of too few people.
+        InvariantNetsError: an unknown way to halve, an unknown part, a table without parts or splits, or of too few
+            people.
     """
     step = progress or (lambda _: None)
     for way in halves:
@@ -116,6 +143,7 @@ def run_piper(
     table, missing = known_rows(table, layer)
     check_layer(table, layer)
     read = read_instances(table, layer, global_part).said(missing)
+    sets = _known_sets(sets or {}, table, read)
     found, dealt = both_halves(read, halves, numpy_rng(seed, 10, 6))
     if halves and not dealt:
         raise InvariantNetsError(
@@ -132,7 +160,7 @@ def run_piper(
     for way, half in dealt.items():
         step(f"parts, halves by {way}: weights")
         ours = half[found.split == "test"]
-        combiner = Combiner.fit(x, val, half[found.split == "val"], part_c, seed)
+        combiner = Combiner.fit(x, val, half[found.split == "val"], part_c, seed, sets)
         record = PartRecorder(layer, seed, way, test, val, combiner.weights, combiner.n, found.notes)
         step(f"parts, halves by {way}: recognition")
         said = swapped(x, test, ours, part_c, seed)
@@ -148,6 +176,21 @@ def run_piper(
     if len(alone) == len(WAYS):
         results += record.lost_by_album(alone["image"], alone[ALBUM])
     return results
+
+
+def _known_sets(sets: Mapping[str, Sequence[str]], table: FeatureTable, read: Instances) -> dict[str, list[str]]:
+    """Each set without the parts that were left out.
+
+    Raises:
+        InvariantNetsError: a part that no row is of, or a set of none.
+    """
+    kind = next(n for n in table.nuisances if n.name == PART)
+    known = {*kind.categories, *read.parts}
+    for name, parts in sets.items():
+        if wrong := [part for part in parts if part not in known]:
+            raise InvariantNetsError(f"protocols.sets.{name}: no row is of part {wrong[0]!r}; {', '.join(known)} are")
+    found = {name: [part for part in parts if part in read.parts] for name, parts in sets.items()}
+    return {name: parts for name, parts in found.items() if parts}
 
 
 def _drawn(person: np.ndarray, half: np.ndarray, shot: int, rng: np.random.Generator) -> np.ndarray:
