@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,31 +12,17 @@ from PIL import Image
 from invariantnets import poselets
 from invariantnets.data import people
 from invariantnets.data.people.draw import Figure, draw
-from invariantnets.data.people.paint import GAMMA, behind
 from invariantnets.data.people.person import Outfits
-from invariantnets.poselets import People, Poselet
+from invariantnets.poselets import Look, People, Pictures, Poselet
 
-SIZE, CELL = 128, 4
+SIZE = 128
+LOOK = Look(4, tuple(1.6 / 1.25**k for k in range(6)))  # short sides of patches are 20 to 61 pixels
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """``N`` pictures with one person each: who it is, the keypoints, and HOG at all zooms where it was asked for."""
-
-    images: list[np.ndarray]
-    person: np.ndarray
-    people: People
-    boxes: np.ndarray
-
-    @classmethod
-    def of(cls, figures: Sequence[Figure], person: np.ndarray) -> Pictures:
-        """Of drawn figures."""
-        points, visible, boxes = (
-            np.stack([getattr(f, name) for f in figures]) for name in ("keypoints", "visible", "box")
-        )
-        return cls(
-            [f.image / 255 for f in figures], person, People(points, visible, np.full((len(points), 2), SIZE)), boxes
-        )
+def pictures_of(figures: Sequence[Figure], person: np.ndarray) -> Pictures:
+    """Of drawn figures."""
+    points, visible = (np.stack([getattr(f, name) for f in figures]) for name in ("keypoints", "visible"))
+    return Pictures([f.image / 255 for f in figures], person, People(points, visible, np.full((len(points), 2), SIZE)))
 
 
 def numbers(of: tuple[int, int], first: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -67,20 +52,6 @@ def same_poses(which: tuple[torch.Tensor, ...], cache_dir: str, seed: int) -> di
     return found
 
 
-def backgrounds(which: tuple[torch.Tensor, ...], boxes: np.ndarray, seed: int) -> list[np.ndarray]:
-    """What is behind people, without them."""
-    scene = people.known(*which, seeds=(seed, seed)).scene
-    each = ({name: float(v[k]) for name, v in scene.items()} for k in range(len(boxes)))
-    return [np.clip(behind(one, SIZE, box), 0, 1) ** GAMMA for one, box in zip(each, boxes, strict=True)]
-
-
-def described(of: Pictures, rows: np.ndarray, patches: poselets.Patches, cells: tuple[int, int]) -> np.ndarray:
-    """HOG of one patch of each row."""
-    return np.stack(
-        [poselets.described(of.images[r], patches.rows(k), cells, CELL) for k, r in enumerate(rows)]
-    )  # fmt: skip
-
-
 def others(poselet: Poselet, train: Pictures, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """What to compare a poselet with: HOG of as many patches that do not lie near it."""
     n, seed = len(poselet.person), poselet.seed
@@ -94,8 +65,8 @@ def others(poselet: Poselet, train: Pictures, rng: np.random.Generator) -> dict[
     rows = np.array([s.person for s in somewhere])
     placed = poselets.Patches(a, b, seed.patch.height, seed.patch.width)
     return {
-        "random people": described(train, anyone, fits.patches.rows(anyone), seed.cells),
-        "random patches": described(train, rows, placed, seed.cells),
+        "random people": train.described(anyone, fits.patches.rows(anyone), seed.cells, LOOK.cell),
+        "random patches": train.described(rows, placed, seed.cells, LOOK.cell),
     }
 
 

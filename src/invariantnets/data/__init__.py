@@ -8,6 +8,7 @@ from invariantnets.data.celeba import CelebA
 from invariantnets.data.faces_table import FacesTable
 from invariantnets.data.jitter import Jitter
 from invariantnets.data.lfw import Lfw
+from invariantnets.data.people_parts import PeopleParts
 from invariantnets.data.synthetic_faces import SyntheticFaces
 from invariantnets.data.synthetic_people import SyntheticPeople
 from invariantnets.data.synthetic_videos import SyntheticVideos
@@ -24,6 +25,7 @@ __all__ = [
     "FacesTable",
     "Jitter",
     "Lfw",
+    "PeopleParts",
     "RotatedImages",
     "SelectedFaces",
     "SyntheticFaces",

@@ -148,8 +148,9 @@ class SyntheticPeople(BankedImages):
         some, size = (part[row] for part in self.rows[split]), self.spec.image_shape[-1]
         return people.figures(*some, size=size, cache_dir=self.cache_dir, seeds=self.seeds, ranges=self.ranges)
 
-    def _key(self, rows: Rows) -> dict[str, Any]:
-        """All that determines the pictures."""
+    def key(self, split: str) -> dict[str, Any]:
+        """All that determines the pictures of a split."""
+        rows = self.rows[split]
         return {
             "ranges": self.ranges,
             "seeds": self.seeds,
@@ -165,22 +166,23 @@ class SyntheticPeople(BankedImages):
 
     def load(self) -> str:
         """Nothing is read. The checksum is that of all that determines the pictures."""
-        keys = [self._key(self.rows[split]) for split in SPLITS]
+        keys = [self.key(split) for split in SPLITS]
         return hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()
 
     def make_bank(self, split: str) -> Bank:
         """Draw a split, or map it from the cache."""
-        number = self.rows[split].number
-        label = number - (TEST_NUMBER - self.spec.num_classes if split == "test" else 0)
         nuisance = {n.name: self.nuisance[split][n.name][:, None] for n in self.spec.nuisances}
         first = sum(len(self.rows[s].number) for s in SPLITS[: SPLITS.index(split)])
-        return Bank(self._images(split), label, nuisance, first)
+        return Bank(self._images(split), self.labels(split), nuisance, first)
+
+    def labels(self, split: str) -> Tensor:
+        """``(N,)`` of the pictures of a split."""
+        return self.rows[split].number - (TEST_NUMBER - self.spec.num_classes if split == "test" else 0)
 
     def _images(self, split: str) -> Pixels:
-        rows = self.rows[split]
-        shape = (len(rows.number), *self.spec.image_shape)
+        shape = (len(self.rows[split].number), *self.spec.image_shape)
         return cached_images(
-            self.cache_dir, "synthetic_people", self._key(rows), shape, lambda: self._drawn(split)
+            self.cache_dir, "synthetic_people", self.key(split), shape, lambda: self._drawn(split)
         ).part(slice(None))
 
     def _drawn(self, split: str) -> Iterator[Tensor]:

@@ -18,6 +18,18 @@ from invariantnets.poselets.detector import (
 )  # fmt: skip
 from invariantnets.poselets.examples import SHAPES, Poselet, Seed, cut, draw_seed, nearest, spread
 from invariantnets.poselets.geometry import Fits, Patches, People, check_people, fit, seen_in, upright
+from invariantnets.poselets.learning import (
+    Chosen,
+    Look,
+    Pictures,
+    calibrated,
+    choose,
+    firing,
+    hits_on,
+    learned,
+    seen_as,
+    torsos,
+)  # fmt: skip
 from invariantnets.poselets.predictions import (
     Keypoints,
     cluster,
@@ -31,8 +43,9 @@ from invariantnets.poselets.predictions import (
 from invariantnets.poselets.scoring import Truth, average_precision, right, select, truth
 
 __all__ = [
-    "SHAPES", "Calibration", "Detector", "Fits", "Hits", "Keypoints", "Patches", "People", "Poselet", "Seed", "Truth",
-    "average_precision", "calibrate", "check_people", "cluster", "cut", "described", "draw_seed", "fit", "fused", "hog",
-    "keypoints_of", "match", "nearest", "overlap", "predicted", "pyramid", "right", "scan", "seen_in", "select",
-    "spread", "suppress", "symmetric_kl", "torso", "train", "truth", "upright",
+    "Calibration", "Chosen", "Detector", "Fits", "Hits", "Keypoints", "Look", "Patches", "People", "Pictures",
+    "Poselet", "SHAPES", "Seed", "Truth", "average_precision", "calibrate", "calibrated", "check_people", "choose",
+    "cluster", "cut", "described", "draw_seed", "firing", "fit", "fused", "hits_on", "hog", "keypoints_of", "learned",
+    "match", "nearest", "overlap", "predicted", "pyramid", "right", "scan", "seen_as", "seen_in", "select", "spread",
+    "suppress", "symmetric_kl", "torso", "torsos", "train", "truth", "upright",
 ]  # fmt: skip

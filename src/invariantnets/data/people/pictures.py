@@ -12,7 +12,8 @@ from torch import Tensor
 
 from invariantnets.data.people.draw import Figure, draw
 from invariantnets.data.people.mesh import body
-from invariantnets.data.people.person import Outfits, People, outfits, people
+from invariantnets.data.people.paint import behind
+from invariantnets.data.people.person import GAMMA, Outfits, People, outfits, people
 from invariantnets.data.people.pose import poses
 from invariantnets.data.renderer import chance
 from invariantnets.errors import InvariantNetsError
@@ -138,3 +139,14 @@ def figures(
         here = slice(start, end)
         angles, scene = ({k: v[here] for k, v in part.items()} for part in (told.poses, told.scene))
         yield from draw(mesh, told.who, told.of[start], Outfits(*(v[here] for v in told.worn)), angles, scene, size)
+
+
+def backgrounds(
+    number: Tensor, album: Tensor, picture: Tensor, *, size: int, cache_dir: str, seeds: tuple[int, int] = (0, 0),
+    ranges: Mapping[str, Sequence[float] | float] | None = None,
+) -> list[np.ndarray]:  # fmt: skip
+    """What is behind people, without them: ``(size, size, 3)`` from 0 to 1 for each. Arguments as of `figures`."""
+    scene = known(number, album, picture, seeds=seeds, ranges=ranges).scene
+    drawn = figures(number, album, picture, size=size, cache_dir=cache_dir, seeds=seeds, ranges=ranges)
+    each = ({name: float(values[k]) for name, values in scene.items()} for k in range(len(number)))
+    return [np.clip(behind(one, size, figure.box), 0, 1) ** GAMMA for one, figure in zip(each, drawn, strict=True)]
