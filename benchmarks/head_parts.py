@@ -11,7 +11,7 @@ what is worn. An album is a day: hat, glasses, scarf, clothes, background and li
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from invariantnets import FeatureTable, run_suite
 from invariantnets.data import renderer
-from invariantnets.protocols.part_models import say
-from invariantnets.protocols.parts import Instances, both_halves, read_instances
-from invariantnets.protocols.piper import Combiner
-from invariantnets.randomness import numpy_rng
+from invariantnets.protocols.part_vectors import part_vectors
 
 SIZE, SIDE = 96, 20
 # What stays for a day; the yaw, the expression and the quality of the picture do not.
@@ -141,26 +138,11 @@ def frame_of(
     return pd.concat(rows, ignore_index=True)
 
 
-def vectors(table: FeatureTable, way: str = "album", seed: int = 0) -> Iterator[tuple[str, np.ndarray, Instances]]:
-    """What is known of pictures of test: features of each part where it fires, and scores of the people of val."""
-    layer = next(iter(table.features))
-    found, halves = both_halves(read_instances(table, layer, "global"), [way], numpy_rng(seed, 10, 6))
-    x = np.asarray(table.features[layer], np.float64)
-    val, test = (found.where(found.split == split) for split in ("val", "test"))
-    for k, part in enumerate(found.parts):
-        there = test.where(test.active[:, k])
-        yield f"features of {part}", x[there.row[:, k]], there
-    combiner = Combiner.fit(x, val, halves[way][found.split == "val"], seed=seed)
-    scores = combiner.scores(say(x, val, test, np.unique(val.person), 1.0, seed), test)
-    for name in ("global", "parts", "unfilled", "filled"):
-        yield f"scores, {name}", scores[name], test
-
-
 def read_yaw(table: FeatureTable, seed: int = 0) -> pd.DataFrame:
-    """The strongest reader of the yaw from each of `vectors`, and the rows that it had."""
+    """The strongest reader of the yaw from each of `part_vectors`, and the rows that it had."""
     yaw = {int(s): float(y) for s, y in zip(table.source, table.nuisance["yaw"], strict=True)}
     found = []
-    for name, x, rows in vectors(table, seed=seed):
+    for name, x, rows in part_vectors(table, next(iter(table.features)), seed=seed):
         angles = np.array([yaw[int(p)] for p in rows.picture])
         mine = FeatureTable.from_arrays(
             x.astype(np.float32), label=rows.person, yaw=angles, units={"yaw": "deg"}, division="identity", seed=seed

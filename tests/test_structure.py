@@ -41,7 +41,7 @@ ROOMS = [
     {"training", "side_by_side", "subjects"},
     {"run"},
     {"sweep"},
-    {"programs"},
+    {"by_parts", "programs"},
 ]
 COLUMN = {room: column for column, rooms in enumerate(ROOMS) for room in rooms}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -26,7 +26,7 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.files import write_atomically
 from invariantnets.folders import first_process, held, refuse_used
 
-__all__ = ["SweepReport"]
+__all__ = ["SweepReport", "end", "started"]
 
 log = logging.getLogger(__name__)
 SWEEP = "INVARIANTNETS_SWEEP"  # whatever launches a job hands its environment on
@@ -48,7 +48,7 @@ class SweepReport(Callback):
                 if "model" in config and config.ckpt_path is None:
                     refuse_used(folder)
         except Exception as error:
-            _end(error)
+            end(error)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra ends a sweep with a failed job without a word to callbacks: the report is made all the same."""
@@ -56,7 +56,7 @@ class SweepReport(Callback):
         try:
             _HELD.enter_context(held(Path(folder)))
         except Exception as error:
-            _end(error)
+            end(error)
         os.environ[SWEEP] = uuid4().hex
         processes.remember(folder, sweep=True)
         AFTER_FAILURE.append(partial(_report, Path(folder), failed=True))
@@ -81,7 +81,7 @@ class SweepReport(Callback):
         try:
             _report(Path(config.hydra.sweep.dir))
         except Exception as error:
-            _end(error)
+            end(error)
         _HELD.close()
 
 
@@ -89,15 +89,19 @@ def _report(folder: Path, failed: bool = False) -> None:
     """One report over the jobs that this sweep started; where one failed, of what the others left, if any left any."""
     from invariantnets.run import report_sweep
 
-    marks = [path for path in folder.rglob(MARK) if path.read_text() == os.environ[SWEEP]]
     try:
-        report_sweep(folder, [path.parents[1] for path in marks])
+        report_sweep(folder, started(folder))
     except InvariantNetsError:
         if not failed:
             raise
 
 
-def _end(error: Exception) -> NoReturn:
+def started(folder: Path) -> list[Path]:
+    """Folders of the jobs that this sweep started."""
+    return [path.parents[1] for path in folder.rglob(MARK) if path.read_text() == os.environ[SWEEP]]
+
+
+def end(error: Exception) -> NoReturn:
     """Hydra makes a warning of whatever a callback raises, and goes on; but not of this.
 
     Raises:
