@@ -13,6 +13,7 @@ import pytest
 
 from invariantnets import FeatureTable
 from invariantnets.poselets import Hits
+from invariantnets.protocols.part_vectors import part_vectors
 from programs import ROOT
 
 MODULES = (
@@ -81,7 +82,7 @@ def test_parts_of_heads_and_parts_that_are_drawn(tmp_path: Path) -> None:
     assert frame.loc[frame["part"] == "frontal", "yaw"].abs().max() < 30
     assert frame.groupby("album")["person"].nunique().max() == 1
     table = FeatureTable.from_frame(frame, label="person", source="picture", split="split")
-    known = {name: x.shape for name, x, _ in heads.vectors(table)}
+    known = {name: x.shape for name, x, _ in part_vectors(table, "features")}
     assert known["features of global"][0] == known["scores, filled"][0] == frame["picture"].nunique() // 2
     drawn = sparse.measure(**sparse.TOY)
     sparse.figure(tmp_path / "gain.svg", {"a": drawn})
