@@ -81,16 +81,15 @@ def jobs_of(folder: Path, seed: int) -> list[Path]:
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_sweep_ends_with_people_and_with_what_scores_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    jobs = [job for seed in (1, 2) for job in jobs_of(tmp_path, seed)]
+    jobs = jobs_of(tmp_path, 1)
     sets = {"two": ["global", "face"], "poselets": ["poselet *"]}
     PeopleByParts(sets, ["yaw"]).report(tmp_path, [*jobs, tmp_path / "a job that failed"])
     printed = capsys.readouterr().out.split("\n")
     assert {str(tmp_path / name / "report.html") for name in ("people", "scores")} <= set(printed)
-    for seed in (1, 2):
-        found = read_jsonl(tmp_path / "people" / str(seed) / "results.jsonl")
-        right = {r.probe: r.value for r in found if r.metric == "accuracy" and not r.where}
-        assert right["piper/image/filled"] > 1 / 12 and {"piper/image/two", "piper/album/poselets"} <= set(right)
-        read = read_jsonl(tmp_path / "scores" / f"{seed} scores, filled" / "results.jsonl")
-        assert {r.target for r in read if r.about == "nuisance"} == {"yaw"}
+    found = read_jsonl(tmp_path / "people" / "1" / "results.jsonl")
+    right = {r.probe: r.value for r in found if r.metric == "accuracy" and not r.where}
+    assert right["piper/image/filled"] > 1 / 12 and {"piper/image/two", "piper/album/poselets"} <= set(right)
+    read = read_jsonl(tmp_path / "scores" / "1 scores, filled" / "results.jsonl")
+    assert {r.target for r in read if r.about == "nuisance"} == {"yaw"}
     with pytest.raises(InvariantNetsError, match="a second job of seed 1 looked at 'global'"):
         PeopleByParts(sets, ["yaw"]).report(tmp_path / "again", [*jobs, jobs[0]])

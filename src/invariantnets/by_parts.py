@@ -126,7 +126,7 @@ def of_all_parts(tables: Mapping[str, FeatureTable], seed: int) -> FeatureTable:
     person, name = joined(lambda table: table.label), joined(lambda table: table.name)
     everybody = numpy_rng(seed, 10, 8).permutation(np.unique(person))
     lend = np.isin(person, everybody[: len(everybody) // 2])
-    columns = {n.name: joined(lambda table, n=n: table.nuisance[n.name]) for n in first.nuisances}
+    columns: dict[str, Any] = {n.name: joined(lambda table, n=n: table.nuisance[n.name]) for n in first.nuisances}
     return FeatureTable.from_arrays(
         {layer: joined(lambda table: table.features[layer])},
         label=person,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from invariantnets import poselets
 from invariantnets.data import people
 from invariantnets.randomness import numpy_rng
 
+GLOBAL, FACE, POSELET = "global", "face", "poselet "
 # People that poselets are learned from are nobody's else, and each of their pictures is of an album of its own.
 FIRST_NUMBER = 1 << 21
 TRAIN, VAL, EMPTY = (200, 4), (90, 3), 30  # people and pictures of each; pictures of nobody
@@ -48,11 +49,12 @@ class Learned(NamedTuple):
     @classmethod
     def of(cls, flat: Mapping[str, np.ndarray]) -> Learned:
         """Of what `flat` gave."""
-        count = len({name.split("/")[0] for name in flat})
-        kinds = (poselets.Detector, poselets.Calibration, poselets.Keypoints)
-        return cls(
-            *([kind(*(flat[f"{k}/{kind.__name__}/{n}"] for n in kind._fields)) for k in range(count)] for kind in kinds)
-        )
+        found: Any = cls([], [], [])
+        kinds: list[Any] = [poselets.Detector, poselets.Calibration, poselets.Keypoints]
+        for k in range(len({name.split("/")[0] for name in flat})):
+            for place, kind in zip(found, kinds, strict=True):
+                place.append(kind(*(flat[f"{k}/{kind.__name__}/{name}"] for name in kind._fields)))
+        return cls(*found)
 
 
 def look_at(size: int) -> poselets.Look:
@@ -85,11 +87,49 @@ def learn(size: int, *, examples: int, candidates: int, keep: int, seed: int, **
         first += count
     look, rng = look_at(size), numpy_rng(seed, 11, 1)
     nobody = people.backgrounds(*(v[:EMPTY] for v in which), size=size, **drawn)
+    train, val = each
     chosen, _ = poselets.choose(
-        *each, [look.levels(one) for one in nobody], rng, look, examples=examples, candidates=candidates, keep=keep
+        train, val, [look.levels(one) for one in nobody], rng, look, examples=examples, candidates=candidates, keep=keep
     )
-    keypoints = [poselets.keypoints_of(one.poselet, each[0].people) for one in chosen]
+    keypoints = [poselets.keypoints_of(one.poselet, train.people) for one in chosen]
     return Learned([one.detector for one in chosen], [one.by for one in chosen], keypoints)
+
+
+def parts_on(
+    figures: Iterable[people.Figure], rows: np.ndarray, learned: Learned, parts: Sequence[str], side: int
+) -> dict[str, np.ndarray]:
+    """Which parts fire on some pictures.
+
+    Args:
+        figures: ``N``.
+        rows: ``(N,)`` their numbers.
+        learned: poselets; what fires is called after their numbers.
+        parts: names, of all that may fire.
+        side: of what is cut out, in pixels.
+
+    Returns:
+        For each part ``<part>/row`` ``(n,)``, ``<part>/box`` ``(n, 4)``, ``<part>/score`` ``(n,)`` probabilities and
+        ``<part>/cut`` ``(n, 3, side, side)`` uint8.
+    """
+    fired: dict[str, list[tuple[int, np.ndarray, float]]] = {part: [] for part in parts}
+    images = []
+    for k, figure in enumerate(figures):
+        size = len(figure.image)
+        images.append(torch.from_numpy(figure.image).permute(2, 0, 1))
+        fired[GLOBAL].append((k, np.array([-0.5, -0.5, size - 0.5, size - 0.5]), 1.0))
+        if (face := frontal_face(figure.keypoints)) is not None:
+            fired[FACE].append((k, face, 1.0))
+        hits = activations(figure, learned)
+        for which, box, score in zip(hits.poselet, hits.box, hits.score, strict=True):
+            fired[f"{POSELET}{which}"].append((k, box, score))
+    found = {}
+    for part, some in fired.items():
+        of = np.array([one[0] for one in some], np.int64)
+        box = np.array([one[1] for one in some]).reshape(-1, 4)
+        found[f"{part}/row"], found[f"{part}/box"] = rows[of], box
+        found[f"{part}/score"] = np.array([one[2] for one in some], np.float64)
+        found[f"{part}/cut"] = cut_out(torch.stack(images)[torch.from_numpy(of)], box, side)
+    return found
 
 
 def frontal_face(keypoints: np.ndarray) -> np.ndarray | None:

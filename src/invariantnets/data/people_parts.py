@@ -20,7 +20,7 @@ from invariantnets.data import part_finding
 from invariantnets.data.banked import Bank, BankedImages, Stream
 from invariantnets.data.batch import DataSpec
 from invariantnets.data.cache import progress
-from invariantnets.data.part_finding import Learned, activations, cut_out, frontal_face, learn
+from invariantnets.data.part_finding import FACE, GLOBAL, POSELET, Learned, learn, parts_on
 from invariantnets.data.synthetic_people import SyntheticPeople
 from invariantnets.errors import InvariantNetsError
 from invariantnets.files import write_atomically
@@ -29,7 +29,6 @@ from invariantnets.nuisance import SPLITS
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-GLOBAL, FACE, POSELET = "global", "face", "poselet "
 BLOCK = 64  # pictures in a file: what an interruption loses
 
 
@@ -93,7 +92,7 @@ class PeopleParts(BankedImages):
     @cached_property
     def _key(self) -> dict[str, Any]:
         """All that determines what is in the files."""
-        digest = hashlib.sha256(Path(__file__).read_bytes())
+        digest = hashlib.sha256()
         for path in (Path(part_finding.__file__), *sorted(Path(str(poselets.__file__)).parent.glob("*.py"))):
             digest.update(path.read_bytes())
         pool = {split: self.people.key(split) for split in SPLITS}
@@ -115,13 +114,24 @@ class PeopleParts(BankedImages):
             learned = self._learned()
             for number in progress(range(len(missing)), "finding parts of people"):
                 split, block = missing[number]
-                found = BytesIO()
-                np.savez(found, **self._found(learned, split, block))
-                write_atomically(self._file(split, block), found.getvalue())
+                rows = np.arange(len(self.people.listed(split)))[block * BLOCK :][:BLOCK]
+                figures = self.people.figures(split, torch.from_numpy(rows))
+                found = parts_on(figures, rows, learned, self.parts, self.spec.image_shape[-1])
+                write_atomically(self._file(split, block), _packed(found))
 
     def load(self) -> str:
-        """Parts are found where they are not there yet. The checksum is that of all that determines them."""
+        """Parts are found where they are not there yet. The checksum is that of all that determines them.
+
+        Raises:
+            InvariantNetsError: the part fires on no picture to train on, or to choose the best epoch with.
+        """
         self.prepare_data()
+        for split in ("train", "val"):
+            if not len(self.fires(split)):
+                raise InvariantNetsError(
+                    f"data.part={self.part}: it fires on no picture of {split}: leave it out, or give data.people more "
+                    "pictures"
+                )
         return hashlib.sha256(json.dumps([self._key, self.part], sort_keys=True).encode()).hexdigest()
 
     def _blocks(self, split: str) -> range:
@@ -133,14 +143,14 @@ class PeopleParts(BankedImages):
     def _read(self, split: str, what: str) -> Iterator[np.ndarray]:
         for block in self._blocks(split):
             path = self._file(split, block)
-            if (found := _readable(path)) is None:
-                raise InvariantNetsError(f"{path}: damaged; delete it, and it is made anew")
-            with found:
-                yield found[f"{self.part}/{what}"]
+            try:
+                with np.load(path) as found:
+                    yield found[f"{self.part}/{what}"]
+            except _DAMAGE as error:
+                raise InvariantNetsError(f"{path}: damaged ({error}); delete it, and it is made anew") from error
 
     def fires(self, split: str) -> np.ndarray:
-        """``(n,)`` rows of the pool's split on which the part fires."""
-        self.setup()
+        """``(n,)`` rows of the pool's split on which the part fires; `prepare_data` comes first."""
         return np.concatenate([np.zeros(0, np.int64), *self._read(split, "row")])
 
     def make_bank(self, split: str) -> Bank:
@@ -165,47 +175,28 @@ class PeopleParts(BankedImages):
         path = self.folder / "poselets.npz"
         stored = _readable(path)
         if stored is None:
-            found = BytesIO()
-            np.savez(found, **self._learn().flat())
-            write_atomically(path, found.getvalue())
-            stored = _readable(path)
-        assert stored is not None, path
+            pool, size = self.people, self.people.spec.image_shape[-1]
+            drawn: dict[str, Any] = {"cache_dir": pool.cache_dir, "seeds": pool.seeds, "ranges": pool.ranges}
+            write_atomically(path, _packed(learn(size, **self.learning, **drawn).flat()))
+            stored = np.load(path)
         with stored:
             return Learned.of(dict(stored))
 
-    def _learn(self) -> Learned:
-        pool, size = self.people, self.people.spec.image_shape[-1]
-        return learn(size, **self.learning, cache_dir=pool.cache_dir, seeds=pool.seeds, ranges=pool.ranges)
 
-    def _found(self, learned: Learned, split: str, block: int) -> dict[str, np.ndarray]:
-        """Part → rows of the pool's split on which it fires, boxes, probabilities, and what is cut out."""
-        total, side = len(self.people.listed(split)), self.spec.image_shape[-1]
-        rows = np.arange(block * BLOCK, min((block + 1) * BLOCK, total))
-        boxes: dict[str, list[tuple[int, np.ndarray, float]]] = {part: [] for part in self.parts}
-        images = []
-        for k, figure in enumerate(self.people.figures(split, torch.from_numpy(rows))):
-            size = len(figure.image)
-            images.append(torch.from_numpy(figure.image).permute(2, 0, 1))
-            boxes[GLOBAL].append((k, np.array([-0.5, -0.5, size - 0.5, size - 0.5]), 1.0))
-            if (face := frontal_face(figure.keypoints)) is not None:
-                boxes[FACE].append((k, face, 1.0))
-            hits = activations(figure, learned)
-            for which, box, score in zip(hits.poselet, hits.box, hits.score, strict=True):
-                boxes[f"{POSELET}{which}"].append((k, box, score))
-        found = {}
-        for part, some in boxes.items():
-            k = np.array([one[0] for one in some], np.int64)
-            box = np.array([one[1] for one in some]).reshape(-1, 4)
-            found[f"{part}/row"], found[f"{part}/box"] = rows[k], box
-            found[f"{part}/score"] = np.array([one[2] for one in some], np.float64)
-            found[f"{part}/cut"] = cut_out(torch.stack(images)[torch.from_numpy(k)], box, side)
-        return found
+_DAMAGE = (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError)
 
 
 def _readable(path: Path) -> np.lib.npyio.NpzFile | None:
-    """The arrays of a file, or None where it is not there or is none."""
+    """The arrays of a file, or None where it is not there or was cut short."""
     try:
         found: np.lib.npyio.NpzFile = np.load(path)
         return found
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+    except _DAMAGE:
         return None
+
+
+def _packed(arrays: dict[str, Any]) -> bytes:
+    """Of a file ``.npz``, whose arrays are read one by one."""
+    file = BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()

@@ -49,7 +49,7 @@ class Pictures(NamedTuple):
 
     def described(self, rows: np.ndarray, patches: Patches, cells: tuple[int, int], cell: int) -> np.ndarray:
         """HOG of one patch of each row, ``(n, cells down − 1, cells across − 1, 36)``."""
-        return np.stack([described(self.images[r], patches.rows(k), cells, cell) for k, r in enumerate(rows)])
+        return np.stack([described(self.images[r], patches.rows(np.array(k)), cells, cell) for k, r in enumerate(rows)])
 
 
 class Chosen(NamedTuple):
