@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
+from invariantnets.errors import InvariantNetsError
 from invariantnets.interrupted import Journal, stamp
 from invariantnets.probes.progress import watched
 from invariantnets.results import Result, read_jsonl
 from invariantnets.results.runs import read_sweep
+from invariantnets.sweep import refuse_less
 from programs import SMALL, THIN, run, start
 
 LAYERS = ("early", "middle", "late")
@@ -119,3 +122,17 @@ def test_long_steps_say_how_long_the_rest_takes() -> None:
     ticks, told = iter([0.0, 1.0, 30.0, 300.0, 400.0]), []
     assert list(watched("abcd", "MLP", 4, told.append, lambda: next(ticks))) == list("abcd")
     assert told == ["MLP, 2 of 4 nuisances, about 30 s left", "MLP, 3 of 4 nuisances, about 2 min left"]
+
+
+def test_a_sweep_that_goes_on_says_what_it_said_when_it_began(tmp_path: Path) -> None:
+    """Other values of a key are more jobs; a key that is missing would make other jobs, and a report of these alone."""
+    began = {"hydra": {"overrides": {"task": ["model=lenet", "seed=1,2", "+trainer.fast=1"]}}}
+    OmegaConf.save(OmegaConf.create(began), tmp_path / "multirun.yaml")
+    refuse_less(tmp_path, ["ckpt_path=last", "model=lenet", "seed=1,2,3", "trainer.fast=2"])
+    refuse_less(tmp_path / "new", ["ckpt_path=last"])
+    with pytest.raises(InvariantNetsError, match=r"began with model=lenet seed=1,2 .*here without seed=1,2$"):
+        refuse_less(tmp_path, ["model=lenet", "+trainer.fast=1"])
+    before = (tmp_path / "multirun.yaml").read_bytes()
+    _, err = run("train.py", "-m", "ckpt_path=last", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path, code=2)
+    assert "say so again to go on with it, here without model=lenet seed=1,2 +trainer.fast=1" in err
+    assert (tmp_path / "multirun.yaml").read_bytes() == before and not (tmp_path / "report.html").exists()

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from invariantnets import processes
 from invariantnets.cli import describe
@@ -55,6 +56,8 @@ class SweepReport(Callback):
         folder = config.hydra.sweep.dir
         try:
             _HELD.enter_context(held(Path(folder)))
+            if "ckpt_path=last" in config.hydra.overrides.task:
+                refuse_less(Path(folder), config.hydra.overrides.task)
         except Exception as error:
             end(error)
         os.environ[SWEEP] = uuid4().hex
@@ -94,6 +97,29 @@ def _report(folder: Path, failed: bool = False) -> None:
     except InvariantNetsError:
         if not failed:
             raise
+
+
+def refuse_less(folder: Path, words: Sequence[str]) -> None:
+    """A sweep that goes on says what it said when it began: else its jobs are others, and its report is of these alone.
+
+    Args:
+        folder: of the sweep.
+        words: overrides of the command line. Other values of the same keys are more jobs of the same kind.
+
+    Raises:
+        InvariantNetsError: a key that the command line had then, and has not now.
+    """
+    path = folder / "multirun.yaml"
+    if not path.is_file():
+        return
+    before = OmegaConf.load(path).hydra.overrides.task
+    said = {word.partition("=")[0].lstrip("+~") for word in words}
+    left = [word for word in before if word.partition("=")[0].lstrip("+~") not in said]
+    if left:
+        raise InvariantNetsError(
+            f"{folder}: this sweep began with {' '.join(before)}; say so again to go on with it, here without "
+            f"{' '.join(left)}"
+        )
 
 
 def started(folder: Path) -> list[Path]:
