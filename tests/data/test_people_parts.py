@@ -90,7 +90,7 @@ def test_poselets_are_read_as_they_were_written() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"part": "hat"}, "data.part=hat: choose of global, face, poselet 0, poselet 1"),
+        ({"part": "hat"}, "data.part=hat: choose of global, face, poselet 0, poselet 1, all"),
         ({"part": "poselet 2"}, "choose of global, face, poselet 0, poselet 1"),
         ({"image_shape": [1, 32, 32]}, "parts are .3, side, side."),
         ({"num_classes": 4}, "data.num_classes=4, but the pool has 3"),
@@ -125,6 +125,9 @@ def test_parts_of_pictures_find_each_other_and_damaged_files_are_made_again(
             for name, values in some.bank(split).nuisance.items():
                 assert (values == whole.bank(split).nuisance[name][row]).all()
     assert 0 < len(face.fires("test")) < len(whole.fires("test"))
+    every = parts("all", tmp_path)
+    assert len(every.bank("test")) == sum(len(parts(part, tmp_path).fires("test")) for part in whole.parts)
+    assert every.names("test") is None
     first = face.bank("test").image.clone()
     broken = next(whole.folder.glob("test-*.npz"))
     before = {path: path.stat().st_mtime_ns for path in whole.folder.glob("*.npz")}

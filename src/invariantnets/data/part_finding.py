@@ -19,6 +19,7 @@ GLOBAL, FACE, POSELET = "global", "face", "poselet "
 FIRST_NUMBER = 1 << 21
 TRAIN, VAL, EMPTY = (200, 4), (90, 3), 30  # people and pictures of each; pictures of nobody
 SHOULDERS, HIPS = [5, 6], [11, 12]  # of the keypoints of `people`, which begin with nose, eyes and ears
+TORSO = (*SHOULDERS, *HIPS)
 OVERLAP = 0.3  # of the torso that a cluster of hits tells with the person's, from which on the hits are the person's
 FACE_SIDE = 2.2  # of the square of a face, in distances of the ears
 
@@ -88,9 +89,9 @@ def learn(size: int, *, examples: int, candidates: int, keep: int, seed: int, **
     look, rng = look_at(size), numpy_rng(seed, 11, 1)
     nobody = people.backgrounds(*(v[:EMPTY] for v in which), size=size, **drawn)
     train, val = each
-    chosen, _ = poselets.choose(
-        train, val, [look.levels(one) for one in nobody], rng, look, examples=examples, candidates=candidates, keep=keep
-    )
+    sizes = {"examples": examples, "candidates": candidates, "keep": keep}
+    # A poselet that does not tell the torso would never be matched to anybody.
+    chosen, _ = poselets.choose(train, val, [look.levels(one) for one in nobody], rng, look, **sizes, tells=TORSO)
     keypoints = [poselets.keypoints_of(one.poselet, train.people) for one in chosen]
     return Learned([one.detector for one in chosen], [one.by for one in chosen], keypoints)
 

@@ -29,6 +29,7 @@ from invariantnets.nuisance import SPLITS
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+ALL = "all"
 BLOCK = 64  # pictures in a file: what an interruption loses
 
 
@@ -39,6 +40,8 @@ class PeopleParts(BankedImages):
     DeepFace fired on frontal faces. ``poselet 0``, ``poselet 1``, … are detected: of the hits of all poselets those
     count whose cluster tells a torso that matches the person's (section 4.1 of Zhang et al. 2015). They are learned
     from people who are nowhere else, as those of the paper were.
+
+    ``all`` are all of these together, to train a network from which those of the parts are fine-tuned.
 
     Splits and labels are the pool's. A row's name is that of the picture, so that the parts of a picture find each
     other.
@@ -83,8 +86,8 @@ class PeopleParts(BankedImages):
         if not cache_dir:
             raise InvariantNetsError("data.cache_dir: name a folder; parts are kept there")
         self.parts = (GLOBAL, FACE, *(f"{POSELET}{k}" for k in range(poselets)))
-        if part not in self.parts:
-            raise InvariantNetsError(f"data.part={part}: choose of {', '.join(self.parts)}")
+        if part not in (*self.parts, ALL):
+            raise InvariantNetsError(f"data.part={part}: choose of {', '.join((*self.parts, ALL))}")
         self.people, self.part, self.cache_dir = people, part, Path(cache_dir).expanduser()
         self.learning = {"keep": poselets, "candidates": candidates, "examples": examples, "seed": poselet_seed}
         super().__init__(DataSpec((3, height, width), num_classes, people.spec.nuisances), **stream)
@@ -145,7 +148,8 @@ class PeopleParts(BankedImages):
             path = self._file(split, block)
             try:
                 with np.load(path) as found:
-                    yield found[f"{self.part}/{what}"]
+                    for part in self.parts if self.part == ALL else (self.part,):
+                        yield found[f"{part}/{what}"]
             except _DAMAGE as error:
                 raise InvariantNetsError(f"{path}: damaged ({error}); delete it, and it is made anew") from error
 
@@ -166,9 +170,9 @@ class PeopleParts(BankedImages):
         """Those of the pool."""
         return self.people.identities(split)
 
-    def names(self, split: str) -> np.ndarray:
-        """Of the pictures, as in the pool."""
-        return self.people.names(split)[self.fires(split)]
+    def names(self, split: str) -> np.ndarray | None:
+        """Of the pictures, as in the pool; of ``all`` parts none, since several are of one picture."""
+        return None if self.part == ALL else self.people.names(split)[self.fires(split)]
 
     def _learned(self) -> Learned:
         """Poselets of people who are nowhere else, from the file or learned now."""

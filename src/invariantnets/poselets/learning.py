@@ -14,7 +14,7 @@ from invariantnets.poselets.detector import Calibration, Detector, Hits, calibra
 from invariantnets.poselets.detector import suppress as best_of
 from invariantnets.poselets.examples import Poselet, draw_seed, nearest
 from invariantnets.poselets.geometry import Patches, People
-from invariantnets.poselets.predictions import Keypoints, cluster, fused, predicted, torso
+from invariantnets.poselets.predictions import Keypoints, cluster, fused, keypoints_of, predicted, torso
 from invariantnets.poselets.scoring import Truth, right, select, truth
 
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def seen_as(poselet: Poselet, train: People, where: People) -> Truth:
 
 def choose(
     train_on: Pictures, val: Pictures, empty: Sequence[Levels], rng: np.random.Generator, look: Look,
-    examples: int = 80, candidates: int = 20, keep: int = 10,
+    examples: int = 80, candidates: int = 20, keep: int = 10, tells: Sequence[int] = (),
 ) -> tuple[list[Chosen], Hits]:  # fmt: skip
     """Poselets of random seeds, those that together find most people of val, and what they find there.
 
@@ -147,6 +147,7 @@ def choose(
         examples: of each poselet.
         candidates: seeds that are tried.
         keep: how many are kept.
+        tells: keypoints that each must tell, which too few of its examples may show.
 
     Raises:
         InvariantNetsError: see `draw_seed` and `select`.
@@ -154,8 +155,10 @@ def choose(
     tried: list[Poselet] = []
     while len(tried) < candidates:
         seed = draw_seed(train_on.people, rng)
-        with suppress(InvariantNetsError):  # a patch that few can take
-            tried.append(nearest(seed, train_on.people, examples, train_on.person))
+        with suppress(InvariantNetsError):  # a patch that few can take, or that shows no keypoint
+            one = nearest(seed, train_on.people, examples, train_on.person)
+            if not tells or np.isfinite(keypoints_of(one, train_on.people).mean[list(tells)]).all():
+                tried.append(one)
     detectors = []
     for one in tried:
         x = train_on.described(one.person, one.patches, one.seed.cells, look.cell)
