@@ -19,6 +19,7 @@ from invariantnets.poselets.scoring import Truth, right, select, truth
 
 log = logging.getLogger(__name__)
 LEAST, UNSURE = -0.5, 0.05  # scores, and probabilities, below which a hit is none
+TRIES = 50  # seeds for each candidate
 WINDOWS, HARDEST, ROUNDS = 600, 20, 2  # random windows without people; of each picture, those found again; how often
 Levels = list[tuple[float, np.ndarray]]
 
@@ -150,15 +151,22 @@ def choose(
         tells: keypoints that each must tell, which too few of its examples may show.
 
     Raises:
-        InvariantNetsError: see `draw_seed` and `select`.
+        InvariantNetsError: too few people for so many examples, or see `draw_seed` and `select`.
     """
     tried: list[Poselet] = []
-    while len(tried) < candidates:
+    for _ in range(TRIES * candidates):
         seed = draw_seed(train_on.people, rng)
         with suppress(InvariantNetsError):  # a patch that few can take, or that shows no keypoint
             one = nearest(seed, train_on.people, examples, train_on.person)
             if not tells or np.isfinite(keypoints_of(one, train_on.people).mean[list(tells)]).all():
                 tried.append(one)
+        if len(tried) == candidates:
+            break
+    else:
+        raise InvariantNetsError(
+            f"poselets: {len(tried)} of {TRIES * candidates} seeds have {examples} examples on {len(train_on.images)} "
+            f"pictures, and {candidates} are wanted: give more people, or fewer examples"
+        )
     detectors = []
     for one in tried:
         x = train_on.described(one.person, one.patches, one.seed.cells, look.cell)
