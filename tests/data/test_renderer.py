@@ -7,9 +7,11 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from invariantnets.data import renderer
 from invariantnets.data.renderer import anatomy, basis, quality, surface
+from invariantnets.data.renderer.scene import background
 from invariantnets.errors import InvariantNetsError
 
 SIZE = 64
@@ -147,7 +149,8 @@ def test_rays_agree_with_tiny_steps() -> None:
     count, size = 8, 48
     codes, nuisance = varied(count)
     pose = surface.Pose.of(nuisance["yaw"], nuisance["pitch"], nuisance["roll"], torch.ones(count), torch.ones(count))
-    radius = basis.fields(torch.zeros(count, len(anatomy.PARAMETERS)), 0)[:, anatomy.FIELDS.index("radius")]
+    parameters, maps = torch.zeros(count, len(anatomy.PARAMETERS)), basis.room(count, 0, torch.device("cpu"))
+    radius = basis.fields(parameters, maps)[:, anatomy.FIELDS.index("radius")]
     caster = surface.Caster(radius, *surface.slopes(radius), pose.direction)
     hits, origin = surface.intersect(caster, pose, size)
     found = torch.full_like(hits.depth, -math.inf)
@@ -180,6 +183,46 @@ def test_noise_has_the_declared_deviation() -> None:
     image = torch.full((64, 3, 32, 32), 0.5)
     noise = quality.noisy(image, torch.ones(64), torch.rand(64)) - image
     assert abs(float(noise.std()) - 0.08) < 0.002 and abs(float(noise.mean())) < 0.002
+
+
+@pytest.mark.parametrize("size", [17, 24, 64])
+def test_degraded_frames_are_those_of_the_plain_formulae_to_the_last_bit(size: int) -> None:
+    """Blur that mixes all copies in every picture; noise whose places are counted one by one; blocks not in place."""
+    image, strength, scene_ = torch.rand(9, 3, size, size), torch.linspace(0, 1.5, 9), torch.linspace(0, 1, 9)
+    level = (2 * strength)[:, None, None, None]
+    copies = [F.avg_pool2d(image, factor, factor, ceil_mode=True) for factor in (2, 4)]
+    half, quarter = (F.interpolate(copy, size=(size, size), mode="bilinear", align_corners=False) for copy in copies)
+    blurred = torch.lerp(torch.lerp(image, half, level.clamp(0, 1)), quarter, (level - 1).clamp(0, 1))
+    assert torch.equal(quality.blurred(image, strength), blurred)
+
+    strip = torch.randn(quality.NOISE, generator=torch.Generator().manual_seed(8))
+    places = (scene_.double() * quality.NOISE).long()[:, None] + torch.arange(3 * size**2)
+    noise = strip[places % quality.NOISE].view_as(image) * (0.08 * strength)[:, None, None, None]
+    assert torch.equal(quality.noisy(image, strength, scene_), image + noise)
+
+    before = image.clone()
+    quality.degrade(image, {"blur": strength, "noise": strength, "compression": strength, "scene": scene_})
+    assert torch.equal(image, before), "what is degraded stays as it was"
+
+
+def test_what_nobody_wears_changes_nothing() -> None:
+    """A picture is the same to the last bit whether it is drawn beside hats and scarves or not."""
+    codes, bare = people(6), scene(6, yaw=20.0)
+    other = bare | {name: torch.tensor([0.0, 0, 0, 0, 0, 1]) for name in ("hat", "scarf")}
+    alone, beside = (renderer.render(codes, nuisance, SIZE).image for nuisance in (bare, other))
+    assert torch.equal(alone[:5], beside[:5]) and not torch.equal(alone[5], beside[5])
+
+
+def test_frames_of_one_background_share_it() -> None:
+    own = {
+        "background": torch.tensor([0.2, 0.2, 0.9]),
+        "clutter": torch.ones(3),
+        "scene": torch.tensor([0.3, 0.4, 0.4]),
+    }
+    drawn = background(own, SIZE)
+    frames = torch.tensor([0, 0, 0, 1, 1, 2, 0, 0])
+    assert torch.equal(background({name: value[frames] for name, value in own.items()}, SIZE), drawn[:, frames])
+    assert len({float(picture.sum()) for picture in drawn.unbind(1)}) == 3
 
 
 def test_bad_input_is_refused_in_one_line() -> None:

@@ -31,11 +31,16 @@ def dressed(radius: Tensor, skin: Tensor, wears_hat: Tensor, wears_scarf: Tensor
     """The outer radius ``(B, ROWS, COLUMNS)`` with hat and scarf; ``skin`` is the radius without hair."""
     theta, y = (torch.from_numpy(axis).to(radius) for axis in anatomy.grid())
     cos = theta.cos()
-    above, below = hat(cos, y), scarf(cos, y)
-    cap = 13 + 4 * torch.sigmoid((20 - above) / 2)
-    radius = torch.lerp(radius, skin + cap, wears_hat[:, None, None] * (above / 5).clamp(0, 1))
-    fold = 17 + 3 * torch.sin(below / 4)
-    return torch.lerp(radius, torch.maximum(radius, skin + fold), wears_scarf[:, None, None] * (below / 9).clamp(0, 1))
+    if wears_hat.any():
+        above = hat(cos, y)
+        cap = 13 + 4 * torch.sigmoid((20 - above) / 2)
+        radius = torch.lerp(radius, skin + cap, wears_hat[:, None, None] * (above / 5).clamp(0, 1))
+    if wears_scarf.any():
+        below = scarf(cos, y)
+        fold = 17 + 3 * torch.sin(below / 4)
+        outer = torch.maximum(radius, skin + fold)
+        radius = torch.lerp(radius, outer, wears_scarf[:, None, None] * (below / 9).clamp(0, 1))
+    return radius
 
 
 def cloth(scene: Tensor) -> Tensor:
@@ -50,6 +55,8 @@ def dress(albedo: Tensor, gloss: Tensor, hits: surface.Hits, nuisance: dict[str,
     tints = cloth(nuisance["scene"])
     one = torch.ones_like(nuisance["hat"])
     for i, (shape, worn) in enumerate(((clothes, one), (scarf, nuisance["scarf"]), (hat, nuisance["hat"]))):
+        if not worn.any():  # nobody's, as in most videos: it would change nothing
+            continue
         cover = pen.edge(shape(cos, hits.y)).mul_(worn[:, None, None])
         albedo.lerp_(column(tints[:, i]), cover)
         gloss.mul_(1 - cover)

@@ -51,21 +51,24 @@ def _landmarks(device: torch.device) -> Linear:
     return Linear(*_derivatives(points.landmarks), device)
 
 
-def fields(parameters: Tensor, room: int) -> Tensor:
-    """The fields of each head, with room for a few more behind them.
+def room(count: int, more: int, device: torch.device) -> Tensor:
+    """Where ``fields`` writes those of so many heads, and a few more maps behind: ``(count, F, ROWS, COLUMNS)``."""
+    return torch.empty(count, len(anatomy.FIELDS) + more, anatomy.ROWS, anatomy.COLUMNS, device=device)
+
+
+def fields(parameters: Tensor, out: Tensor) -> Tensor:
+    """The fields of each head, in the order of ``anatomy.FIELDS``.
 
     Args:
         parameters: ``(B, P)``.
-        room: how many maps to leave free.
+        out: ``(B, len(anatomy.FIELDS) or more, ROWS, COLUMNS)``, written; what is behind the fields stays.
 
     Returns:
-        ``(B, len(anatomy.FIELDS) + room, ROWS, COLUMNS)``.
+        ``out``.
     """
-    size = (len(parameters), len(anatomy.FIELDS) + room, anatomy.ROWS, anatomy.COLUMNS)
-    maps = parameters.new_empty(size)
     for i, field in enumerate(_fields(parameters.device)):
-        field(parameters, out=maps[:, i])
-    return maps
+        field(parameters, out=out[:, i])
+    return out
 
 
 def landmarks(parameters: Tensor) -> Tensor:

@@ -54,10 +54,13 @@ def render(codes: Tensor, nuisance: Mapping[str, Tensor], size: int) -> Renderin
     rows = max(1, (PIXELS if codes.device.type == "cpu" else DEVICE_PIXELS) // size**2)
     image = torch.empty(len(codes), 3, size, size, dtype=torch.uint8, device=codes.device)
     landmarks = torch.empty(len(codes), 68, 2, device=codes.device)
+    # The largest temporary, written anew for each chunk: fresh memory costs more than what is drawn in it.
+    maps = basis.room(min(rows, len(codes)), len(appearance.MAPS) - len(anatomy.FIELDS), codes.device)
     for start in range(0, len(codes), rows):
         chunk = slice(start, start + rows)
         values = {name: nuisance[name][chunk].to(codes) for name in (*NAMES, SCENE)}
-        image[chunk], landmarks[chunk] = _render(codes[chunk], values, size)
+        part = codes[chunk]
+        image[chunk], landmarks[chunk] = _render(part, values, size, maps[: len(part)])
     return Rendering(image, landmarks)
 
 
@@ -81,7 +84,8 @@ def shapes(codes: Tensor, nuisance: Mapping[str, Tensor]) -> Tensor:
     """
     z = person.named(codes)
     parameters = _parameters(z, nuisance)
-    points = _landmarks(parameters, basis.fields(parameters, 0)[:, anatomy.FIELDS.index("radius")])
+    maps = basis.fields(parameters, basis.room(len(codes), 0, codes.device))
+    points = _landmarks(parameters, maps[:, anatomy.FIELDS.index("radius")])
     upright = torch.zeros(len(codes), device=codes.device)
     pose = surface.Pose.of(upright, upright, upright, *person.scale(z))
     return points * pose.scale[:, None] - pose.pivot
@@ -98,11 +102,12 @@ def _landmarks(parameters: Tensor, radius: Tensor) -> Tensor:
     return torch.stack([r * theta.sin(), y, r * theta.cos()], 2)
 
 
-def _render(codes: Tensor, nuisance: dict[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
+def _render(codes: Tensor, nuisance: dict[str, Tensor], size: int, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Pictures and landmarks of a chunk; ``maps`` is overwritten."""
     z = person.named(codes)
     parameters = _parameters(z, nuisance)
     pose = surface.Pose.of(nuisance["yaw"], nuisance["pitch"], nuisance["roll"], *person.scale(z))
-    maps = basis.fields(parameters, len(appearance.MAPS) - len(anatomy.FIELDS))
+    basis.fields(parameters, maps)
     named = dict(zip(appearance.MAPS, maps.unbind(1), strict=True))
     radius = accessories.dressed(appearance.grown(named), named["radius"], nuisance["hat"], nuisance["scarf"])
     named["across"][:], named["along"][:] = surface.slopes(radius)
@@ -120,7 +125,7 @@ def _render(codes: Tensor, nuisance: dict[str, Tensor], size: int) -> tuple[Tens
     view = pose.turn[:, 2].T[..., None, None]
     colour = appearance.lit(albedo, gloss, normal, on["hollow"], light, view, nuisance["light_strength"])
     cover = appearance.cover(hits.miss * inverse, (normal * view).sum(0), pen)
-    shown = torch.lerp(background(nuisance, size).square(), colour, cover)
+    shown = torch.lerp(background(nuisance, size), colour, cover)
     wearing = nuisance["glasses"].nonzero()[:, 0]
     if len(wearing):
         worn = {name: value[wearing] for name, value in nuisance.items()}
@@ -129,7 +134,9 @@ def _render(codes: Tensor, nuisance: dict[str, Tensor], size: int) -> tuple[Tens
         )
     image = shown.clamp_(0, 1).sqrt_().transpose(0, 1).contiguous()  # gamma 2
     frames = nuisance["video_frame"].nonzero()[:, 0]
-    if len(frames):
+    if len(frames) == len(image):
+        image = quality.degrade(image, nuisance)
+    elif len(frames):
         image[frames] = quality.degrade(image[frames], {name: value[frames] for name, value in nuisance.items()})
     landmarks = pose.project(_landmarks(parameters, named["radius"]), size)
     return image.mul_(255).round_().to(torch.uint8), landmarks

@@ -37,9 +37,19 @@ def variety(scene: Tensor, count: int) -> Tensor:
 
 
 def background(nuisance: dict[str, Tensor], size: int) -> Tensor:
-    """What is behind the head ``(3, B, size, size)``: a tint of the given brightness, and waves of clutter."""
-    bright, clutter = nuisance["background"], nuisance["clutter"]
-    random = variety(nuisance["scene"], WAVES * 6 + 3)
+    """What is behind the head ``(3, B, size, size)``, in linear light.
+
+    Pictures that follow each other and have one background, as the frames of a video do, share its drawing.
+    """
+    values = torch.stack([nuisance[name] for name in ("background", "clutter", "scene")], 1)
+    own, which = values.unique_consecutive(dim=0, return_inverse=True)
+    drawn = _waves(*own.unbind(1), size).square()
+    return drawn if len(own) == len(values) else drawn.index_select(1, which)
+
+
+def _waves(bright: Tensor, clutter: Tensor, scene: Tensor, size: int) -> Tensor:
+    """``(3, B, size, size)``, gamma 2: a tint of the given brightness, and waves of clutter."""
+    random = variety(scene, WAVES * 6 + 3)
     place = torch.linspace(-1, 1, size, device=bright.device)
     across, down, phase = (random[:, i * WAVES : (i + 1) * WAVES, None] for i in range(3))
     x, y = 10 * (across - 0.5) * place + 2 * math.pi * phase, 10 * (down - 0.5) * place
