@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -15,11 +16,12 @@ from torch.nn import functional as F
 from benchmarks.timing import alternate, cpu_seconds, ratio
 from benchmarks.training import StepTimer, configuration
 from invariantnets.backbones import LayeredBackbone, LocallyConnected2d, deepface
-from invariantnets.data import BankedImages, renderer
+from invariantnets.data import BankedImages, SyntheticFaces, SyntheticVideos, renderer
 from invariantnets.loggers import RunInfo
 from invariantnets.module import InvariantNet
 
 BATCH, STEPS, SIZE, BOTTLENECK = 64, 10, 152, 4096
+PEOPLE, FRAMES, PLAIN = 40, 24, {"video_frame": 0.0}
 FEW = ("data.num_classes=20", "data.images_per_identity=40", "data.test_identities=2", "data.cache=false")
 TOY = {
     "few": ("data.num_classes=4", "data.images_per_identity=20", *FEW[2:]),
@@ -27,6 +29,7 @@ TOY = {
     "bottleneck": 64,
     "steps": 2,
     "rounds": 1,
+    "people": 1,
 }
 
 
@@ -108,12 +111,41 @@ def draw(size: int, images: int) -> float:
     return cpu_seconds(lambda: renderer.render(codes, nuisance, size))
 
 
+def videos(size: int, people: int = PEOPLE, rounds: int = 15) -> dict[str, float]:
+    """Milliseconds of a still and of a frame of ``data=synthetic_videos``: one video of each person, as many stills.
+
+    Of the stills 30 % are degraded, the frames all are; ``degraded stills`` all are too. What is ``plain`` is not
+    degraded: the difference is the cost of blur, noise and compression.
+    """
+    few: dict[str, Any] = {"images_per_identity": 1, "val_images": 0, "test_identities": people, "device": "cpu"}
+    shape, all_degraded = [3, size, size], {"video_frame": 1.0}
+    drawn = {
+        "still": SyntheticFaces(2, shape, test_images=FRAMES, **few),
+        "frame": SyntheticVideos(2, shape, test_images=1, frames=FRAMES, ranges=all_degraded, **few),
+        "degraded still": SyntheticFaces(2, shape, test_images=FRAMES, ranges=all_degraded, **few),
+        "plain still": SyntheticFaces(2, shape, test_images=FRAMES, ranges=PLAIN, **few),
+        "plain frame": SyntheticVideos(2, shape, test_images=1, frames=FRAMES, ranges=PLAIN, **few),
+    }
+
+    def pictures(data: SyntheticFaces) -> Callable[[], float]:
+        return lambda: cpu_seconds(lambda: data.make_bank("test"))
+
+    found = alternate({name: pictures(data) for name, data in drawn.items()}, rounds)
+    return {
+        **{f"{name}, ms": 1e3 * statistics.median(seconds) / (people * FRAMES) for name, seconds in found.items()},
+        "frame / still": ratio(found["frame"], found["still"]),
+        "frame / degraded still": ratio(found["frame"], found["degraded still"]),
+        "plain frame / plain still": ratio(found["plain frame"], found["plain still"]),
+    }
+
+
 def measure(
     few: Sequence[str] = FEW,
     size: int = SIZE,
     bottleneck: int = BOTTLENECK,
     steps: int = STEPS,
     rounds: int | None = None,
+    people: int = PEOPLE,
 ) -> dict[str, dict[str, float]]:
     """All of it, a line each; ``rounds`` of everything, as many as each needs if None."""
     drawn = {"drawn, images/s": 16 / statistics.median(alternate({"": lambda: draw(size, 16)}, rounds or 5)[""])}
@@ -121,4 +153,5 @@ def measure(
         "deepface, features of one image": one_image(size, bottleneck, rounds or 9),
         "deepface_mini, training, batches of 64": training(few, steps, rounds or 5),
         f"faces of {size}×{size}": drawn,
+        "a picture of 64×64": videos(64, people, rounds or 15),
     }
