@@ -54,13 +54,14 @@ def render(codes: Tensor, nuisance: Mapping[str, Tensor], size: int) -> Renderin
     rows = max(1, (PIXELS if codes.device.type == "cpu" else DEVICE_PIXELS) // size**2)
     image = torch.empty(len(codes), 3, size, size, dtype=torch.uint8, device=codes.device)
     landmarks = torch.empty(len(codes), 68, 2, device=codes.device)
-    # The largest temporary, written anew for each chunk: fresh memory costs more than what is drawn in it.
+    # The largest temporary, written anew for each chunk: fresh memory costs page faults.
     maps = basis.room(min(rows, len(codes)), len(appearance.MAPS) - len(anatomy.FIELDS), codes.device)
     for start in range(0, len(codes), rows):
         chunk = slice(start, start + rows)
         values = {name: nuisance[name][chunk].to(codes) for name in (*NAMES, SCENE)}
         part = codes[chunk]
-        image[chunk], landmarks[chunk] = _render(part, values, size, maps[: len(part)])
+        drawn, landmarks[chunk] = _draw(part, values, size, maps[: len(part)])
+        image[chunk] = _recorded(drawn, values)
     return Rendering(image, landmarks)
 
 
@@ -102,8 +103,8 @@ def _landmarks(parameters: Tensor, radius: Tensor) -> Tensor:
     return torch.stack([r * theta.sin(), y, r * theta.cos()], 2)
 
 
-def _render(codes: Tensor, nuisance: dict[str, Tensor], size: int, maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures and landmarks of a chunk; ``maps`` is overwritten."""
+def _draw(codes: Tensor, nuisance: dict[str, Tensor], size: int, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Pictures ``(B, 3, size, size)`` in [0, 1] and landmarks of a chunk; ``maps`` is overwritten."""
     z = person.named(codes)
     parameters = _parameters(z, nuisance)
     pose = surface.Pose.of(nuisance["yaw"], nuisance["pitch"], nuisance["roll"], *person.scale(z))
@@ -133,10 +134,14 @@ def _render(codes: Tensor, nuisance: dict[str, Tensor], size: int, maps: Tensor)
             shown[:, wearing], hits.depth[wearing], origin[:, wearing], pose.direction[:, wearing], worn, pen
         )
     image = shown.clamp_(0, 1).sqrt_().transpose(0, 1).contiguous()  # gamma 2
+    return image, pose.project(_landmarks(parameters, named["radius"]), size)
+
+
+def _recorded(image: Tensor, nuisance: dict[str, Tensor]) -> Tensor:
+    """Pictures as uint8, video frames degraded: in the memory that the drawing has left, not in fresh one."""
     frames = nuisance["video_frame"].nonzero()[:, 0]
     if len(frames) == len(image):
         image = quality.degrade(image, nuisance)
     elif len(frames):
         image[frames] = quality.degrade(image[frames], {name: value[frames] for name, value in nuisance.items()})
-    landmarks = pose.project(_landmarks(parameters, named["radius"]), size)
-    return image.mul_(255).round_().to(torch.uint8), landmarks
+    return image.mul_(255).round_().to(torch.uint8)

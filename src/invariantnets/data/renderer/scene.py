@@ -43,7 +43,8 @@ def background(nuisance: dict[str, Tensor], size: int) -> Tensor:
     """
     values = torch.stack([nuisance[name] for name in ("background", "clutter", "scene")], 1)
     own, which = values.unique_consecutive(dim=0, return_inverse=True)
-    drawn = _waves(*own.unbind(1), size).square()
+    bright, clutter, scene = own.unbind(1)
+    drawn = _waves(bright, clutter, scene, size).square()
     return drawn if len(own) == len(values) else drawn.index_select(1, which)
 
 
