@@ -83,7 +83,8 @@ def test_parts_of_heads_and_parts_that_are_drawn(tmp_path: Path) -> None:
     assert frame.groupby("album")["person"].nunique().max() == 1
     table = FeatureTable.from_frame(frame, label="person", source="picture", split="split")
     known = {name: x.shape for name, x, _ in part_vectors(table, "features")}
-    assert known["features of global"][0] == known["scores, filled"][0] == frame["picture"].nunique() // 2
+    tested = frame["picture"].nunique() // 2
+    assert known["features of global"][0] == known["scores, global and parts, filled"][0] == tested
     drawn = sparse.measure(**sparse.TOY)
     sparse.figure(tmp_path / "gain.svg", {"a": drawn})
     assert (tmp_path / "gain.svg").stat().st_size > 1000 and np.isfinite(drawn.to_numpy()).all()

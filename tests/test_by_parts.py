@@ -16,6 +16,7 @@ from invariantnets.features.table import FeatureTable
 from invariantnets.results.result import read_jsonl
 
 TEST, TRAINED, PICTURES, WIDTH = 24, 5, 8, 6
+SUMS = ("global alone", "parts without global", "global and parts, not filled", "global and parts, filled")
 RATES = {"global": 1.0, "face": 0.6, "poselet 0": 0.4, "poselet 1": 0.4}
 
 
@@ -53,7 +54,7 @@ def test_rows_of_parts_are_joined_by_the_picture() -> None:
 def test_scores_keep_the_nuisances_of_their_pictures() -> None:
     whole = of_all_parts({part: table_of(part) for part in RATES}, 0)
     known = dict(scores_of(whole, ["yaw"], 0))
-    assert list(known) == ["features of global", *(f"scores, {n}" for n in ("global", "parts", "unfilled", "filled"))]
+    assert list(known) == ["features of global", *(f"scores, {name}" for name in SUMS)]
     theirs = known["features of global"]
     assert [n.name for n in theirs.nuisances] == ["yaw"] and theirs.nuisances[0].unit == "°"
     assert len(theirs) == TEST // 2 * PICTURES
@@ -83,13 +84,13 @@ def jobs_of(folder: Path, seed: int) -> list[Path]:
 def test_a_sweep_ends_with_people_and_with_what_scores_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     jobs = jobs_of(tmp_path, 1)
     sets = {"two": ["global", "face"], "poselets": ["poselet *"]}
-    PeopleByParts(sets, ["yaw"]).report(tmp_path, [*jobs, tmp_path / "a job that failed"])
+    PeopleByParts(sets, ["yaw"])(tmp_path, [*jobs, tmp_path / "a job that failed"])
     printed = capsys.readouterr().out.split("\n")
     assert {str(tmp_path / name / "report.html") for name in ("people", "scores")} <= set(printed)
     found = read_jsonl(tmp_path / "people" / "1" / "results.jsonl")
     right = {r.probe: r.value for r in found if r.metric == "accuracy" and not r.where}
     assert right["piper/image/filled"] > 1 / 12 and {"piper/image/two", "piper/album/poselets"} <= set(right)
-    read = read_jsonl(tmp_path / "scores" / "1 scores, filled" / "results.jsonl")
+    read = read_jsonl(tmp_path / "scores" / "1 scores, global and parts, filled" / "results.jsonl")
     assert {r.target for r in read if r.about == "nuisance"} == {"yaw"}
     with pytest.raises(InvariantNetsError, match="a second job of seed 1 looked at 'global'"):
-        PeopleByParts(sets, ["yaw"]).report(tmp_path / "again", [*jobs, jobs[0]])
+        PeopleByParts(sets, ["yaw"])(tmp_path / "again", [*jobs, jobs[0]])

@@ -40,8 +40,8 @@ ROOMS = [
     {"evaluation", "interrupted", "rehearsal"},
     {"training", "side_by_side", "subjects"},
     {"run"},
-    {"sweep"},
-    {"by_parts", "programs"},
+    {"by_parts", "sweep"},
+    {"programs"},
 ]
 COLUMN = {room: column for column, rooms in enumerate(ROOMS) for room in rooms}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
 
-from invariantnets.cli.program import AFTER_FAILURE
 from invariantnets.errors import InvariantNetsError
-from invariantnets.sweep import end, started
 
 if TYPE_CHECKING:
     from invariantnets.features.table import FeatureTable
@@ -27,41 +23,24 @@ log = logging.getLogger(__name__)
 PEOPLE, SCORES = "people", "scores"  # folders of the two reports, in that of the sweep
 
 
-class PeopleByParts(Callback):
-    """Called at the end of a sweep over ``data.part``, whose jobs saved their features.
+@dataclass(frozen=True)
+class PeopleByParts:
+    """Called at the end of a sweep over ``data.part``, whose jobs saved their features (`invariantnets.sweep`).
 
     For each seed the test rows of all its jobs become one table, a row a picture and part; half of the people lend the
     weights of the parts, the others are recognised (`invariantnets.protocols.run_piper`). The report of the sweep has
     what every part knows. Beside it there are two more: ``people/``, how people are recognised, and ``scores/``, what
-    the scores of them still know.
+    the scores of them still know. A part whose job failed is left out.
 
-    Args:
+    Attributes:
         sets: further sums, name → patterns of parts: ``{both: [global, "poselet *"]}``.
         nuisances: what is read from the scores.
     """
 
-    def __init__(self, sets: Mapping[str, Sequence[str]], nuisances: Sequence[str]):
-        self.sets, self.nuisances = sets, nuisances
+    sets: Mapping[str, Sequence[str]]
+    nuisances: Sequence[str]
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """A part that fires too seldom for its network or probes ends its job: people are recognised by the others."""
-        AFTER_FAILURE.append(partial(self._of_others, Path(config.hydra.sweep.dir)))
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """All jobs have succeeded."""
-        try:
-            folder = Path(config.hydra.sweep.dir)
-            self.report(folder, started(folder))
-        except Exception as error:
-            end(error)
-
-    def _of_others(self, folder: Path) -> None:
-        try:
-            self.report(folder, started(folder))
-        except InvariantNetsError as error:
-            log.error("no table of all parts: %s", error)
-
-    def report(self, folder: Path, jobs: Sequence[Path]) -> None:
+    def __call__(self, folder: Path, jobs: Sequence[Path]) -> None:
         """Write both into the folder of a sweep, and print the paths of their reports.
 
         Raises:

@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.files import write_atomically
 from invariantnets.folders import first_process, held, refuse_used
 
-__all__ = ["SweepReport", "end", "started"]
+__all__ = ["SweepReport"]
 
 log = logging.getLogger(__name__)
 SWEEP = "INVARIANTNETS_SWEEP"  # whatever launches a job hands its environment on
@@ -36,7 +36,14 @@ _HELD = ExitStack()  # the folder of the sweep; not in the callback, which is se
 
 
 class SweepReport(Callback):
-    """Keeps runs apart in their folders; at the end of a multirun: one report over the jobs that it started."""
+    """Keeps runs apart in their folders; at the end of a multirun: one report over the jobs that it started.
+
+    Args:
+        then: what else is made of the folder of the sweep and those of its jobs, after that report.
+    """
+
+    def __init__(self, then: Callable[[Path, Sequence[Path]], object] | None = None):
+        self.then = then
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra is about to write into the folder of the run: not where another is at work, or has been trained."""
@@ -49,7 +56,7 @@ class SweepReport(Callback):
                 if "model" in config and config.ckpt_path is None:
                     refuse_used(folder)
         except Exception as error:
-            end(error)
+            _end(error)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra ends a sweep with a failed job without a word to callbacks: the report is made all the same."""
@@ -59,10 +66,10 @@ class SweepReport(Callback):
             if "ckpt_path=last" in config.hydra.overrides.task:
                 refuse_less(Path(folder), config.hydra.overrides.task)
         except Exception as error:
-            end(error)
+            _end(error)
         os.environ[SWEEP] = uuid4().hex
         processes.remember(folder, sweep=True)
-        AFTER_FAILURE.append(partial(_report, Path(folder), failed=True))
+        AFTER_FAILURE.append(partial(_report, Path(folder), self.then, failed=True))
         log.info("one report over the jobs so far, at any time: %s sweep=%s", command("evaluate"), folder)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -82,21 +89,25 @@ class SweepReport(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called once all jobs have succeeded."""
         try:
-            _report(Path(config.hydra.sweep.dir))
+            _report(Path(config.hydra.sweep.dir), self.then)
         except Exception as error:
-            end(error)
+            _end(error)
         _HELD.close()
 
 
-def _report(folder: Path, failed: bool = False) -> None:
+def _report(folder: Path, then: Callable[[Path, Sequence[Path]], object] | None, failed: bool = False) -> None:
     """One report over the jobs that this sweep started; where one failed, of what the others left, if any left any."""
     from invariantnets.run import report_sweep
 
+    jobs = [path.parents[1] for path in folder.rglob(MARK) if path.read_text() == os.environ[SWEEP]]
     try:
-        report_sweep(folder, started(folder))
-    except InvariantNetsError:
+        report_sweep(folder, jobs)
+        if then is not None:
+            then(folder, jobs)
+    except InvariantNetsError as error:
         if not failed:
             raise
+        log.error("%s", error)
 
 
 def refuse_less(folder: Path, words: Sequence[str]) -> None:
@@ -122,12 +133,7 @@ def refuse_less(folder: Path, words: Sequence[str]) -> None:
         )
 
 
-def started(folder: Path) -> list[Path]:
-    """Folders of the jobs that this sweep started."""
-    return [path.parents[1] for path in folder.rglob(MARK) if path.read_text() == os.environ[SWEEP]]
-
-
-def end(error: Exception) -> NoReturn:
+def _end(error: Exception) -> NoReturn:
     """Hydra makes a warning of whatever a callback raises, and goes on; but not of this.
 
     Raises:

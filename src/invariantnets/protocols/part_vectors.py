@@ -8,6 +8,7 @@ import numpy as np
 
 from invariantnets.features.table import FeatureTable
 from invariantnets.protocols.part_models import say
+from invariantnets.protocols.part_scores import NAMES
 from invariantnets.protocols.parts import Instances, both_halves, known_rows, read_instances
 from invariantnets.protocols.piper import FILLED, GLOBAL, PARTS, UNFILLED, Combiner
 from invariantnets.randomness import numpy_rng
@@ -49,4 +50,4 @@ def part_vectors(
     combiner = Combiner.fit(x, val, halves[way][found.split == "val"], part_c, seed)
     scores = combiner.scores(say(x, val, test, np.unique(val.person), part_c, seed), test)
     for name in (GLOBAL, PARTS, UNFILLED, FILLED):
-        yield f"scores, {name}", scores[name], test
+        yield f"scores, {NAMES[name]}", scores[name], test
