@@ -49,8 +49,8 @@ class PeopleByParts:
         from invariantnets.evaluation import evaluate, subject_of
         from invariantnets.features.io import load_table, save_table
         from invariantnets.protocols import run_piper
-        from invariantnets.report import render_sweep
         from invariantnets.results.runs import read_run
+        from invariantnets.run import report_sweep
 
         tables: dict[int, dict[str, FeatureTable]] = {}
         for run in map(read_run, (job for job in jobs if (job / "results.jsonl").is_file())):
@@ -72,7 +72,7 @@ class PeopleByParts:
                 subject = replace(subject_of(known), model=name, data="people")
                 evaluate(subject, protocols=None, seed=seed).save(folder / SCORES / f"{seed} {name}")
         for name in (PEOPLE, SCORES):
-            print(render_sweep(folder / name))
+            report_sweep(folder / name)
 
 
 def of_all_parts(tables: Mapping[str, FeatureTable], seed: int) -> FeatureTable:

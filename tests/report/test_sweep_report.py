@@ -175,3 +175,11 @@ def test_rudd2016_is_shown_when_its_three_networks_are_there(make_job, tmp_path)
     assert "<h2>Beside Rudd et al. (2016)</h2>" in text_of(tmp_path / "s")
     make_job("s/3", model="pair_lenet", extra=("model.backbone.embedding_dim=32",))
     assert comparisons(read_sweep(tmp_path / "s")) == []
+
+
+def test_a_blank_within_a_value_is_a_blank_in_the_name(make_job, tmp_path):
+    """Hydra writes it with a backslash."""
+    for k in range(2):
+        make_job(f"s/{k}", extra=(f"data.part=poselet\\ {k}",))
+    names = [group.name for group in read_sweep(tmp_path / "s").groups]
+    assert names == ["lenet part=poselet 0", "lenet part=poselet 1"]

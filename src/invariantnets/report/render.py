@@ -28,6 +28,7 @@ from invariantnets.report.papers import (
     strangers,
     taigman2015_look_alikes,
     taigman2015_widths,
+    zhang2015,
 )
 from invariantnets.report.papers.comparison import Comparison
 from invariantnets.report.sections import Section, run_sections, sweep_sections
@@ -41,7 +42,9 @@ from invariantnets.results.words import NONE, metric_name
 
 _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 # Each gives a table where the sweep holds what its publication measured.
-_PAPERS = (rudd2016, taigman2015_widths, taigman2015_look_alikes, mnist_rot, strangers, new_classes, forgetting)
+_PAPERS = (
+    rudd2016, taigman2015_widths, taigman2015_look_alikes, zhang2015, mnist_rot, strangers, new_classes, forgetting,
+)  # fmt: skip
 
 
 def render_run(folder: Path) -> Path:

@@ -249,7 +249,9 @@ def _seedless(node: Any) -> Any:
 
 def _overrides(run: Run) -> list[str]:
     """Without the word that a killed sweep goes on: a job that had not begun is no other than those before it."""
-    return [str(o) for o in run.provenance.get("overrides") or [] if o != "ckpt_path=last"]
+    # Hydra writes a blank within a value as "\\ ".
+    words = [str(o).replace("\\ ", " ") for o in run.provenance.get("overrides") or []]
+    return [word for word in words if word != "ckpt_path=last"]
 
 
 def _key(run: Run, networks: Mapping[str, str]) -> tuple[str, ...]:
