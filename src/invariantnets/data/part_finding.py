@@ -58,6 +58,19 @@ class Learned(NamedTuple):
         return cls(*found)
 
 
+class _Scaled(Sequence[np.ndarray]):
+    """Pictures of bytes, from 0 to 1 while they are looked at: of a thousand at once that would be a gigabyte."""
+
+    def __init__(self, images: list[np.ndarray]):
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.images[row] / 255
+
+
 def look_at(size: int) -> poselets.Look:
     """Pictures of ``size`` pixels: short sides of patches are 0.16 to 0.48 of the picture's."""
     return poselets.Look(4, [1.6 / 1.25**k * 128 / size for k in range(6)])
@@ -84,7 +97,7 @@ def learn(size: int, *, examples: int, candidates: int, keep: int, seed: int, **
         figures = list(people.figures(*which, size=size, **drawn))
         points, visible = (np.stack([getattr(f, name) for f in figures]) for name in ("keypoints", "visible"))
         crowd = poselets.People(points, visible, np.full((len(row), 2), size))
-        each.append(poselets.Pictures([f.image / 255 for f in figures], which[0].numpy(), crowd))
+        each.append(poselets.Pictures(_Scaled([f.image for f in figures]), which[0].numpy(), crowd))
         first += count
     look, rng = look_at(size), numpy_rng(seed, 11, 1)
     nobody = people.backgrounds(*(v[:EMPTY] for v in which), size=size, **drawn)
