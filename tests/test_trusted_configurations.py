@@ -18,7 +18,7 @@ from invariantnets.trust import BELOW_ROOT, READ, check_paths, check_plain, name
 
 # Texts that data take and that are no paths, or (the last) are not read when a network is looked at.
 NO_PATHS = {"name", "emnist_split", "path_column", "label_column", "split_column", "division", "test_partition", "by"}
-NO_PATHS |= {"device", "pairs", "nuisance", "values", "angles", "features_from", "folder", "cache_dir"}
+NO_PATHS |= {"device", "pairs", "nuisance", "values", "angles", "features_from", "folder", "cache_dir", "part"}
 
 
 def test_every_path_that_data_read_is_known() -> None:
