@@ -67,8 +67,8 @@ class PeopleByParts:
             log.info("seed %s: people by %d parts", seed, len(of_part))
             subject = replace(subject_of(table), model="all parts", data="people")
             evaluate(subject, [], protocols=partial(run_piper, sets=sets), seed=seed).save(folder / PEOPLE / str(seed))
-            log.info("seed %s: what scores of people know", seed)
             for name, known in scores_of(table, self.nuisances, seed):
+                log.info("seed %s: what %s know of %s", seed, name, ", ".join(self.nuisances))
                 subject = replace(subject_of(known), model=name, data="people")
                 evaluate(subject, protocols=None, seed=seed).save(folder / SCORES / f"{seed} {name}")
         for name in (PEOPLE, SCORES):
