@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,16 @@ def test_parts_without_names_cannot_be_joined() -> None:
         of_all_parts(tables, 0)
 
 
+def test_people_are_those_of_the_names_however_tables_number_them() -> None:
+    """A part that never fires on somebody numbers the others anew."""
+    tables = {part: table_of(part) for part in RATES}
+    shuffled = {**tables, "face": replace(tables["face"], label=np.roll(tables["face"].label, 1))}
+    one, other = of_all_parts(tables, 0), of_all_parts(shuffled, 0)
+    assert (one.label == other.label).all() and (one.split == other.split).all()
+    for source in np.unique(one.source):
+        assert len(np.unique(one.label[one.source == source])) == 1
+
+
 def jobs_of(folder: Path, seed: int) -> list[Path]:
     found = []
     for part in RATES:
@@ -94,3 +105,6 @@ def test_a_sweep_ends_with_people_and_with_what_scores_know(tmp_path: Path, caps
     assert {r.target for r in read if r.about == "nuisance"} == {"yaw"}
     with pytest.raises(InvariantNetsError, match="a second job of seed 1 looked at 'global'"):
         PeopleByParts(sets, ["yaw"])(tmp_path / "again", [*jobs, jobs[0]])
+    shutil.rmtree(jobs[0] / "features")
+    with pytest.raises(InvariantNetsError, match="features"):
+        PeopleByParts(sets, ["yaw"])(tmp_path / "without", jobs)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from invariantnets.errors import InvariantNetsError
+from invariantnets.files import slug
 
 if TYPE_CHECKING:
     from invariantnets.features.table import FeatureTable
@@ -57,7 +58,7 @@ class PeopleByParts:
             of_seed, part = tables.setdefault(run.setting("seed"), {}), run.setting("data", "part")
             if part in of_seed:
                 raise InvariantNetsError(f"{run.folder}: a second job of seed {run.setting('seed')} looked at {part!r}")
-            of_seed[part] = load_table(next((run.folder / "features").iterdir()))
+            of_seed[part] = load_table(run.folder / "features" / slug(run.layer))
         for seed, of_part in sorted(tables.items()):
             table = of_all_parts(of_part, seed)
             save_table(table, folder / PEOPLE / str(seed) / "features")
@@ -78,7 +79,7 @@ class PeopleByParts:
 def of_all_parts(tables: Mapping[str, FeatureTable], seed: int) -> FeatureTable:
     """Test rows of several parts' tables as one, for `run_piper`.
 
-    A row's name is that of the picture, up to its last ``/`` that of the album. Half of the people, drawn, are ``val``.
+    A row's name is that of the picture: ``<person>/<album>/<picture>``. Half of the people, drawn, are ``val``.
 
     Args:
         tables: part → a table of one layer, whose features are as many for every part.
@@ -102,7 +103,9 @@ def of_all_parts(tables: Mapping[str, FeatureTable], seed: int) -> FeatureTable:
     def joined(of: Any) -> np.ndarray:
         return np.concatenate([np.asarray(of(table)) for table in some.values()])
 
-    person, name = joined(lambda table: table.label), joined(lambda table: table.name)
+    name = joined(lambda table: table.name)
+    album = np.array([one.rpartition("/")[0] for one in name])
+    person = np.array([one.rpartition("/")[0] for one in album])  # tables may number people each in its own way
     everybody = numpy_rng(seed, 10, 8).permutation(np.unique(person))
     lend = np.isin(person, everybody[: len(everybody) // 2])
     columns: dict[str, Any] = {n.name: joined(lambda table, n=n: table.nuisance[n.name]) for n in first.nuisances}
@@ -112,7 +115,7 @@ def of_all_parts(tables: Mapping[str, FeatureTable], seed: int) -> FeatureTable:
         source=name,
         split=np.where(lend, "val", "test"),
         part=np.repeat(list(some), [len(table) for table in some.values()]),
-        album=np.array([one.rpartition("/")[0] for one in name]),
+        album=album,
         kinds={n.name: n.kind for n in first.nuisances},
         units={n.name: n.unit for n in first.nuisances},
         **columns,
