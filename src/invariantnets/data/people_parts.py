@@ -111,7 +111,7 @@ class PeopleParts(BankedImages):
         """One process of a machine finds the parts; the others wait, and read the files."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / "lock"):
-            missing = [(s, b) for s in SPLITS for b in self._blocks(s) if _readable(self._file(s, b)) is None]
+            missing = [(s, b) for s in SPLITS for b in self._blocks(s) if not _whole(self._file(s, b))]
             if not missing:
                 return
             learned = self._learned()
@@ -147,7 +147,7 @@ class PeopleParts(BankedImages):
         for block in self._blocks(split):
             path = self._file(split, block)
             try:
-                with np.load(path) as found:
+                with path.open("rb") as file, np.load(file) as found:
                     for part in self.parts if self.part == ALL else (self.part,):
                         yield found[f"{part}/{what}"]
             except _DAMAGE as error:
@@ -177,26 +177,24 @@ class PeopleParts(BankedImages):
     def _learned(self) -> Learned:
         """Poselets of people who are nowhere else, from the file or learned now."""
         path = self.folder / "poselets.npz"
-        stored = _readable(path)
-        if stored is None:
+        if not _whole(path):
             pool, size = self.people, self.people.spec.image_shape[-1]
             drawn: dict[str, Any] = {"cache_dir": pool.cache_dir, "seeds": pool.seeds, "ranges": pool.ranges}
             write_atomically(path, _packed(learn(size, **self.learning, **drawn).flat()))
-            stored = np.load(path)
-        with stored:
+        with np.load(path) as stored:
             return Learned.of(dict(stored))
 
 
 _DAMAGE = (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError)
 
 
-def _readable(path: Path) -> np.lib.npyio.NpzFile | None:
-    """The arrays of a file, or None where it is not there or was cut short."""
+def _whole(path: Path) -> bool:
+    """Whether a file is there, and was not cut short."""
     try:
-        found: np.lib.npyio.NpzFile = np.load(path)
-        return found
+        with path.open("rb") as file, np.load(file):
+            return True
     except _DAMAGE:
-        return None
+        return False
 
 
 def _packed(arrays: dict[str, Any]) -> bytes:
