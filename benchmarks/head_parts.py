@@ -142,7 +142,7 @@ def read_yaw(table: FeatureTable, seed: int = 0) -> pd.DataFrame:
     """The strongest reader of the yaw from each of `part_vectors`, and the rows that it had."""
     yaw = {int(s): float(y) for s, y in zip(table.source, table.nuisance["yaw"], strict=True)}
     found = []
-    for name, x, rows in part_vectors(table, next(iter(table.features)), seed=seed):
+    for name, x, rows in part_vectors(table, next(iter(table.features)), seed):
         angles = np.array([yaw[int(p)] for p in rows.picture])
         mine = FeatureTable.from_arrays(
             x.astype(np.float32), label=rows.person, yaw=angles, units={"yaw": "deg"}, division="identity", seed=seed

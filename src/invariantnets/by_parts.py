@@ -134,7 +134,7 @@ def scores_of(table: FeatureTable, nuisances: Sequence[str], seed: int) -> Itera
     from invariantnets.protocols.part_vectors import part_vectors
 
     source, row = np.unique(table.source, return_index=True)
-    for name, x, there in part_vectors(table, next(iter(table.features)), seed=seed):
+    for name, x, there in part_vectors(table, next(iter(table.features)), seed):
         if name.startswith("scores") or name == "features of global":
             own = row[np.searchsorted(source, there.picture)]
             read = [n for n in table.nuisances if n.name in nuisances]

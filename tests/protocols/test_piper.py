@@ -372,6 +372,8 @@ def test_a_set_of_an_unknown_part_is_refused_and_one_that_never_fires_is_left_ou
     rows = frame()
     with pytest.raises(InvariantNetsError, match="protocols.sets.mine: no row is of part 'hat'; .*p0"):
         found(rows, sets={"mine": ["p0", "hat"]})
+    with pytest.raises(InvariantNetsError, match="protocols.sets.filled: 'filled' is what another sum is called"):
+        found(rows, sets={"filled": ["p0"]})
     silent = rows[(rows["part"] != "p0") | (rows["split"] == "val")]
     results = found(silent, halves=["image"], sets={"mine": ["p0", "p1"], "none": ["p0"]})
     assert [r.where["part"] for r in results if r.metric == "part_weight" and r.probe == "piper/image/mine"] == ["p1"]

@@ -182,11 +182,14 @@ def _known_sets(sets: Mapping[str, Sequence[str]], table: FeatureTable, read: In
     """Each set without the parts that were left out.
 
     Raises:
-        InvariantNetsError: a part that no row is of, or a set of none.
+        InvariantNetsError: a part that no row is of, or a name that another sum has.
     """
     kind = next(n for n in table.nuisances if n.name == PART)
     known = {*kind.categories, *read.parts}
+    taken = {GLOBAL, PARTS, UNFILLED, SAME, FILLED, *(f"part {part}" for part in known)}
     for name, parts in sets.items():
+        if name in taken:
+            raise InvariantNetsError(f"protocols.sets.{name}: {name!r} is what another sum is called: choose another")
         if wrong := [part for part in parts if part not in known]:
             raise InvariantNetsError(f"protocols.sets.{name}: no row is of part {wrong[0]!r}; {', '.join(known)} are")
     found = {name: [part for part in parts if part in read.parts] for name, parts in sets.items()}

@@ -249,7 +249,7 @@ def _seedless(node: Any) -> Any:
 
 def _overrides(run: Run) -> list[str]:
     """Without the word that a killed sweep goes on: a job that had not begun is no other than those before it."""
-    # Hydra writes a blank within a value as "\\ ".
+    # Hydra writes a blank within a value behind a backslash.
     words = [str(o).replace("\\ ", " ") for o in run.provenance.get("overrides") or []]
     return [word for word in words if word != "ckpt_path=last"]
 
