@@ -283,7 +283,8 @@ def test_every_method_of_the_comparison_has_the_same_budget_and_its_own_name() -
     cfg = compose("train", overrides=["experiment=forget"], return_hydra_config=True)
     assert cfg.hydra.mode.name == "MULTIRUN" and cfg.hydra.sweeper.params.seed == "1,2,3,4,5"
     methods = [name.strip() for name in cfg.hydra.sweeper.params.method.split(",")]
-    of_faces = {"adversary_faces", "hsic_faces", "supcon_noise_centre_0.5_released"}  # of experiment=strangers
+    of_faces = {"adversary_faces", "hsic_faces", "softmax_lda"}  # of experiment=strangers
+    of_faces |= {f"supcon_noise_centre_0.5_{how}" for how in ("released", "lda")}
     tuned = {name for name in names("method") if name.startswith("fine_tune")}
     assert sorted(methods) == sorted(set(names("method")) - of_faces - tuned)
     found = {}

@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 
 from invariantnets.cli.ranges import check_values
 from invariantnets.data import Batch
+from invariantnets.release import Lda
 from test_conf import composed, hydra, names, resolved
 
 __all__ = ["hydra"]  # a fixture
@@ -60,6 +61,15 @@ def test_its_terms_are_of_the_layers_of_deepface(name: str) -> None:
         assert term(module.layers(image, list(term.layers)), batch).isfinite()
     sigma = cfg.release.sigma if cfg.get("release") else None
     assert sigma == (cfg.model.backbone.embedding_noise if name.endswith("_released") else None)
+
+
+def test_axes_are_of_the_network_of_the_same_method() -> None:
+    for name in ("softmax", "supcon_noise_centre_0.5"):
+        own, axes = (
+            composed("experiment=strangers", f"method={m}", "hydra.sweep.dir=s") for m in (name, f"{name}_lda")
+        )
+        assert resolved(axes.model) == resolved(own.model) and axes.method == f"14 axes of {own.method}"
+        assert isinstance(instantiate(axes.release), Lda) and own.get("release") is None
 
 
 def test_frames_are_of_the_same_strangers_in_other_pictures() -> None:

@@ -16,7 +16,7 @@ from invariantnets.evaluation import run_suite
 from invariantnets.features.io import load_table
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
-from invariantnets.release import Codes, Inlp, Leace, Noise, Pca, Qleace, Quantise, Release, Triplet, released
+from invariantnets.release import Codes, Inlp, Lda, Leace, Noise, Pca, Qleace, Quantise, Release, Triplet, released
 from invariantnets.results.result import read_jsonl
 from programs import ROOT, run
 
@@ -28,6 +28,7 @@ RELEASES = {
     "noise": Noise(0.5, seed=7),
     "qleace": Qleace(("yaw",), groups=2),
     "inlp": Inlp(("yaw",), rounds=1),
+    "lda": Lda(3),
     "pca": Pca(3),
     "triplet": Triplet(3, steps=20, batch=4),
 }

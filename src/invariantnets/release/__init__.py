@@ -2,6 +2,7 @@
 
 from invariantnets.release.codes import Codes
 from invariantnets.release.inlp import Inlp
+from invariantnets.release.lda import Lda
 from invariantnets.release.leace import Leace
 from invariantnets.release.noise import Noise
 from invariantnets.release.obliviator import Obliviator
@@ -14,6 +15,7 @@ from invariantnets.release.triplet import Triplet
 __all__ = [
     "Codes",
     "Inlp",
+    "Lda",
     "Leace",
     "Noise",
     "Obliviator",
