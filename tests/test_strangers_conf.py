@@ -68,7 +68,7 @@ def test_axes_are_of_the_network_of_the_same_method() -> None:
         own, axes = (
             composed("experiment=strangers", f"method={m}", "hydra.sweep.dir=s") for m in (name, f"{name}_lda")
         )
-        assert resolved(axes.model) == resolved(own.model) and axes.method == f"14 axes of {own.method}"
+        assert resolved(axes.model) == resolved(own.model) and axes.method == f"20 axes and noise of {own.method}"
         assert isinstance(instantiate(axes.release), Lda) and own.get("release") is None
 
 

@@ -76,7 +76,7 @@ def test_what_never_varies_is_no_axis() -> None:
 
 
 def test_strangers_are_told_apart_and_the_picture_is_not() -> None:
-    x, z = unit(X), Lda(OWN).fit(TABLE, "F7")(X)
+    x, z = unit(X), Lda(OWN, 0.0).fit(TABLE, "F7")(X)
 
     def strangers(features: np.ndarray) -> float:
         u = unit(features[TEST])
@@ -90,9 +90,19 @@ def test_strangers_are_told_apart_and_the_picture_is_not() -> None:
     assert read(z) < 0.05 < 0.8 < read(x)
 
 
+def test_noise_is_as_large_as_said_where_a_class_varies_by_one() -> None:
+    axes, noisy = (Lda(OWN, sigma).fit(TABLE, "F7") for sigma in (0.0, 0.7))
+    noise = noisy(X) - axes(X)
+    assert noise.std() == pytest.approx(0.7, rel=0.05) and abs(noise.mean()) < 0.05
+    assert noisy.noise == 0.7 and noisy.how == f"{axes.how}, noise of σ 0.7"
+    together, alone = noisy(X)[7], noisy(X[7:8])[0]
+    np.testing.assert_allclose(alone, together, atol=1e-5)  # asked for by itself it has no other noise
+    assert not np.allclose(replace(Lda(OWN), seed=1).fit(TABLE, "F7")(X), noisy(X), atol=0.1)
+
+
 def test_rows_are_brought_to_length_one_before() -> None:
     longer = (X * 2.0 ** RNG.integers(-20, 20, len(X))[:, None]).astype(np.float32)  # powers of two round nothing
-    fitted, other = (Lda(OWN).fit(replace(TABLE, features={"F7": x}), "F7") for x in (X, longer))
+    fitted, other = (Lda(OWN, 0.0).fit(replace(TABLE, features={"F7": x}), "F7") for x in (X, longer))
     assert fitted(X).tobytes() == other(longer).tobytes()
     x, tensors = X[5].astype(np.float64), fitted.tensors
     np.testing.assert_allclose(fitted(X)[5], tensors["weights"] @ (x / np.linalg.norm(x) - tensors["mean"]), atol=1e-4)
@@ -104,13 +114,13 @@ def test_only_training_rows_decide() -> None:
         features={"F7": np.where(TRAIN[:, None], X, 99).astype(np.float32)},
         label=np.where(TRAIN, WHO, WHO[::-1]),
     )
-    assert Lda(OWN).fit(other, "F7")(X).tobytes() == Lda(OWN).fit(TABLE, "F7")(X).tobytes()
+    assert Lda(OWN, 0.0).fit(other, "F7")(X).tobytes() == Lda(OWN, 0.0).fit(TABLE, "F7")(X).tobytes()
 
 
 def test_rows_without_a_direction_are_left_out() -> None:
     x = X.copy()
     x[:IMAGES] = 0
-    fitted = Lda(OWN).fit(replace(TABLE, features={"F7": x}), "F7")
+    fitted = Lda(OWN, 0.0).fit(replace(TABLE, features={"F7": x}), "F7")
     assert fitted.rows == TRAIN.sum() - IMAGES and fitted.how == "the 8 axes that tell 29 classes apart"
     assert len(np.unique(fitted(x)[:IMAGES], axis=0)) == 1 and np.isfinite(fitted(x)).all()
 

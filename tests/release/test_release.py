@@ -13,7 +13,7 @@ from invariantnets.evaluation import run_suite
 from invariantnets.features.table import FeatureTable
 from invariantnets.nuisance import Nuisance
 from invariantnets.probes import Mav, Ridge, read_answers, run_probes
-from invariantnets.release import Codes, Leace, Noise, Quantise, released
+from invariantnets.release import Codes, Lda, Leace, Noise, Quantise, released
 from invariantnets.release.quantise import best_levels
 
 ANGLES = np.array([-30.0, 0.0, 30.0])
@@ -238,18 +238,33 @@ def test_noise_has_its_size_and_is_the_same_for_the_same_row() -> None:
         (Codes(1), "release.codes=1: there must be two at least"),
         (Codes(5000), "release.codes=5000: 'ip1' has 300 different rows of split 'train'"),
         (Codes(5, groups=13), "release.groups=13: 'ip1' has 12 features; give 1 to 12"),
-        (Noise(0.0), "release.sigma=0.0: give a number above 0"),
-        (Noise(float("nan")), "release.sigma=nan: give a number above 0"),
     ],
 )
-def test_codes_and_noise_that_cannot_be_are_refused(release: Codes | Noise, said: str) -> None:
+def test_codes_that_cannot_be_are_refused(release: Codes, said: str) -> None:
     with pytest.raises(InvariantNetsError, match=said):
         release.fit(make_table(), "ip1")
 
 
-def test_features_before_noise_stay_beside_and_are_not_probed() -> None:
+@pytest.mark.parametrize(
+    ("make", "sigma", "said"),
+    [
+        (Noise, 0.0, "a number above 0"),
+        (Noise, np.nan, "a number above 0"),
+        (Lda, -1.0, "0 or more"),
+        (Lda, np.inf, "0"),
+    ],
+)
+def test_noise_that_cannot_be_is_refused_before_anything_is_fitted(make, sigma: float, said: str) -> None:
+    with pytest.raises(InvariantNetsError, match=f"release.sigma={sigma}: give {said}"):
+        make(sigma=sigma)
+
+
+@pytest.mark.parametrize(("noisy", "silent"), [(Noise(0.5), None), (Lda(3, 0.5), Lda(3, 0.0))])
+def test_features_before_noise_stay_beside_and_are_not_probed(noisy, silent) -> None:
     table = make_table()
-    noisy = released(table, Noise(0.5).fit(table, "ip1"))
+    before = silent.fit(table, "ip1")(table.features["ip1"]) if silent else table.features["ip1"]
+    noisy = released(table, noisy.fit(table, "ip1"))
     assert noisy.meta["noise"] == 0.5
-    np.testing.assert_array_equal(noisy.features["ip1 before noise"], table.features["ip1"])
+    np.testing.assert_array_equal(noisy.features["ip1 before noise"], before)
+    assert np.std(noisy.features["ip1"] - before) == pytest.approx(0.5, rel=0.05)
     assert {r.layer for r in run_suite(noisy, ["ridge"]).results} == {"ip1"}

@@ -29,6 +29,7 @@ RELEASES = {
     "qleace": Qleace(("yaw",), groups=2),
     "inlp": Inlp(("yaw",), rounds=1),
     "lda": Lda(3),
+    "axes": Lda(3, sigma=0.0),
     "pca": Pca(3),
     "triplet": Triplet(3, steps=20, batch=4),
 }

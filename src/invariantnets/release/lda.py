@@ -1,4 +1,4 @@
-"""Linear discriminants (Fisher 1936): the few axes of the features that tell the classes apart, and nothing beside."""
+"""Linear discriminants (Fisher 1936): the few axes of the features that tell the classes apart, and some noise."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ from scipy.linalg import eigh
 
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.table import FeatureTable
+from invariantnets.release.noise import key_of, white_noise
 from invariantnets.release.pca import directed
 from invariantnets.release.release import Release, fit_rows
 from invariantnets.statistics.lengths import unit
 
-SHRINKAGE = 0.5  # as the width chosen on rendered strangers that no result is of
+SHRINKAGE = 0.5  # chosen, as width and σ, on rendered strangers that no result is of
 
 
-def discriminants(x: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """``W (v - m)`` of each row, v being the row at length one. Rows of zeros stay zeros at that, ``-W m``.
+def discriminants(
+    x: np.ndarray, mean: np.ndarray, weights: np.ndarray, sigma: np.ndarray, key: np.ndarray
+) -> np.ndarray:
+    """``W (v - m)`` of each row, v being the row at length one, and noise. Rows of zeros stay zeros at that, ``-W m``.
 
     Args:
         x: ``(N, D)`` features.
         mean: ``(D,)``, m: of the rows that it was fitted on.
         weights: ``(K, D)``, W.
+        sigma: scalar, the standard deviation of the noise along each axis.
+        key: of the noise, see `white_noise`.
     """
-    return (unit(x) - mean) @ weights.T
+    axes = (unit(x) - mean) @ weights.T
+    return axes + sigma * white_noise(x, len(weights), key) if sigma else axes
 
 
 def discriminant_axes(x: np.ndarray, label: np.ndarray, shrinkage: float) -> np.ndarray:
@@ -54,22 +60,33 @@ def discriminant_axes(x: np.ndarray, label: np.ndarray, shrinkage: float) -> np.
 
 @dataclass(frozen=True)
 class Lda:
-    """Bring features to length one and keep the axes along which classes differ most for how much a class varies.
+    """Bring features to length one, keep the axes along which classes differ most for how they vary, and add noise.
 
     Told the classes of the training rows, and no nuisance. A nuisance that varies within every class has little room
-    on the first axes, and more with each further one: ``width`` is what is paid in identity for what is forgotten.
-    Classes that nobody was fitted to are told by the same axes. Compare rows by their cosine.
+    on the first axes, and more with each further one. Noise as large as a class varies hides the little that is there,
+    and hardly the class, which differs by more. Classes that nobody was fitted to are told by the same axes. Compare
+    rows by their cosine.
 
     Half of the covariance within classes is taken to be alike in all directions: a few rows of each class do not say
     in which of them it hardly varies.
 
     Attributes:
-        width: how many axes are left.
-        seed: of the rows it is fitted on, where they are many.
+        width: how many axes are left, fewer than classes.
+        sigma: standard deviation of the noise along each axis, in that of a class along it; 0 for none.
+        seed: of the noise, and of the rows that the axes are fitted on, where they are many. Whoever knows it could
+            take the noise off, see `Noise`.
+
+    Raises:
+        InvariantNetsError: noise that is no number.
     """
 
-    width: int = 14
+    width: int = 20
+    sigma: float = 0.7
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sigma < np.inf:
+            raise InvariantNetsError(f"release.sigma={self.sigma}: give 0 or more")
 
     def fit(self, table: FeatureTable, layer: str) -> Release:
         """Fit on (at most 20,000 of) the training rows; rows of zeros are left out.
@@ -95,6 +112,8 @@ class Lda:
             raise InvariantNetsError(
                 f"release=lda: {rows} vary in no class: a class must have two rows that differ; release=pca needs none"
             )
-        tensors = {"mean": x.mean(0), "weights": discriminant_axes(x, part.label, SHRINKAGE)[: self.width]}
+        weights = discriminant_axes(x, part.label, SHRINKAGE)[: self.width]
+        tensors = {"mean": x.mean(0), "weights": weights, "sigma": np.array(self.sigma), "key": key_of(self.seed)}
         how = f"the {self.width} axes that tell {len(classes):,} classes apart"
-        return Release(discriminants, tensors, layer, x.shape[1], how, len(part), table.meta)
+        how += f", noise of σ {self.sigma:g}" if self.sigma else ""
+        return Release(discriminants, tensors, layer, x.shape[1], how, len(part), table.meta, self.sigma)

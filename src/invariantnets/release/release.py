@@ -47,7 +47,8 @@ class Release:
         how: what it does, in words.
         rows: how many training rows it was fitted on.
         data: what they were, plain JSON.
-        noise: the standard deviation of Gaussian noise that it adds to each feature; 0 for none.
+        noise: the standard deviation of Gaussian noise that it adds to what it gives, ``sigma`` of the tensors; 0 for
+            none.
         version: of the package that fitted it.
     """
 
@@ -155,14 +156,15 @@ def released(table: FeatureTable, release: Release) -> FeatureTable:
     """The table with one layer, as it is released.
 
     The network's own answers go: they were given to what is not released. Where noise is added, the features before it
-    stay beside, for bounds on what can be read through it (`invariantnets.probes.upper_bound`).
+    stay beside, as wide, for bounds on what can be read through it (`invariantnets.probes.upper_bound`).
 
     Raises:
         InvariantNetsError: the table lacks the layer, or it has another width.
     """
     check_layer(table, release.layer)
     x = table.features[release.layer]
-    before = {release.layer + BEFORE_NOISE: x} if release.noise else {}
+    silent = replace(release, tensors={**release.tensors, "sigma": np.zeros(())})
+    before = {release.layer + BEFORE_NOISE: silent(x)} if release.noise else {}
     meta = {**table.meta, "released": release.how, **({"noise": release.noise} if release.noise else {})}
     features = {release.layer: release(x), **before}
     return replace(table, features=features, prediction=None, entropy=None, answers={}, meta=meta)
