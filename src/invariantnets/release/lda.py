@@ -72,7 +72,8 @@ class Lda:
 
     Attributes:
         width: how many axes are left, fewer than classes.
-        sigma: standard deviation of the noise along each axis, in that of a class along it; 0 for none.
+        sigma: standard deviation of the noise along each axis, in that of a class along it (as `discriminant_axes`
+            takes it, with its shrinkage); 0 for none.
         seed: of the noise, and of the rows that the axes are fitted on, where they are many. Whoever knows it could
             take the noise off, see `Noise`.
 
