@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,14 @@ def test_truncated(path: Path, share: float) -> None:
     torch.save(contents(), path)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     assert "nothing of it was run" in (message := refused(path)) or "truncated or damaged" in message
+
+
+def test_of_a_damaged_one_the_newest_beside_it_is_named(path: Path) -> None:
+    path.write_bytes(b"")
+    for age, name in enumerate(("last.ckpt", "older.ckpt")):
+        (other := path.with_name(name)).write_bytes(b"")
+        os.utime(other, (1000 - age, 1000 - age))
+    assert refused(path).endswith(f"try ckpt_path={path.with_name('last.ckpt')} in its place")
 
 
 @pytest.mark.parametrize("start", range(0, 1000, 50))

@@ -37,17 +37,22 @@ def _check_whole(path: Path) -> None:
     """
     if not zipfile.is_zipfile(path):
         raise InvariantNetsError(
-            f"{path}: truncated or damaged, or no checkpoint; nothing of it was run. Give another of the run, as in "
-            "ckpt_path=<run folder>/checkpoints/best.ckpt"
+            f"{path}: truncated or damaged, or no checkpoint; nothing of it was run; {_another(path)}"
         )
     with zipfile.ZipFile(path) as archive:
         if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
             raise InvariantNetsError(f"{path}: not written by invariantnets (it is compressed, which ours never are)")
         if (part := archive.testzip()) is not None:
             raise InvariantNetsError(
-                f"{path}: truncated or damaged (the bytes of {part} are not those that were written); use another "
-                "checkpoint of the run"
+                f"{path}: truncated or damaged (the bytes of {part} are not those that were written); {_another(path)}"
             )
+
+
+def _another(path: Path) -> str:
+    """What can be done about a checkpoint that cannot be read: the newest beside it, if there is one."""
+    others = sorted(path.parent.glob("*.ckpt"), key=lambda other: other.stat().st_mtime)
+    found = [str(other) for other in others if other != path]
+    return f"try ckpt_path={found[-1]} in its place" if found else "no other lies beside it: train it again"
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -78,9 +83,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     except DAMAGED as error:
         # torch asks readers of some of its messages to improve them.
         reason = str(error).splitlines()[0].partition(" (Could this")[0] if str(error) else "it ends too early"
-        raise InvariantNetsError(
-            f"{path}: truncated or damaged ({reason}); use another checkpoint of the run"
-        ) from None
+        raise InvariantNetsError(f"{path}: truncated or damaged ({reason}); {_another(path)}") from None
     if not isinstance(checkpoint, dict) or "invariantnets" not in checkpoint or "state_dict" not in checkpoint:
         raise InvariantNetsError(
             f"{path}: not written by invariantnets (it carries no configuration); to probe another network, use "

@@ -14,6 +14,19 @@ from omegaconf import OmegaConf
 
 from invariantnets import threads
 
+
+def _commit() -> str | None:
+    """The commit of the code that runs, ``-dirty`` if it was edited; None outside a clone."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # no git on this machine
+        return None
+    return done.stdout.strip() or None
+
+
+# Asked when the code is loaded: at the end of a run the folder may hold other code.
+COMMIT = _commit()
 LIBRARIES = ("invariantnets", "torch", "torchvision", "pytorch-lightning", "numpy", "scikit-learn", "hydra-core")
 
 
@@ -57,7 +70,7 @@ def provenance(
         "overrides": overrides,
         "config": config,
         "versions": {"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
-        "commit": commit(),
+        "commit": COMMIT,
         "data_checksum": checksums,
         "checkpoint": checkpoint,
         "units": units,
@@ -67,13 +80,3 @@ def provenance(
         "seconds": round((now - started).total_seconds(), 1),
         "command": " ".join(sys.argv),
     }
-
-
-def commit() -> str | None:
-    """The commit of the code that runs, ``-dirty`` if it was edited; None outside a clone."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:  # no git on this machine
-        return None
-    return done.stdout.strip() or None

@@ -33,7 +33,7 @@ from invariantnets.interrupted import ASIDE, Journal, stamp
 from invariantnets.loggers import RunInfo, close, send
 from invariantnets.measuring import Curves
 from invariantnets.probes import Probe, label_efficiency
-from invariantnets.provenance import commit, plain
+from invariantnets.provenance import COMMIT, plain
 from invariantnets.release import released
 from invariantnets.report import render_sweep
 from invariantnets.report.render import comparisons, headline
@@ -325,7 +325,7 @@ def _identity(cfg: DictConfig, subject: Subject, folder: Path) -> dict[str, Any]
     members = (cfg.get("protocols") or {}).get("members") or ()
     files = [stamp(path) for path in (cfg.get("features"), *members)]
     network = hashlib.sha256(Path(subject.checkpoint).read_bytes()).hexdigest() if subject.checkpoint else None
-    return {"files": files, "network": network, "checksums": subject.checksums, "commit": commit(), **config}
+    return {"files": files, "network": network, "checksums": subject.checksums, "commit": COMMIT, **config}
 
 
 def report_sweep(folder: Path, started: Sequence[Path] | None = None) -> None:

@@ -16,10 +16,7 @@ import torch
 from command_lines import start
 from safetensors.torch import save_file
 
-DAMAGED = (
-    "truncated or damaged, or no checkpoint; nothing of it was run. Give another of the run, as in ckpt_path=<run "
-    "folder>/checkpoints/best.ckpt"
-)
+DAMAGED = "truncated or damaged, or no checkpoint; nothing of it was run; no other lies beside it: train it again"
 FOREIGN = (
     "not written by invariantnets (it carries no configuration); to probe another network, use evaluate.py "
     "backbone=torchvision backbone.weights=<file>, or save its features and give features=<table>"
