@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bounds import bounds_of
+from grouped import grouped
 from invariantnets.figures import Scene, two_sided
 from invariantnets.figures.pareto import pareto_figure
 from invariantnets.report.headline import facts, sentences
@@ -68,7 +69,7 @@ def test_the_headline_says_both(make_results):
 
 
 def test_of_a_sweep_the_least_bound_is_named(groups):
-    (said,) = (text for text in sweep_sentences(groups, dict.fromkeys(groups, "digits")) if "however trained" in text)
+    (said,) = (text for text in sweep_sentences(grouped(groups)) if "however trained" in text)
     assert said.startswith("From net codes=10 no reader of the test rows, however trained, exceeds R² 0.100 ± 0.000 of")
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from grouped import grouped
 from invariantnets.report import render_run, render_sweep
 from invariantnets.report.headline import facts, sentences
 from invariantnets.report.sweep_headline import sweep_sentences
@@ -46,7 +47,7 @@ def test_a_sweep_compares_those_read_best_in_any_group(make_face_results):
         "wide": [make_face_results(0.7, MANY)],
         "narrow": [make_face_results(0.5, {**MANY, "yaw": 0.4, "noise": 0.95})],
     }
-    first, *said = sweep_sentences(groups, dict.fromkeys(groups, "faces"))
+    first, *said = sweep_sentences(grouped(groups, "faces"))
     assert first == "Of 7 nuisances, noise, yaw and hat can be read best."
     assert said[1].startswith("The yaw is least readable from narrow (R² 0.40") and len(said) == 4
     assert said[3].startswith("On faces, a face is most often found first in the gallery by wide: 70.0 %")
@@ -54,13 +55,13 @@ def test_a_sweep_compares_those_read_best_in_any_group(make_face_results):
 
 def test_people_of_different_data_are_not_compared(make_face_results):
     groups = {"a": [make_face_results(0.7)], "b": [make_face_results(0.5)]}
-    said = sweep_sentences(groups, {"a": "faces", "b": "lfw"})
+    said = sweep_sentences(grouped(groups, {"a": "faces", "b": "lfw"}))
     assert [s.partition(",")[0] for s in said] == ["On faces", "On lfw"]
 
 
 def test_classes_of_different_data_are_not_compared(make_results):
     groups = {"a": [make_results(mav=0.9)], "b": [make_results(mav=0.8)]}
-    said = sweep_sentences(groups, {"a": "digits", "b": "letters"})
+    said = sweep_sentences(grouped(groups, {"a": "digits", "b": "letters"}))
     assert said[-2].startswith("On digits, the class is best recognised by a")
     assert said[-1].startswith("On letters, the class is best recognised by b")
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from grouped import grouped
 from invariantnets.report import render_run, render_sweep
 from invariantnets.report.beside import beside_sections
 from invariantnets.report.headline import facts, sentences
@@ -126,7 +127,7 @@ def test_an_r2_below_chance_is_a_reader_that_does_not_carry_over(beaten: Make) -
 def test_it_is_never_least_readable(make_results: Make) -> None:
     values = {"sound": 0.01, "stray": -0.69, "nothing": -0.005, "leaks": 0.5}
     groups = {name: [make_results(r2=value)] for name, value in values.items()}
-    first, second, *_ = sweep_sentences(groups, dict.fromkeys(groups, "digits"))
+    first, second, *_ = sweep_sentences(grouped(groups))
     assert first.startswith("The angle is least readable from nothing (R² −0.005")
     assert "most from leaks" in first and "stray" not in first
     assert second.startswith("A reader of the angle does not carry over to the test rows for stray (R² −0.690")
@@ -137,7 +138,7 @@ def test_it_is_never_least_readable(make_results: Make) -> None:
 
 def test_groups_at_chance_are_named_together(make_results: Make) -> None:
     groups = {name: [make_results(r2=value)] for name, value in {"a": 0.0, "b": -0.01, "c": 0.5}.items()}
-    assert sweep_sentences(groups, dict.fromkeys(groups, "digits"))[0] == (
+    assert sweep_sentences(grouped(groups))[0] == (
         "The angle is least readable from a (R² 0.000, n = 1 seed, fitted to 9,000 rows) and b (R² −0.010, n = 1 seed, "
         "fitted to 9,000 rows), and most from c (R² 0.500, n = 1 seed, fitted to 9,000 rows); chance is 0."
     )

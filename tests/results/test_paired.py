@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from invariantnets.features.table import FeatureTable
 from invariantnets.protocols import run_protocols
 from invariantnets.report.differences import compare
+from invariantnets.report.sweep_headline import sweep_sentences
 from invariantnets.results import Result, read_jsonl, to_jsonl
 from invariantnets.results.paired import Less, less
 from invariantnets.results.runs import Group, Run
@@ -113,6 +115,20 @@ def test_other_sources_are_not_paired():
     found = less(group("a", [a]), group("b", [b]), MAV)
     assert found.variance is None and found.bounds is None and "(one seed)" in found.text("accuracy", 1)
     assert compare([group("a", [a]), group("b", [b])]) is None
+
+
+def test_a_headline_names_those_from_whom_the_best_is_not_shown_to_differ():
+    rng = np.random.default_rng(5)
+    easy, source = rng.random(2_000), np.repeat(np.arange(200), 10)
+    found = {name: [shares((easy < share) * 1.0, source)] for name, share in {"worst": 0.8, "best": 0.9}.items()}
+    groups = [group(name, runs) for name, runs in found.items()]
+    (said,) = sweep_sentences(groups)[-1:]
+    assert said.startswith("The class is best recognised by best: ") and "not shown to differ" not in said
+    hits = (easy < 0.9) * 1.0  # of the same rows but for twenty, ten either way
+    for answer in (0.0, 1.0):
+        hits[rng.choice(np.flatnonzero(easy < 0.9 if answer == 0 else easy >= 0.9), 10, replace=False)] = answer
+    (said,) = sweep_sentences([*groups, group("as good", [shares(hits, source)])])[-1:]
+    assert re.search(r" best is not shown to differ from as good \(\+0\.00 \[−0\.\d+, 0\.\d+\]\): ", said)
 
 
 def test_people_are_told_apart_on_common_draws_too(tmp_path):

@@ -125,7 +125,7 @@ def render_sweep(folder: Path, started: Sequence[Path] | None = None) -> Path:
     grown = new_classes.swept(sweep.groups)
     undrawn = draw_sweep(groups, folder / "figures", units, data, widths, depths, methods, people, grown)
     figures = _embedded(folder / "figures", read_json(folder / "figures" / "figures.json", list))
-    said, terms = sweep_sentences(groups, data), Glossary()
+    said, terms = sweep_sentences(sweep.groups), Glossary()
     tables = [(c, beside(c.title, c.header, c.rows)) for c in comparisons(sweep)]
     size = f"{len(groups)} group{'s' * (len(groups) != 1)}"
     html = _template("sweep.html.j2").render(

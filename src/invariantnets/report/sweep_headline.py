@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 from invariantnets.report.headline import MAV, NAMED
 from invariantnets.report.readers import CARRIES_NOT, more_in_runs, strays
 from invariantnets.results.format import and_, fitted, summary
+from invariantnets.results.paired import What, less
+from invariantnets.results.runs import Group
 from invariantnets.results.select import (
     FEW_NUISANCES,
     IDENTITY,
@@ -22,15 +25,16 @@ from invariantnets.results.select import (
 )
 
 
-def sweep_sentences(groups: Mapping[str, Runs], data: Mapping[str, str]) -> list[str]:
+def sweep_sentences(sweep: Sequence[Group]) -> list[str]:
     """Which group keeps least and most of each nuisance, and which knows the class, or the people, best.
 
-    Of many nuisances, those that are read best in any group.
+    Of many nuisances, those that are read best in any group. Neither classes nor people of different data are
+    compared. From whom the best is not shown to differ, in pairs, stands behind it.
 
     Args:
-        groups: name → results of each run, of one layer.
-        data: group → its data: neither classes nor people of different data are compared.
+        sweep: its groups.
     """
+    groups: dict[str, Runs] = {g.name: [r.here for r in g.runs] for g in sweep}
     every = [results for runs in groups.values() for results in runs]
     targets = every_target = list(dict.fromkeys(t for results in every for t in nuisances(results)))
     said = []
@@ -38,21 +42,38 @@ def sweep_sentences(groups: Mapping[str, Runs], data: Mapping[str, str]) -> list
         best_read = read_best(groups.values(), NAMED)
         said.append(f"Of {len(targets)} nuisances, {and_(best_read) or 'none'} can be read best.")
         targets = best_read
-    said += [sentence for target in targets for sentence in _least_and_most(groups, target)]
+    said += [sentence for target in targets for sentence in _least_and_most(sweep, groups, target)]
     said += [sentence for target in targets for sentence in _least_bound(groups, target)]
     if more := [text for target in every_target for text in _more(groups, target)]:
         said.append(f"Validation did not choose the best on test: {'; '.join(more)}.")
-    for where in dict.fromkeys(data.values()):
-        of_data = {name: runs for name, runs in groups.items() if data[name] == where}
+    places = list(dict.fromkeys(g.data for g in sweep))
+    for where in places:
+        of_data = {g.name: groups[g.name] for g in sweep if g.data == where}
         if known := _ranked(of_data, "accuracy", LABEL, "mav"):
             name, best = known[-1]
-            the = f"On {where}, the" if len(set(data.values())) > 1 else "The"
-            said.append(f"{the} class is best recognised by {name}: {summary(best, 'accuracy')} by {MAV}.")
+            the = f"On {where}, the" if len(places) > 1 else "The"
+            known_by = f"{the} class is best recognised by {name}: {summary(best, 'accuracy')} by {MAV}."
+            said.append(known_by + _like(sweep, name, ("accuracy", LABEL, "mav")))
         if known := _ranked(of_data, "rank1", IDENTITY, "closed_set/cosine"):
             name, best = known[-1]
             rank1 = summary(best, "rank1")
-            said.append(f"On {where}, a face is most often found first in the gallery by {name}: {rank1}.")
+            found_by = f"On {where}, a face is most often found first in the gallery by {name}: {rank1}."
+            said.append(found_by + _like(sweep, name, ("rank1", IDENTITY, "closed_set/cosine")))
     return said
+
+
+def _like(sweep: Sequence[Group], name: str, what: What) -> str:
+    """A sentence about the groups of the same data that may have as much as one; empty if there is none."""
+    base = next(group for group in sweep if group.name == name)
+    metric, found = what[0], []
+    for group in sweep:
+        difference = less(group, base, what)
+        low, high = difference.bounds or (math.nan, math.nan)
+        if group is not base and group.data == base.data and low <= 0 <= high:
+            found.append(f"{group.name} ({difference.text(metric, 3 if metric == 'r2' else 2)})")
+    found[NAMED:] = [f"{len(found) - NAMED} more"] * (len(found) > NAMED)
+    unit = " in points" * (metric != "r2")
+    return f" {name} is not shown to differ from {and_(found)}: differences{unit}, in pairs, 95 %." if found else ""
 
 
 def _ranked(groups: Mapping[str, Runs], metric: str, target: str, probe: str) -> list[tuple[str, Spread]]:
@@ -61,7 +82,7 @@ def _ranked(groups: Mapping[str, Runs], metric: str, target: str, probe: str) ->
     return sorted(((name, s) for name, s in found.items() if s and s.runs), key=lambda item: (item[1].mean, item[0]))
 
 
-def _least_and_most(groups: Mapping[str, Runs], target: str) -> list[str]:
+def _least_and_most(sweep: Sequence[Group], groups: Mapping[str, Runs], target: str) -> list[str]:
     """Ranked by `kept`: an R² below chance is no less than chance, and far below it is a reader that says nothing."""
     found = {name: over_runs(runs, "r2", target, "strongest").get(None) for name, runs in groups.items()}
     shown = {name: _read_from(name, groups[name], target, s) for name, s in found.items() if s and s.runs}
@@ -75,7 +96,7 @@ def _least_and_most(groups: Mapping[str, Runs], target: str) -> list[str]:
         text = (
             f"The {target} is least readable from {and_(least)}{comma} and most from {shown[order[-1]]}; chance is 0."
         )
-        said.append(text)
+        said.append(text + _like(sweep, order[0], ("r2", target, "strongest")))
     elif len(order) > 1:
         said.append(f"The {target} is as readable from {and_(least)}; chance is 0.")
     elif order:
