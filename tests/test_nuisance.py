@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.nuisance import Nuisance, doubt, infer_nuisance
+from invariantnets.nuisance import Nuisance, doubt, infer_nuisance, magnitude
 
 NAN = float("nan")
 
@@ -69,3 +69,30 @@ def test_what_it_cannot_be(values, kind, unit, message):
 def test_what_may_be_something_else_is_said(values, expected):
     found = doubt(Nuisance("x"), values.astype(float))
     assert expected in found and bool(found) == bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        ("continuous", [-30, 0, 20, np.nan], [30, 0, 20, np.nan]),
+        ("circular", [350, 10, 180, 190], [10, 10, 180, 170]),
+    ],
+)
+def test_how_far_from_0(kind, values, expected):
+    found, sizes = magnitude(Nuisance("yaw", kind, "°", fixed=True), np.array(values, float))
+    assert found == Nuisance("|yaw|", "continuous", "°", fixed=True)
+    assert np.array_equal(sizes, expected, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("nuisance", "values", "message"),
+    [
+        (Nuisance("race", "categorical", categories=("a", "b")), [0, 1], "'race' is categorical"),
+        (Nuisance("light"), [*range(99), -1], "'light' lies on one side of 0 only (or nearly)"),
+        (Nuisance("light"), [np.nan], "'light' lies on one side of 0 only (or nearly)"),
+    ],
+)
+def test_what_has_no_magnitude(nuisance, values, message):
+    with pytest.raises(InvariantNetsError, match="magnitudes: ") as error:
+        magnitude(nuisance, np.array(values, float))
+    assert message in str(error.value)

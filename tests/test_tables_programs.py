@@ -26,9 +26,11 @@ def test_columns_are_told_on_the_command_line(tmp_path: Path) -> None:
     frame["part"], frame["light"] = np.repeat(["train", "val", "test"], 80), rng.normal(size=240)
     frame.to_csv(tmp_path / "faces.of.mine", sep=";", decimal=",", index=False)
     words = ["label=who", "split=part", "source='photo of'", "nuisances=[yaw]"]
-    run("evaluate.py", "features=faces.of.mine", *words, *QUICK, "hydra.run.dir=out", cwd=tmp_path)
+    run("evaluate.py", "features=faces.of.mine", *words, "magnitudes=[yaw]", *QUICK, "hydra.run.dir=out", cwd=tmp_path)
     results = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
-    assert {result["target"] for result in results if result["about"] == "nuisance"} == {"yaw"}
+    assert {result["target"] for result in results if result["about"] == "nuisance"} == {"yaw", "|yaw|"}
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "The |yaw|" in page or "the |yaw|" in page
     (best,) = [
         r for r in results if (r["target"], r["probe"], r["metric"]) == ("yaw", "ridge", "r2") and not r["where"]
     ]

@@ -22,7 +22,7 @@ from invariantnets.errors import Failure, InvariantNetsError
 from invariantnets.features.table import FeatureTable
 from invariantnets.figures import draw_run, figures_of_run
 from invariantnets.files import write_atomically
-from invariantnets.measuring import Curves, Progress, Protocols, measure, remarks_on, usable
+from invariantnets.measuring import Curves, Progress, Protocols, measure, remarks_on, sides_unseen, usable
 from invariantnets.probes import DEFAULT, Predicted, Probe, named
 from invariantnets.protocols import by_parts, known_rows, run_protocols
 from invariantnets.provenance import provenance
@@ -225,6 +225,7 @@ def evaluate(
         if shown is None or layer == shown_of(wanted, subject):
             shown = table, layer
     assert shown is not None
+    remarks += sides_unseen(shown[0])
     record = provenance(
         name=subject.name,
         model=subject.model,

@@ -12,12 +12,13 @@ from invariantnets.analysis.norm import describe_norm, describe_recognition
 from invariantnets.errors import Failure
 from invariantnets.features.checks import is_closed, thin_classes, unprobable
 from invariantnets.features.table import FeatureTable
-from invariantnets.nuisance import SPLITS
+from invariantnets.nuisance import SPLITS, both_signs
 from invariantnets.probes import Predicted, Probe, read_answers, run_probes
 from invariantnets.protocols import by_list, by_parts, unfit
 from invariantnets.results import Result
+from invariantnets.results.format import and_
 
-__all__ = ["Curves", "Progress", "Protocols", "is_open", "measure", "remarks_on", "usable"]
+__all__ = ["Curves", "Progress", "Protocols", "is_open", "measure", "remarks_on", "sides_unseen", "usable"]
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str], None]
@@ -94,3 +95,21 @@ def remarks_on(table: FeatureTable) -> list[str]:
         return known
     cannot = [f"nuisance {name!r} is not probed: {why}" for name, why in unprobable(table).items()]
     return [*known, *([thin] if (thin := thin_classes(table)) else []), *cannot]
+
+
+def sides_unseen(table: FeatureTable) -> list[str]:
+    """Of which numbers R² misses what tells how far they are from 0, and not to which side; nothing where none is."""
+    names = {n.name for n in table.nuisances}
+    found = [
+        n.name
+        for n in table.nuisances
+        if n.kind == "continuous"
+        and not {f"|{n.name}|", f"abs_{n.name}"} & names
+        and both_signs(table.nuisance[n.name])
+    ]
+    if not found:
+        return []
+    return [
+        f"{and_(found)}: features that tell how far it is from 0, and not to which side, have an R² of 0; "
+        f"magnitudes=[{','.join(found)}] reads that, too (of a table in Python: table.with_magnitudes)"
+    ]

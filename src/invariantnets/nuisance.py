@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from invariantnets.errors import InvariantNetsError
 
-__all__ = ["SPLITS", "Kind", "Nuisance", "doubt", "infer_nuisance"]
+__all__ = ["SPLITS", "Kind", "Nuisance", "both_signs", "doubt", "infer_nuisance", "magnitude"]
 
 Kind = Literal["continuous", "circular", "categorical", "binary"]
 SPLITS = ("train", "val", "test")
@@ -19,6 +19,8 @@ RADIANS = ("rad", "radian", "radians")
 CODES = ((0.0, 1.0), (-1.0, 1.0))
 # As many whole numbers, or fewer, may be codes of categories.
 FEW_CODES = 12
+# Of what is known, the least that lies on either side of 0 where a number is said to have both signs.
+BOTH_SIGNS = 0.05
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,35 @@ class Nuisance:
             radians = np.deg2rad(np.asarray(values, np.float64))
             return np.stack([np.cos(radians), np.sin(radians)], 1)
         return (np.asarray(values, np.int64)[:, None] == np.arange(len(self.categories))).astype(np.float64)
+
+
+def both_signs(values: np.ndarray) -> bool:
+    """Whether one in twenty or more of the known values lie on either side of 0, as left and right of a yaw do."""
+    known = values[np.isfinite(values)]
+    return bool(len(known)) and min((known < 0).mean(), (known > 0).mean()) >= BOTH_SIGNS
+
+
+def magnitude(nuisance: Nuisance, values: np.ndarray) -> tuple[Nuisance, np.ndarray]:
+    """How far a number is from 0, to whichever side: ``|yaw|``. Of an angle that wraps, at most 180.
+
+    A recogniser that cannot tell left from right has an R² of yaw of 0, and may yet know how far a head is turned.
+
+    Args:
+        nuisance: continuous or circular.
+        values: ``(N,)`` of it, NaN where unknown.
+
+    Raises:
+        InvariantNetsError: another kind, or a number that is on one side of 0 only, and is its own magnitude.
+    """
+    if nuisance.kind not in ("continuous", "circular"):
+        raise InvariantNetsError(f"magnitudes: {nuisance.name!r} is {nuisance.kind}, and a magnitude is of numbers")
+    if nuisance.kind == "circular":
+        values = (values + 180) % 360 - 180
+    if not both_signs(values):
+        raise InvariantNetsError(
+            f"magnitudes: {nuisance.name!r} lies on one side of 0 only (or nearly), so that it is its own magnitude"
+        )
+    return replace(nuisance, name=f"|{nuisance.name}|", kind="continuous"), np.abs(values)
 
 
 def infer_nuisance(

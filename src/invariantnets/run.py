@@ -260,6 +260,7 @@ def probe(
             release = instantiate(cfg.release).fit(named, layer)  # one out of a file stays as it is
             release.save(folder / "release" / f"{slug(layer)}.safetensors")
             table = released(table, release)
+        table = table.with_magnitudes(cfg.get("magnitudes") or [])
         if cfg.save_features:
             save_table(replace(table, features={layer: table.features[layer]}), folder / "features" / slug(layer))
         return table

@@ -284,3 +284,19 @@ def test_what_is_no_table_is_told_how_to_become_one() -> None:
         FeatureTable.from_frame(frame, labels="who")
     with pytest.raises(InvariantNetsError, match=r"np\.stack"):
         FeatureTable.from_arrays(np.array([[1.0], [2.0, 3.0]], dtype=object))
+
+
+def test_features_of_mirrored_faces_tell_how_far_and_not_to_which_side() -> None:
+    """Their yaw is gone by its R², and all of it but the side is there."""
+    rng = np.random.default_rng(3)
+    far = np.outer(np.abs(YAW) / 30, rng.normal(size=16))
+    made = table(features=rng.normal(size=(8, 16))[LABEL] + far + 0.1 * rng.normal(size=X.shape), light=YAW**2)
+    found = run_suite(sized := made.with_magnitudes(["yaw"]), ["ridge"])
+    assert [n.name for n in sized.nuisances] == ["yaw", "|yaw|", "light"]
+    r2 = {r.target: r.value for r in found.results if (r.probe, r.metric) == ("ridge", "r2") and not r.where}
+    assert r2["yaw"] < 0.05 and r2["|yaw|"] > 0.9
+    unsaid = "features that tell how far"
+    assert not any(unsaid in remark for remark in found.record["remarks"])
+    assert any(r.startswith("yaw: " + unsaid) for r in run_suite(made, ["ridge"]).record["remarks"])
+    with pytest.raises(InvariantNetsError, match=r"no nuisance 'Yaw' \(nuisances: yaw, light\)"):
+        made.with_magnitudes(["Yaw"])

@@ -13,7 +13,7 @@ from invariantnets.analysis.analysis import Material, measured
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.checks import unprobable
 from invariantnets.features.table import FeatureTable
-from invariantnets.nuisance import Nuisance
+from invariantnets.nuisance import Nuisance, both_signs
 from invariantnets.probes.linear_readings import read_blind
 from invariantnets.probes.suite import probable
 from invariantnets.probes.task import Task, prepare, refuse_collapsed, too_few
@@ -22,9 +22,6 @@ from invariantnets.statistics.intervals import Number
 from invariantnets.statistics.resampling import Resampling, ratio
 
 __all__ = ["Bins"]
-
-# Of the known rows that lie on either side of 0, at least, where it is told how far a number is from there.
-BOTH_SIDES = 0.05
 
 
 class _By(NamedTuple):
@@ -100,9 +97,7 @@ class Bins:
                     f"analysis.bins.by={name}: in split {splits} it is not known of any row of which "
                     f"{task.targets[0].nuisance.name!r} is; give another"
                 )
-        there = known[np.isfinite(known)]
-        both = min((there < 0).mean(), (there > 0).mean()) >= BOTH_SIDES
-        if both if self.magnitude is None else self.magnitude:
+        if both_signs(known) if self.magnitude is None else self.magnitude:
             return _By(f"|{name}|", 0.0, np.abs(known), np.abs(test))
         return _By(name, -np.inf, known, test)
 

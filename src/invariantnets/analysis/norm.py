@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -49,16 +49,18 @@ def correlation(draws: Resampling, a: np.ndarray, b: np.ndarray) -> tuple[float,
     return value, low, high
 
 
-def columns(nuisance: Nuisance, values: np.ndarray) -> Iterator[tuple[str, Mapping[str, Any], np.ndarray]]:
+def columns(
+    nuisance: Nuisance, values: np.ndarray, others: Sequence[Nuisance] = ()
+) -> Iterator[tuple[str, Mapping[str, Any], np.ndarray]]:
     """The columns of a nuisance that the norm is correlated with: name, ``where`` and values ``(N,)``.
 
-    A number counts as it is and, where it has both signs (left and right), by its magnitude too; a
-    category counts by whether it is there.
+    A number counts as it is and, where it has both signs (left and right) and its magnitude is none of the others, by
+    that too; a category counts by whether it is there.
     """
     encoded = nuisance.encode(values)
     if nuisance.kind == "continuous":
         yield nuisance.name, {}, encoded[:, 0]
-        if values.min() < 0 < values.max():
+        if values.min() < 0 < values.max() and f"|{nuisance.name}|" not in {other.name for other in others}:
             yield f"|{nuisance.name}|", {}, np.abs(encoded[:, 0])
     elif nuisance.kind == "binary":
         yield nuisance.name, {}, encoded[:, 1]
@@ -100,7 +102,7 @@ def describe_norm(table: FeatureTable, layer: str, *, seed: int = 0) -> list[Res
             continue
         rows = draws if known.all() else Resampling(test.source[known])
         told = partial(make, sources=rows.sources, n=int(known.sum()))
-        for name, where, column in columns(nuisance, values[known]):
+        for name, where, column in columns(nuisance, values[known], test.nuisances):
             results.append(_correlated(told, rows, norm[known], column, name, where))
     return results
 

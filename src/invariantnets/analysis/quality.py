@@ -94,7 +94,7 @@ class Quality:
                 rare.append(nuisance.name)
                 continue
             group = Resampling(source[known])
-            for name, where, column in columns(nuisance, values[known]):
+            for name, where, column in columns(nuisance, values[known], test.nuisances):
                 if _rare(group.group, column):
                     rare.append(": ".join([name, *where.values()]))
                     continue

@@ -53,7 +53,7 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     "accelerator": Word("auto|cpu|gpu|mps|cuda", "auto, cpu, gpu or mps"),
     "precision": Word("(bf16|16|32|64)(-mixed|-true)?", "32-true, bf16-mixed, 16-mixed or 64-true"),
     "strategy": Word("auto|ddp.*|fsdp|deepspeed.*", "auto, ddp or ddp_spawn"),
-    **dict.fromkeys(("frozen", "init_layers", "members"), Names()),
+    **dict.fromkeys(("frozen", "init_layers", "magnitudes", "members"), Names()),
     "protocols.halves": Names(("image", "album")),
     "protocols.shots": Number(1, 1e4, whole=True, many=True),
     "protocols.part_c": POSITIVE,

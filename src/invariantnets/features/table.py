@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from invariantnets.division import Division
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.assemble import assemble
 from invariantnets.features.naming import LABEL, PEOPLE
-from invariantnets.nuisance import SPLITS, Kind, Nuisance
+from invariantnets.nuisance import SPLITS, Kind, Nuisance, magnitude
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,6 +103,20 @@ class FeatureTable:
         if where[-1] - where[0] + 1 == len(where):
             return self.rows(slice(int(where[0]), int(where[-1]) + 1))
         return self.rows(where)
+
+    def with_magnitudes(self, names: Sequence[str]) -> FeatureTable:
+        """The table with ``|yaw|`` behind ``yaw``: a nuisance more for each that is named, see `magnitude`.
+
+        Raises:
+            InvariantNetsError: no such nuisance, or one without a magnitude of its own.
+        """
+        if unknown := [name for name in names if name not in {n.name for n in self.nuisances}]:
+            known = ", ".join(n.name for n in self.nuisances) or "none"
+            raise InvariantNetsError(f"magnitudes: no nuisance {unknown[0]!r} (nuisances: {known})")
+        made = {n.name: magnitude(n, self.nuisance[n.name]) for n in self.nuisances if n.name in names}
+        nuisances = [(n, made[n.name][0]) if n.name in made else (n,) for n in self.nuisances]
+        values = {nuisance.name: size for nuisance, size in made.values()}
+        return replace(self, nuisances=tuple(chain(*nuisances)), nuisance={**self.nuisance, **values})
 
     @property
     def labelled(self) -> bool:

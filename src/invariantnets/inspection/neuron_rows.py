@@ -17,7 +17,7 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.inspection.inspection import Specimen
 from invariantnets.inspection.looking import Shown, batches, show
 from invariantnets.inspection.silencing import place_of
-from invariantnets.nuisance import Nuisance
+from invariantnets.nuisance import Nuisance, both_signs, magnitude
 from invariantnets.probes.folds import draw_folds
 from invariantnets.randomness import numpy_rng
 
@@ -25,7 +25,6 @@ __all__ = ["Coded", "Kind", "Seen", "code", "kind_of", "neurons", "see"]
 
 Kind = Literal["channels", "tokens", "numbers"]
 LEAST, HELD = 20, 4  # rows of either kind in which a nuisance is known, and of those that readers are chosen on
-BOTH_SIGNS = 0.1  # of the known rows on either side of 0: then its size is a nuisance too
 
 
 def kind_of(network: Backbone, layer: str, x: Tensor) -> Kind:
@@ -199,9 +198,8 @@ def code(nuisances: Sequence[Nuisance], fit: Seen, test: Seen) -> tuple[Coded, C
             continue
         kept.append(n)
         values.append((a, b))
-        signs = min((known[0] > 0).mean(), (known[0] < 0).mean())
-        if n.kind == "continuous" and signs >= BOTH_SIGNS and f"abs_{n.name}" not in names:
-            kept.append(Nuisance(f"|{n.name}|", "continuous", n.unit))
+        if n.kind == "continuous" and both_signs(a) and not {f"abs_{n.name}", f"|{n.name}|"} & names:
+            kept.append(magnitude(n, a)[0])
             values.append((np.abs(a), np.abs(b)))
     if not kept:
         raise InvariantNetsError(f"no neuron can be looked for: {'; '.join(cannot) or 'the data name no nuisance'}")
