@@ -131,6 +131,8 @@ def test_only_the_same_people_and_data_are_compared(job, table):
         ({"rank1": 0.49}, "rank 1 −1.00"),
         ({"leaks": {**LITTLE, "yaw": None}}, "no reader of yaw passed in all seeds"),
         ({"leaks": {**LITTLE, "yaw": -0.3}}, "no reader of yaw carries over"),
+        ({"leaks": {**LITTLE, "|yaw|": 0.06}}, "|yaw| 0.060"),
+        ({"leaks": {**LITTLE, "|yaw|": 0.01}}, ""),
         ({"leaks": {name: 0.01 for name in FOUR[:3]}}, "light_elevation was not probed in all seeds"),
     ],
 )
