@@ -17,6 +17,11 @@ def test_markdown_is_a_table_and_its_note():
     ]
 
 
+def test_a_bar_ends_no_cell():
+    lines = Comparison("A title", ("R² of |yaw|", "b|"), [("0.5", "c")], "", "file").to_markdown().splitlines()
+    assert lines[0] == r"| R² of \|yaw\| | b\| |"
+
+
 def test_columns_of_text_are_aligned():
     head, rule, *rows, empty, note = TABLE.to_text().splitlines()
     assert {line.index(cell) for line, cell in zip([head, *rows], ("ours", "1", "0.5"), strict=True)} == {11}

@@ -40,8 +40,9 @@ class Comparison:
         return "\n".join([text[0], "-" * len(text[0]), *text[1:], "", self.note, ""])
 
     def to_markdown(self) -> str:
-        """For the docs."""
+        """For the docs; a bar within a cell, as of ``|yaw|``, would end it."""
         lines = [self.header, ("---",) * len(self.header), *self.rows]
+        lines = [tuple(cell.replace("|", "\\|") for cell in line) for line in lines]
         return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", self.note, ""])
 
 
