@@ -71,7 +71,7 @@ def rehearse(
         name=None if any(each is None for each in names) else np.concatenate([np.asarray(each) for each in names]),
     )
     if probe_images is not None:
-        fitted = choose(len(known[0]), probe_images).numpy()
+        fitted = choose(np.asarray(known[0]), np.asarray(known[2]), probe_images).numpy()
         table = table.rows(np.concatenate([fitted, np.arange(len(known[0]), len(label))]))
     _, unused = usable(protocols, table, name, seed)
     if unused:

@@ -14,10 +14,11 @@ from invariantnets.data import Bank, BankedImages, DataSpec, RotatedImages
 from invariantnets.data.perturbation import rotate
 from invariantnets.data.sources import Images, digits
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.extract import extract
+from invariantnets.features.extract import choose, extract
 from invariantnets.features.table import FeatureTable
 from invariantnets.module import InvariantNet
 from invariantnets.probes import Mav, run_probes
+from invariantnets.randomness import numpy_rng
 
 ANGLES = [-20.0, 0.0, 30.0]
 
@@ -185,3 +186,16 @@ def test_classes_keep_their_names() -> None:
     named = replace(table, classes=("seven", "eight", "nine"))
     found = run_probes(named, "ip1", [Mav()])
     assert [r.where.get("label") for r in found if r.probe == "mav"] == [None, "seven", "eight", "nine"]
+
+
+def test_of_many_classes_each_has_an_image() -> None:
+    """Drawn freely, 400 of 42 images each of 100 classes miss some; where none is missed, nothing else is drawn."""
+    label = np.tile(np.arange(100), 42)
+    free = np.sort(numpy_rng(0, len(label)).permutation(len(label)))
+    found = choose(label, np.arange(100), 400).numpy()
+    assert len(found) == len(set(found.tolist())) == 400 and set(label[found]) == set(range(100))
+    assert len(set(label[choose(label, np.arange(100, 200), 400).numpy()])) < 100, "of people never trained on"
+    assert np.array_equal(choose(label, np.arange(100), len(label)).numpy(), free)
+    few = np.tile(np.arange(3), 40)
+    assert np.array_equal(choose(few, np.arange(3), 60).numpy(), np.sort(numpy_rng(0, 120).permutation(120)[:60]))
+    assert len(choose(label, np.arange(100), 50)) == 50

@@ -100,7 +100,7 @@ def _extract(
     wide = {name: width for name, width in widths.items() if width > max_width and name != backbone.embedding}
     projections = {name: projection(width, max_width).to(device) for name, width in wide.items()}
     banks = {split: data.bank(split) for split in SPLITS}
-    chosen = {split: choose(len(bank), train_images if split == "train" else None) for split, bank in banks.items()}
+    chosen = _looked_at(banks, train_images)
     sizes = {split: len(chosen[split]) * bank.variants for split, bank in banks.items()}
     rows = sum(sizes.values())
     kept = {name: max_width if name in wide else width for name, width in widths.items()}
@@ -148,11 +148,32 @@ def _extract(
     )
 
 
-def choose(images: int, most: int | None) -> Tensor:
-    """Numbers of the images that are looked at, in order."""
+def choose(label: np.ndarray, tested: np.ndarray, most: int | None) -> Tensor:
+    """Numbers of the training images that are looked at, in order.
+
+    Where classes of test are those of train, there is one of each class, if there may be so many: of 1,000 classes,
+    4,000 that are drawn freely miss some.
+
+    Args:
+        label: ``(N,)`` their classes.
+        tested: the classes of test images.
+        most: no more than so many, drawn at random; None: all.
+    """
+    images = len(label)
     if most is None or most >= images:
         return torch.arange(images)
-    return torch.from_numpy(np.sort(numpy_rng(0, images).permutation(images)[:most]))
+    order = numpy_rng(0, images).permutation(images)
+    first = np.unique(label[order], return_index=True)[1]
+    if len(first) <= most <= first.max() and np.isin(tested, label).all():
+        order = np.concatenate([order[first], np.delete(order, first)])
+    return torch.from_numpy(np.sort(order[:most]))
+
+
+def _looked_at(banks: Mapping[str, Bank], train_images: int | None) -> dict[str, Tensor]:
+    """Split → numbers of its images."""
+    label, tested = (banks[split].label.cpu().numpy() for split in ("train", "test"))
+    others = {split: torch.arange(len(banks[split])) for split in SPLITS[1:]}
+    return {SPLITS[0]: choose(label, tested, train_images), **others}
 
 
 def pictures(data: BankedImages, train_images: int | None = None) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -173,9 +194,9 @@ def pictures(data: BankedImages, train_images: int | None = None) -> Callable[[n
         rows = np.asarray(rows)
         found = np.empty((len(rows), *data.spec.image_shape), np.uint8)
         start = 0
-        for split in SPLITS:
-            bank = data.bank(split)
-            chosen = choose(len(bank), train_images if split == "train" else None)
+        banks = {split: data.bank(split) for split in SPLITS}
+        for split, chosen in _looked_at(banks, train_images).items():
+            bank = banks[split]
             size = len(chosen) * bank.variants
             here = np.flatnonzero((rows >= start) & (rows < start + size))
             if len(here):
