@@ -225,7 +225,7 @@ def evaluate(
         if shown is None or layer == shown_of(wanted, subject):
             shown = table, layer
     assert shown is not None
-    remarks += sides_unseen(shown[0])
+    remarks += sides_unseen(shown[0], [r for r in results if r.layer == shown[1]])
     record = provenance(
         name=subject.name,
         model=subject.model,

@@ -97,19 +97,27 @@ def remarks_on(table: FeatureTable) -> list[str]:
     return [*known, *([thin] if (thin := thin_classes(table)) else []), *cannot]
 
 
-def sides_unseen(table: FeatureTable) -> list[str]:
-    """Of which numbers R² misses what tells how far they are from 0, and not to which side; nothing where none is."""
+def sides_unseen(table: FeatureTable, results: Sequence[Result]) -> list[str]:
+    """Which small R² do not show that a number is forgotten, as features may tell how far it is from 0, and no side.
+
+    Args:
+        table: what was read.
+        results: of its layer. Of an R² above a half nobody says that the number is forgotten.
+    """
     names = {n.name for n in table.nuisances}
+    read = {r.target for r in results if (r.metric, r.probe) == ("r2", "strongest") and not r.where and r.value > 0.5}
     found = [
         n.name
         for n in table.nuisances
         if n.kind == "continuous"
         and not {f"|{n.name}|", f"abs_{n.name}"} & names
+        and n.name not in read
         and both_signs(table.nuisance[n.name])
     ]
     if not found:
         return []
     return [
-        f"{and_(found)}: features that tell how far it is from 0, and not to which side, have an R² of 0; "
-        f"magnitudes=[{','.join(found)}] reads that, too (of a table in Python: table.with_magnitudes)"
+        f"{and_(found)}: features that tell how far it is from 0, and not to which side, have an R² of 0, so that a "
+        f"small R² is not yet forgetting; magnitudes=[{','.join(found)}] reads that, too (of a table in Python: "
+        "table.with_magnitudes)"
     ]

@@ -298,5 +298,8 @@ def test_features_of_mirrored_faces_tell_how_far_and_not_to_which_side() -> None
     unsaid = "features that tell how far"
     assert not any(unsaid in remark for remark in found.record["remarks"])
     assert any(r.startswith("yaw: " + unsaid) for r in run_suite(made, ["ridge"]).record["remarks"])
+    plain = run_suite(table(), ["ridge"])  # of a yaw that is read nobody says that it is forgotten
+    assert any(r.target == "yaw" and r.metric == "r2" and r.value > 0.5 for r in plain.results)
+    assert not any(unsaid in remark for remark in plain.record["remarks"])
     with pytest.raises(InvariantNetsError, match=r"no nuisance 'Yaw' \(nuisances: yaw, light\)"):
         made.with_magnitudes(["Yaw"])
