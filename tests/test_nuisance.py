@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from invariantnets.errors import InvariantNetsError
-from invariantnets.nuisance import Nuisance, doubt, infer_nuisance, magnitude
+from invariantnets.nuisance import Nuisance, check_magnitudes, doubt, infer_nuisance, magnitude
 
 NAN = float("nan")
 
@@ -87,7 +87,6 @@ def test_how_far_from_0(kind, values, expected):
 @pytest.mark.parametrize(
     ("nuisance", "values", "message"),
     [
-        (Nuisance("race", "categorical", categories=("a", "b")), [0, 1], "'race' is categorical"),
         (Nuisance("light"), [*range(99), -1], "'light' lies on one side of 0 only (or nearly)"),
         (Nuisance("light"), [np.nan], "'light' lies on one side of 0 only (or nearly)"),
     ],
@@ -95,4 +94,15 @@ def test_how_far_from_0(kind, values, expected):
 def test_what_has_no_magnitude(nuisance, values, message):
     with pytest.raises(InvariantNetsError, match="magnitudes: ") as error:
         magnitude(nuisance, np.array(values, float))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"), [("race", "'race' is categorical"), ("Yaw", "no nuisance 'Yaw' (nuisances: yaw, race)")]
+)
+def test_what_magnitudes_are_not_of(asked, message):
+    there = (Nuisance("yaw"), Nuisance("race", "categorical", categories=("a", "b")))
+    check_magnitudes(["yaw"], there)
+    with pytest.raises(InvariantNetsError, match="magnitudes: ") as error:
+        check_magnitudes(["yaw", asked], there)
     assert message in str(error.value)

@@ -32,6 +32,7 @@ from invariantnets.report.headline import lines
 from invariantnets.results import Result, to_jsonl
 from invariantnets.results.arrays import Arrays, read_arrays, write_arrays
 from invariantnets.results.runs import read_run
+from invariantnets.results.select import at_layer
 from invariantnets.results.training_log import training_log
 from invariantnets.subject import Subject, choose_layers, looked_into, shown_of, subject_of
 
@@ -225,7 +226,7 @@ def evaluate(
         if shown is None or layer == shown_of(wanted, subject):
             shown = table, layer
     assert shown is not None
-    remarks += sides_unseen(shown[0], [r for r in results if r.layer == shown[1]])
+    remarks += sides_unseen(shown[0], at_layer(results, shown[1]))
     record = provenance(
         name=subject.name,
         model=subject.model,

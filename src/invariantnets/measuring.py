@@ -12,11 +12,12 @@ from invariantnets.analysis.norm import describe_norm, describe_recognition
 from invariantnets.errors import Failure
 from invariantnets.features.checks import is_closed, thin_classes, unprobable
 from invariantnets.features.table import FeatureTable
-from invariantnets.nuisance import SPLITS, both_signs
+from invariantnets.nuisance import SPLITS, lacks_magnitude
 from invariantnets.probes import Predicted, Probe, read_answers, run_probes
 from invariantnets.protocols import by_list, by_parts, unfit
 from invariantnets.results import Result
 from invariantnets.results.format import and_
+from invariantnets.results.select import strongest_of
 
 __all__ = ["Curves", "Progress", "Protocols", "is_open", "measure", "remarks_on", "sides_unseen", "usable"]
 
@@ -105,14 +106,11 @@ def sides_unseen(table: FeatureTable, results: Sequence[Result]) -> list[str]:
         results: of its layer. Of an R² above a half nobody says that the number is forgotten.
     """
     names = {n.name for n in table.nuisances}
-    read = {r.target for r in results if (r.metric, r.probe) == ("r2", "strongest") and not r.where and r.value > 0.5}
     found = [
         n.name
         for n in table.nuisances
-        if n.kind == "continuous"
-        and not {f"|{n.name}|", f"abs_{n.name}"} & names
-        and n.name not in read
-        and both_signs(table.nuisance[n.name])
+        if lacks_magnitude(n, table.nuisance[n.name], names)
+        and not any(r.value > 0.5 for r in strongest_of([results], n.name))
     ]
     if not found:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -9,7 +10,17 @@ import numpy as np
 
 from invariantnets.errors import InvariantNetsError
 
-__all__ = ["SPLITS", "Kind", "Nuisance", "both_signs", "doubt", "infer_nuisance", "magnitude"]
+__all__ = [
+    "SPLITS",
+    "Kind",
+    "Nuisance",
+    "both_signs",
+    "check_magnitudes",
+    "doubt",
+    "infer_nuisance",
+    "lacks_magnitude",
+    "magnitude",
+]
 
 Kind = Literal["continuous", "circular", "categorical", "binary"]
 SPLITS = ("train", "val", "test")
@@ -68,6 +79,31 @@ def both_signs(values: np.ndarray) -> bool:
     return bool(len(known)) and min((known < 0).mean(), (known > 0).mean()) >= BOTH_SIGNS
 
 
+def lacks_magnitude(nuisance: Nuisance, values: np.ndarray, names: Collection[str]) -> bool:
+    """Whether a number has both signs, and none of the nuisances of these names is how far it is from 0."""
+    known = {f"abs_{nuisance.name}", f"|{nuisance.name}|"}.intersection(names)
+    return nuisance.kind == "continuous" and not known and both_signs(values)
+
+
+def check_magnitudes(asked: Collection[str], nuisances: Collection[Nuisance], key: str = "magnitudes") -> None:
+    """See that magnitudes are asked for of nuisances that are there, and are numbers.
+
+    Args:
+        asked: names.
+        nuisances: that are there.
+        key: where it is asked.
+
+    Raises:
+        InvariantNetsError: naming one that is not.
+    """
+    kinds = {nuisance.name: nuisance.kind for nuisance in nuisances}
+    for name in asked:
+        if name not in kinds:
+            raise InvariantNetsError(f"{key}: no nuisance {name!r} (nuisances: {', '.join(kinds) or 'none'})")
+        if kinds[name] not in ("continuous", "circular"):
+            raise InvariantNetsError(f"{key}: {name!r} is {kinds[name]}, and a magnitude is of numbers")
+
+
 def magnitude(nuisance: Nuisance, values: np.ndarray) -> tuple[Nuisance, np.ndarray]:
     """How far a number is from 0, to whichever side: ``|yaw|``. Of an angle that wraps, at most 180.
 
@@ -78,10 +114,8 @@ def magnitude(nuisance: Nuisance, values: np.ndarray) -> tuple[Nuisance, np.ndar
         values: ``(N,)`` of it, NaN where unknown.
 
     Raises:
-        InvariantNetsError: another kind, or a number that is on one side of 0 only, and is its own magnitude.
+        InvariantNetsError: it is on one side of 0 only, and is its own magnitude.
     """
-    if nuisance.kind not in ("continuous", "circular"):
-        raise InvariantNetsError(f"magnitudes: {nuisance.name!r} is {nuisance.kind}, and a magnitude is of numbers")
     if nuisance.kind == "circular":
         values = (values + 180) % 360 - 180
     if not both_signs(values):

@@ -15,7 +15,7 @@ from invariantnets.nuisance import SPLITS
 from invariantnets.probes.suite import probable
 from invariantnets.protocols import NOT_MEASURED, wants_names
 
-__all__ = ["refuse_known", "refuse_unknown", "refuse_untrainable", "rehearse"]
+__all__ = ["refuse_known", "refuse_untrainable", "rehearse"]
 
 
 def refuse_untrainable(data: BankedImages) -> None:
@@ -78,17 +78,6 @@ def rehearse(
         raise InvariantNetsError(unused[0].removeprefix(NOT_MEASURED))
     if set(SPLITS) <= set(table.split):
         probable(table, name)
-
-
-def refuse_unknown(magnitudes: Collection[str], data: BankedImages, name: str = "data") -> None:
-    """See that the images have every nuisance of which the magnitude is asked for.
-
-    Raises:
-        InvariantNetsError: naming one that they lack.
-    """
-    known = [n.name for n in data.spec.nuisances]
-    if known and (lacking := [asked for asked in magnitudes if asked not in known]):
-        raise InvariantNetsError(f"magnitudes: these {name} have no nuisance {lacking[0]!r} ({', '.join(known)})")
 
 
 def refuse_known(identities: Collection[str], data: BankedImages, name: str) -> None:

@@ -32,8 +32,9 @@ from invariantnets.loggers import RunInfo, close
 from invariantnets.look_alikes import find_look_alikes
 from invariantnets.measuring import Protocols
 from invariantnets.module import InvariantNet
+from invariantnets.nuisance import check_magnitudes
 from invariantnets.provenance import plain
-from invariantnets.rehearsal import refuse_known, refuse_unknown, refuse_untrainable, rehearse
+from invariantnets.rehearsal import refuse_known, refuse_untrainable, rehearse
 from invariantnets.resuming import check_continues
 
 log = logging.getLogger(__name__)
@@ -196,7 +197,7 @@ def refuse_early(cfg: DictConfig, data: BankedImages) -> None:
     refuse_untrainable(data)
     if cfg.evaluate:
         rehearse(data, protocols_of(cfg), cfg.seed, cfg.probe_images)
-        refuse_unknown(cfg.get("magnitudes") or (), data)
+        check_magnitudes(cfg.get("magnitudes") or (), data.spec.nuisances)
 
 
 def protocols_of(cfg: DictConfig) -> Protocols | None:
@@ -219,7 +220,8 @@ def rehearse_transfer(cfg: DictConfig, data: BankedImages, identities: Collectio
     refuse_known(identities, other, name)
     protocols = protocols_of(cfg.transfer if "protocols" in cfg.transfer else cfg)
     rehearse(other, protocols, cfg.seed, cfg.probe_images, name)
-    refuse_unknown(cfg.transfer.get("magnitudes", cfg.get("magnitudes")) or (), other, name)
+    key = f"magnitudes of transfer={name} (+transfer.magnitudes=[] asks for none)"
+    check_magnitudes(cfg.transfer.get("magnitudes", cfg.get("magnitudes")) or (), other.spec.nuisances, key)
 
 
 def refuse_in_sweep(trainer: pl.Trainer) -> None:

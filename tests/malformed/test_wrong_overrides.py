@@ -176,7 +176,7 @@ LINES = {
     "model.frozen=[nope]": f"there is no layer 'nope'; {NETWORK}",
     "model.init_layers=[nope]": f"there is no layer 'nope'; {NETWORK}",
     "layers=nope": f"there is no layer 'nope'; {NETWORK}",
-    "magnitudes=[nope] evaluate=true": "magnitudes: these data have no nuisance 'nope' (angle)",
+    "magnitudes=[nope] evaluate=true": "magnitudes: no nuisance 'nope' (nuisances: angle)",
     "model.init_from=train": "model.init_from=train: lenet has no recipe for it; give a checkpoint",
     "model=pair_lenet views=1": "constraint pair compares 2 views of a sample but the data give 1: set views=2",
     "+constraint=adversary model.constraints.adversary.nuisance=yaw": (

@@ -50,7 +50,7 @@ def correlation(draws: Resampling, a: np.ndarray, b: np.ndarray) -> tuple[float,
 
 
 def columns(
-    nuisance: Nuisance, values: np.ndarray, others: Sequence[Nuisance] = ()
+    nuisance: Nuisance, values: np.ndarray, others: Sequence[Nuisance]
 ) -> Iterator[tuple[str, Mapping[str, Any], np.ndarray]]:
     """The columns of a nuisance that the norm is correlated with: name, ``where`` and values ``(N,)``.
 

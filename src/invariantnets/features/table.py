@@ -14,7 +14,7 @@ from invariantnets.division import Division
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.assemble import assemble
 from invariantnets.features.naming import LABEL, PEOPLE
-from invariantnets.nuisance import SPLITS, Kind, Nuisance, magnitude
+from invariantnets.nuisance import SPLITS, Kind, Nuisance, check_magnitudes, magnitude
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,9 +110,7 @@ class FeatureTable:
         Raises:
             InvariantNetsError: no such nuisance, or one without a magnitude of its own.
         """
-        if unknown := [name for name in names if name not in {n.name for n in self.nuisances}]:
-            known = ", ".join(n.name for n in self.nuisances) or "none"
-            raise InvariantNetsError(f"magnitudes: no nuisance {unknown[0]!r} (nuisances: {known})")
+        check_magnitudes(names, self.nuisances)
         made = {n.name: magnitude(n, self.nuisance[n.name]) for n in self.nuisances if n.name in names}
         nuisances = [(n, made[n.name][0]) if n.name in made else (n,) for n in self.nuisances]
         values = {nuisance.name: size for nuisance, size in made.values()}

@@ -17,7 +17,7 @@ from invariantnets.errors import InvariantNetsError
 from invariantnets.inspection.inspection import Specimen
 from invariantnets.inspection.looking import Shown, batches, show
 from invariantnets.inspection.silencing import place_of
-from invariantnets.nuisance import Nuisance, both_signs, magnitude
+from invariantnets.nuisance import Nuisance, lacks_magnitude, magnitude
 from invariantnets.probes.folds import draw_folds
 from invariantnets.randomness import numpy_rng
 
@@ -198,7 +198,7 @@ def code(nuisances: Sequence[Nuisance], fit: Seen, test: Seen) -> tuple[Coded, C
             continue
         kept.append(n)
         values.append((a, b))
-        if n.kind == "continuous" and both_signs(a) and not {f"abs_{n.name}", f"|{n.name}|"} & names:
+        if lacks_magnitude(n, a, names):
             kept.append(magnitude(n, a)[0])
             values.append((np.abs(a), np.abs(b)))
     if not kept:
