@@ -8,39 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from part_tables import PARTS, PEOPLE, PICTURES, WIDTH, found, frame, table_of, value
 from scipy.optimize import minimize
 
-from invariantnets import run_suite
 from invariantnets.errors import InvariantNetsError
-from invariantnets.features.table import FeatureTable
-from invariantnets.protocols import run_piper
 from invariantnets.protocols.part_models import Said, filled, fit_weights, hits, part_probabilities, say, swapped
 from invariantnets.protocols.parts import both_halves, read_instances
 from invariantnets.protocols.piper import Combiner
-from invariantnets.results.result import Result
 from programs import ROOT
-
-PEOPLE, PICTURES, PARTS, WIDTH = 24, 8, 4, 10
-
-
-def frame(rate: float = 0.5, seed: int = 0, album: float = 0.0, people: int = PEOPLE) -> pd.DataFrame:
-    """A row a picture and part: points of a person, perhaps of an album, with noise; half of the people are test."""
-    rng = np.random.default_rng(seed)
-    person = np.repeat(np.arange(people), PICTURES)
-    day = person * 4 + np.tile(np.arange(PICTURES) % 4, people)
-    rows = []
-    for part in ("global", *(f"p{k}" for k in range(PARTS))):
-        of, on = rng.normal(size=(people, WIDTH)), album * rng.normal(size=(people * 4, WIDTH))
-        x = of[person] + on[day] + rng.normal(size=(len(person), WIDTH))
-        shown = np.flatnonzero((part == "global") | (rng.random(len(person)) < rate))
-        known = {"picture": shown, "part": part, "person": [f"n{p:03d}" for p in person[shown]], "album": day[shown]}
-        split = np.where(person[shown] < people // 2, "val", "test")
-        rows.append(pd.concat([pd.DataFrame({**known, "split": split}), pd.DataFrame(x[shown])], axis=1))
-    return pd.concat(rows, ignore_index=True)
-
-
-def table_of(rows: pd.DataFrame, **mapping) -> FeatureTable:
-    return FeatureTable.from_frame(rows, label="person", source="picture", **mapping)
 
 
 @pytest.fixture
@@ -49,15 +24,6 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Said, np.ndarr
     from benchmarks.sparse_parts import draw
 
     return lambda **of: draw(np.random.default_rng(3), people=7, pictures=3, parts=5, **of)
-
-
-def found(rows: pd.DataFrame | FeatureTable, **knobs) -> list[Result]:
-    table = rows if isinstance(rows, FeatureTable) else table_of(rows)
-    return run_piper(table, "features" if "features" in table.features else [*table.features][0], **knobs)
-
-
-def value(results: list[Result], probe: str, metric: str = "accuracy", **where) -> Result:
-    return next(r for r in results if r.probe == f"piper/{probe}" and r.metric == metric and dict(r.where) == where)
 
 
 def slowly(said: Said, whole: np.ndarray) -> np.ndarray:
@@ -257,91 +223,6 @@ def test_narrow_parts_may_be_filled_up_with_zeros() -> None:
     narrow, filled_up = (found(r, halves=["image"]) for r in (rows, wide))
     assert len(columns) == WIDTH
     np.testing.assert_allclose([r.value for r in narrow], [r.value for r in filled_up], atol=0.02)
-
-
-BAD = {
-    "a part that never fires in test": (
-        lambda r: r[~((r["part"] == "p1") & (r["split"] == "test"))],
-        "part 'p1' never fires in test: it is left out",
-    ),
-    "somebody on one picture": (
-        lambda r: r[(r["person"] != "n020") | (r["picture"] == 20 * PICTURES)],
-        "1 people of test have one",
-    ),
-    "an album in two splits": (
-        lambda r: r.assign(album=r["album"].where(r["album"] != r["album"].max(), 0)),
-        "1 albums are in val and in test: their 2 pictures in val are left out",
-    ),
-    "a part twice": (
-        lambda r: pd.concat([r, r[(r["picture"] == 3) & (r["part"] == "global")] + 0], ignore_index=True),
-        "1 rows show a part of a picture that is there before (the first is 'global' in row",
-    ),
-    "a picture without the global part": (
-        lambda r: r[~((r["picture"] == 2) & (r["part"] == "global"))],
-        "have no row of the global part 'global': P₀ is uniform there",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_rows_are_one_line_and_the_rest_goes_on(case: str, caplog: pytest.LogCaptureFixture) -> None:
-    spoil, said = BAD[case]
-    rows = frame(rate=0.7)
-    if case == "a part twice":
-        extra = rows[(rows["picture"] == 3) & (rows["part"] == "global")].copy()
-        extra[0] += 1.0
-        rows = pd.concat([rows, extra], ignore_index=True)
-    else:
-        rows = spoil(rows)
-    results = found(rows, halves=["image"] if "album" not in case else ["image", "album"])
-    result = value(results, "image/filled")
-    assert said in result.note and sum(said in line for line in caplog.messages) == 1
-    assert result.value > 0.4
-
-
-def test_rows_of_nan_are_parts_that_did_not_fire() -> None:
-    rows = frame(rate=0.7)
-    spoilt = rows.copy()
-    which = rows.index[rows["part"] == "p2"][:5]
-    spoilt.loc[which, 0] = np.nan
-    by_nan, by_absence = (found(r, halves=["image"]) for r in (spoilt, rows.drop(which)))
-    np.testing.assert_allclose([r.value for r in by_nan], [r.value for r in by_absence], atol=1e-6)
-    assert "5 rows of NaN or infinity count as parts that did not fire" in value(by_nan, "image/filled").note
-    from functools import partial
-
-    suite = run_suite(table_of(spoilt), protocols=partial(run_piper, halves=["image"], shots=()))
-    assert "5 rows of NaN or infinity count as parts that did not fire" in suite.record["remarks"]
-    assert not suite.failed and value(suite.results, "image/filled").value == value(by_nan, "image/filled").value
-    assert not [r for r in suite.results if r.about == "norm"]  # a row is no picture by itself
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (lambda r: r.drop(columns="part"), "needs a column 'part'"),
-        (lambda r: r[r["split"] == "test"], "none is of 'val'"),
-        (lambda r: r.assign(picture=np.arange(len(r))), "no picture has two parts"),
-        (lambda r: r[r["part"].isin(["global", "p1"]) & ((r["part"] == "p1") != (r["picture"] % 2))], "no picture has"),
-        (lambda r: r[r["picture"] % PICTURES == 0], "two people of two pictures"),
-    ],
-)
-def test_tables_that_cannot_be_used(spoil, said: str) -> None:
-    with pytest.raises(InvariantNetsError, match=said):
-        found(spoil(frame()))
-
-
-def test_a_split_that_was_drawn_here_lends_all_but_test_to_the_weights() -> None:
-    table = table_of(frame(people=40).drop(columns="split"))
-    read = read_instances(table, "features", "global")
-    assert set(read.split) == {"val", "test"} and len(read) == 40 * PICTURES
-    assert not set(read.person[read.split == "val"]) & set(read.person[read.split == "test"])
-    own = read_instances(replace(table, meta={}), "features", "global")
-    assert (own.split == "val").sum() < (read.split == "val").sum()
-
-
-def test_an_unknown_way() -> None:
-    with pytest.raises(InvariantNetsError, match="halves=day: choose of image, album"):
-        found(frame(), halves=["day"])
 
 
 def test_weights_may_be_negative_and_are_said(drawn) -> None:

@@ -7,6 +7,7 @@ comes to a good result.
 from __future__ import annotations
 
 import hostile_checkpoints
+import hostile_images
 import hostile_reports
 import hostile_tables
 from trial import Trial
@@ -14,4 +15,8 @@ from trial import Trial
 
 def trials() -> list[Trial]:
     """All of them, in a fixed order."""
-    return [trial for module in (hostile_checkpoints, hostile_tables, hostile_reports) for trial in module.trials()]
+    return [
+        trial
+        for module in (hostile_checkpoints, hostile_tables, hostile_images, hostile_reports)
+        for trial in module.trials()
+    ]
