@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,9 @@ def test_every_room_names_its_public_things(room: Path) -> None:
         return
     public = importlib.import_module(f"invariantnets.{room.name}")
     assert public.__all__ and all(hasattr(public, name) for name in public.__all__)
+
+
+def test_modules_of_tests_have_names_of_their_own() -> None:
+    """Folders of tests are no packages: of two modules of one name, pytest refuses the second."""
+    names = Counter(path.name for path in Path(__file__).parent.rglob("*.py"))
+    assert {name for name, times in names.items() if times > 1} <= {"__main__.py", "conftest.py"}
