@@ -82,7 +82,7 @@ class Lda:
     """
 
     width: int = 20
-    sigma: float = 0.7
+    sigma: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
