@@ -146,6 +146,20 @@ def test_who_reaches_the_aim(job, tmp_path, of, lacks):
     assert f"{name}: {lacks}" in lacking if lacks else not lacking
 
 
+@pytest.mark.parametrize(("low", "high", "found"), [(-0.012, 0.003, False), (-0.01, 0.06, True), (-0.4, -0.1, True)])
+def test_what_every_reader_fails_at_is_forgotten_where_each_is_at_chance_on_strangers(
+    job, make_face_results, tmp_path, low, high, found
+):
+    (row,) = (r for r in make_face_results(leaks={"yaw": 0.0}) if (r.probe, r.metric) == ("ridge", "r2"))
+    tried = replace(row, value=(low + high) / 2, low=low, high=high, status="failed")
+    for seed in (1, 2):
+        job("softmax", seed)
+        job("ours", seed, {**LITTLE, "yaw": None}, more=(tried, replace(tried, probe="knn", low=-0.01, high=0.01)))
+    reached, lacking = aim(tmp_path)
+    assert reached.startswith("none." if found else "ours (")
+    assert ("no reader of yaw passed in all seeds" in lacking) is found
+
+
 def test_a_loss_that_seeds_do_not_rule_out_is_said(job, tmp_path):
     for seed, eer in ((1, 0.055), (2, 0.064)):
         job("softmax", seed)

@@ -11,9 +11,11 @@ from invariantnets.report.papers.comparison import Comparison
 from invariantnets.report.readers import choice, strays
 from invariantnets.results.format import and_, chance, span, summary
 from invariantnets.results.paired import HOW, Less, less
+from invariantnets.results.result import Result
 from invariantnets.results.runs import Group
 from invariantnets.results.select import (
     IDENTITY,
+    STRAY,
     Runs,
     failed,
     kept,
@@ -32,9 +34,10 @@ _BEHIND = ("strongest readers (nuisances × seeds)", "n rows", "strangers", "fit
 NOTE = (
     "Of people whom nobody was trained on. Mean ± s.d. over seeds (one seed: its 95 % interval over people). R²: the "
     "strongest honest reader, fitted to those trained on and chosen among them, out of fold; 0 is chance. A reader "
-    "that failed there, or is far below 0 on strangers, says nothing and is no forgetting. At most: no reader exceeds "
-    "it on these rows (docs/upper_bounds.md). Less softmax: within each seed, of the same first network, people and "
-    f"pairs; mean ± s.d. {HOW}"
+    "that failed there, or is far below 0 on strangers, says nothing and is no forgetting, unless all of them failed "
+    f"and each of them is at chance on strangers, too (not below −{STRAY}, its interval not above {AIM}): then nobody "
+    "finds anything. At most: no reader exceeds it on these rows (docs/upper_bounds.md). Less softmax: within each "
+    f"seed, of the same first network, people and pairs; mean ± s.d. {HOW}"
 )
 
 
@@ -168,9 +171,9 @@ def _not_reached(runs: Runs, asked: Sequence[str], less: Mapping[tuple[str, str,
         left = kept(runs, target)
         if left is None or left.runs + left.failed < len(runs):
             said.append(f"{target} was not probed in all seeds")
-        elif left.failed:
+        elif left.failed > sum(_found_by_nobody(results, target) for results in runs):
             said.append(f"no reader of {target} " + ("carries over" if strays(runs, target) else "passed in all seeds"))
-        elif left.mean > AIM:
+        elif left.runs and left.mean > AIM:
             said.append(f"{target} {number(left.mean, 'r2', places=3)}")
         else:
             more = [r.value for results in runs for r in reads_more(results, target) if r.value > AIM]
@@ -182,6 +185,14 @@ def _not_reached(runs: Runs, asked: Sequence[str], less: Mapping[tuple[str, str,
         elif worse * of.mean > 0:
             said.append(f"{name} {of.text(what[0], 2)} points")
     return ", ".join(said)
+
+
+def _found_by_nobody(results: Sequence[Result], target: str) -> bool:
+    """Whether every honest reader failed where they are chosen, and each of them is at chance on strangers as well."""
+    rows = [r for r in select(results, "r2", target) if not r.uses_answer]
+    tried = [r for r in rows if r.probe != "strongest"]
+    at_chance = [r.value >= -STRAY and r.high is not None and r.high <= AIM for r in tried]
+    return all(failed(r) for r in rows) and bool(tried) and all(at_chance)
 
 
 def _surely(less: Mapping[tuple[str, str, str], Less]) -> str:
