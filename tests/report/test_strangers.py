@@ -31,6 +31,7 @@ def job(make_run, make_face_results) -> Callable[..., None]:
         data: str = "synthetic_faces",
         more: tuple[Result, ...] = (),
         folder: str = "",
+        release: str = "",
     ):
         found = make_face_results(rank1, leaks or MUCH, seed)
         (first,) = (r for r in found if r.metric == "rank1")
@@ -46,7 +47,7 @@ def job(make_run, make_face_results) -> Callable[..., None]:
             "data": {"num_classes": at},
             "model": {"backbone": {"bottleneck": 256, "embedding": "F7"}},
         }
-        extra = (f"method={method}", f"data.num_classes={at}")
+        extra = (f"method={method}", f"data.num_classes={at}", *([f"release={release}"] if release else []))
         same = {"seed": seed, "config": config, "extra": extra, "draw": False, "data": data}
         make_run(f"s/{folder or f'{method}-{at}-{seed}'}", model="mini", found=[*found, *more], **same)
 
@@ -104,6 +105,18 @@ def test_what_no_reader_exceeds_stands_beside_where_it_is_known(job, table, tmp_
     rows = table()
     most = {name: row["yaw, any reader at most"] for name, row in rows.items() if name != "chance"}
     assert most == {"released": "0.310 [0.010, 0.070]", "released, less softmax": "–", "softmax": "–"}
+
+
+def test_a_network_that_was_released_afterwards_is_no_baseline(job, table):
+    for release, eer in (("none", 0.10), ("lda", 0.30)):
+        job("softmax", 1, eer=eer, release=release, folder=f"softmax-{release}")
+        job("ours", 1, eer=eer - 0.01, release=release, folder=f"ours-{release}")
+    less = {name: row["EER"] for name, row in table().items() if "less" in name}
+    assert less == {
+        "ours, less softmax": "−1.00 (one seed)",
+        "softmax, released: lda, less softmax": "+20.00 (one seed)",
+        "ours, released: lda, less softmax": "+19.00 (one seed)",
+    }
 
 
 def test_only_the_same_people_and_data_are_compared(job, table):

@@ -94,6 +94,12 @@ class Group:
         return str(self.setting("method") or self.release)
 
     @property
+    def released(self) -> str:
+        """By which overrides its features were released (``lda width=10``); empty without one, or by ``none``."""
+        words = _release(_overrides(self.runs[0]))
+        return "" if words in ("none", "null") else words
+
+    @property
     def network(self) -> str:
         """The network and the data it was looked at on."""
         return f"{self.model} on {self.data}"
@@ -274,15 +280,17 @@ def _releases(keys: list[tuple[str, ...]]) -> list[str]:
 
     ``release=none`` is a release as well. Empty texts else, and where a group has a method.
     """
-    found = []
-    for key in keys:
-        words = [_short(o) for o in key[3:] if o.lstrip("+~").split("=")[0].split(".")[0] == "release"]
-        first = [w.removeprefix("release=").replace("_", " ") for w in words if w.startswith("release=")]
-        found.append(" ".join([*first, *(w for w in words if not w.startswith("release="))]))
+    found = [_release(key[3:]) for key in keys]
     alone = {(key[1], release) for key, release in zip(keys, found, strict=True)}
     one = len({key[0] for key in keys}) == 1 and not any(key[2] for key in keys)
     sound = one and all(found) and len(alone) == len(keys) and len(set(found)) > 1
     return found if sound else [""] * len(keys)
+
+
+def _release(overrides: Sequence[str]) -> str:
+    words = [_short(o) for o in overrides if o.lstrip("+~").split("=")[0].split(".")[0] == "release"]
+    first = [w.removeprefix("release=").replace("_", " ") for w in words if w.startswith("release=")]
+    return " ".join([*first, *(w for w in words if not w.startswith("release="))])
 
 
 def _names(keys: list[tuple[str, ...]]) -> list[str]:
