@@ -90,14 +90,12 @@ class Group:
 
     @property
     def method(self) -> str:
-        """What it is compared by: the ``method`` of its configuration, else its release; empty if it has neither."""
-        return str(self.setting("method") or self.release)
+        """What it is compared by: its configuration's ``method``, else its release; empty if it has neither.
 
-    @property
-    def released(self) -> str:
-        """By which overrides its features were released (``lda width=10``); empty without one, or by ``none``."""
-        words = _release(_overrides(self.runs[0]))
-        return "" if words in ("none", "null") else words
+        A network of some method that was released afterwards is named by both.
+        """
+        own, words = self.setting("method"), _release(_overrides(self.runs[0]))
+        return f"{own}, released: {words}" if own and words not in ("", "none", "null") else str(own or self.release)
 
     @property
     def network(self) -> str:

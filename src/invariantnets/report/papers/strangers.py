@@ -64,7 +64,7 @@ def people(groups: Sequence[Group]) -> dict[str, dict[str, dict[str, int]]]:
     found: dict[str, dict[str, dict[str, int]]] = {}
     for group in ours:
         setting = _setting(group)
-        series = _name(group) + (f", {setting.width} features" if wide else "")
+        series = group.method + (f", {setting.width} features" if wide else "")
         found.setdefault(setting.network, {}).setdefault(series, {})[group.name] = setting.people or 0
     kept_ = {
         network: {name: of for name, of in methods.items() if 1 < len(of) == len(set(of.values()))}
@@ -84,7 +84,7 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
         within seeds; then what guessing gives. None without two methods on people never trained on.
     """
     ours = _ours(groups)
-    if len({_name(group) for group in ours}) < 2:
+    if len({group.method for group in ours}) < 2:
         return None
     every = [results for group in ours for results in _here(group)]
     sizes = [f"|{t}|" for t in NUISANCES]
@@ -97,13 +97,13 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
             columns[f"{target}, any reader at most"] = ("r2_at_most", target, "any")
     columns |= {name: what for name, what in _RECOGNITION.items() if any(select(r, *what) for r in every)}
     header = ("method", "people trained on", "features", "data", *columns, *_BEHIND)
-    baselines = {_setting(g): g for g in ours if _name(g) == BASELINE}
+    baselines = {_setting(g): g for g in ours if g.method == BASELINE}
     rows: list[tuple[str, ...]] = []
     reached: list[str] = []
     nearest: list[str] = []
     for group in ours:
         setting, runs = _setting(group), _here(group)
-        name, (count, width) = _name(group), (_count(setting.people), _count(setting.width))
+        name, (count, width) = group.method, (_count(setting.people), _count(setting.width))
         cells = [summary(over_runs(runs, *what).get(None), what[0], places=_places(what)) for what in columns.values()]
         rows.append((name, count, width, group.data, *cells, *_behind(runs, targets, columns)))
         base = baselines.get(setting)
@@ -137,11 +137,6 @@ def _ours(groups: Sequence[Group]) -> list[Group]:
 
 def _here(group: Group) -> Runs:
     return [run.here for run in group.runs]
-
-
-def _name(group: Group) -> str:
-    """Its method, and by what a network of that method was released afterwards."""
-    return str(group.setting("method")) + (f", released: {group.released}" if group.released else "")
 
 
 def _setting(group: Group) -> Setting:
