@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -14,15 +13,7 @@ from invariantnets.data import Batch, DataSpec
 from invariantnets.errors import InvariantNetsError
 from invariantnets.module import InvariantNet, logs_step
 from invariantnets.nuisance import Nuisance
-
-SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=5e-4)
-SPEC = DataSpec((1, 28, 28), 10, (Nuisance("angle"),))
-
-
-def make(**changes: object) -> InvariantNet:
-    torch.manual_seed(0)
-    known = {"backbone": lenet(embedding_dim=20), "constraints": {"softmax": Softmax("ip2", 10)}, "optimizer": SGD}
-    return InvariantNet(**{**known, **changes})
+from made_module import SPEC, make
 
 
 def make_batch(views: int = 2) -> Batch:

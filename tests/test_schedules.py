@@ -7,20 +7,8 @@ from functools import partial
 import pytest
 import torch
 
-from invariantnets.backbones import lenet
-from invariantnets.constraints import Softmax
-from invariantnets.data import DataSpec
-from invariantnets.module import InvariantNet, inverse_decay, one_cycle, warm_up
-from invariantnets.nuisance import Nuisance
-
-SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=5e-4)
-SPEC = DataSpec((1, 28, 28), 10, (Nuisance("angle"),))
-
-
-def make(**changes: object) -> InvariantNet:
-    torch.manual_seed(0)
-    known = {"backbone": lenet(embedding_dim=20), "constraints": {"softmax": Softmax("ip2", 10)}, "optimizer": SGD}
-    return InvariantNet(**{**known, **changes})
+from invariantnets.module import inverse_decay, one_cycle, warm_up
+from made_module import SGD, make
 
 
 @pytest.mark.parametrize("multiplier", [1.0, 2.0])
