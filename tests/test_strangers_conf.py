@@ -41,7 +41,7 @@ def test_every_method_starts_from_the_same_network_and_has_the_same_budget() -> 
         found[name] = (own["method"], own["data"], own["model"]["optimizer"], own["model"]["scheduler"])
     assert len({of[0] for of in found.values()}) == len(found)
     assert all(of[1:] == found["softmax"][1:] for of in found.values())
-    assert found["softmax"][1]["epoch_batches"] == 1200 and found["softmax"][2]["lr"] == 3e-4
+    assert found["softmax"][1]["epoch_batches"] == 3600 and found["softmax"][2]["lr"] == 3e-4
 
 
 @pytest.mark.parametrize("name", ["supcon", "supcon_noise_centre_0.5_released", "hsic_faces", "adversary_faces"])
@@ -68,7 +68,7 @@ def test_axes_are_of_the_network_of_the_same_method() -> None:
         own, axes = (
             composed("experiment=strangers", f"method={m}", "hydra.sweep.dir=s") for m in (name, f"{name}_lda")
         )
-        assert resolved(axes.model) == resolved(own.model) and axes.method == f"20 axes and noise of {own.method}"
+        assert resolved(axes.model) == resolved(own.model) and axes.method == f"32 axes and noise of {own.method}"
         assert isinstance(instantiate(axes.release), Lda) and own.get("release") is None
 
 
