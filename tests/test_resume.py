@@ -187,3 +187,12 @@ def test_the_jobs_of_a_sweep_are_those_that_it_started(tmp_path: Path) -> None:
     assert "seed_0" in report and "lay in the folder before, and is none of this sweep" in report
     assert len(read_sweep(tmp_path / "sweep", [tmp_path / "sweep" / "seed_1"]).groups[0].runs) == 1
     assert len(read_sweep(tmp_path / "sweep").groups[0].runs) == 2, "whoever names the folder means all"
+
+
+def test_a_trained_network_that_is_released_is_named_as_released(two_epochs: Path, tmp_path: Path) -> None:
+    """Its checkpoint tells how it was trained, the run what was read."""
+    start_from, folder = f"ckpt_path={two_epochs / 'checkpoints' / 'last.ckpt'}", tmp_path / "released"
+    words = ("method=softmax_lda", "release.width=2", "evaluate=true")
+    run("train.py", start_from, *words, f"hydra.run.dir={folder}", cwd=tmp_path)
+    config = json.loads((folder / "provenance.json").read_text())["config"]
+    assert config["method"] == "2 axes and noise of softmax" and config["release"]["width"] == 2

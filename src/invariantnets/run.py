@@ -88,13 +88,20 @@ def _train(cfg: DictConfig, folder: Path, resume: Path | None, words: list[str])
     from invariantnets.subjects import from_checkpoint
     from invariantnets.training import fit
 
+    # A trained network may go on as another method's, released say; its file tells the one that it was trained by.
+    now = {key: value for key, value in plain(cfg).items() if key in ("method", "release")}
+
+    def best_of(*args: Any, **options: Any) -> Subject:
+        subject = from_checkpoint(cfg, *args, **options)
+        return replace(subject, config={**(subject.config or {}), **now})
+
     def evaluate_best(checkpoint: Path, folder: Path, data: BankedImages, loggers: Sequence[Logger]) -> None:
-        probe(cfg, from_checkpoint(cfg, checkpoint, data=data), folder, loggers=loggers, words=words)
+        probe(cfg, best_of(checkpoint, data=data), folder, loggers=loggers, words=words)
         if cfg.get("transfer"):
             name, other = (cfg.transfer[key] for key in ("name", "data"))
             own = {key: value for key, value in cfg.transfer.items() if key not in ("name", "data")}
             elsewhere = OmegaConf.create({**cfg, **own})  # its own protocols, probes, analyses …
-            probe(elsewhere, from_checkpoint(cfg, checkpoint, (name, other)), folder / "transfer", words=words)
+            probe(elsewhere, best_of(checkpoint, (name, other)), folder / "transfer", words=words)
 
     if cfg.evaluate:  # what cannot be made is refused now
         readers_of(cfg), cfg.get("release") and instantiate(cfg.release)
