@@ -180,7 +180,7 @@ def glossary() -> str:
 def configuration() -> str:
     """Every file of conf/ with its keys, out of its comments."""
     programs = {name: compose(ROOT / "conf" / f"{name}.yaml") for name in ("train", "evaluate")}
-    parts = [f"## {name}.py\n\n{keys(composed.folder / f'{name}.yaml')}" for name, composed in programs.items()]
+    parts = [f"## {name}.py\n\n{keys(composed.path(name))}" for name, composed in programs.items()]
     composed = programs["train"]
     about = {typed: text for c in programs.values() for typed, text in c.notes.groups.items()}
     for group, names in composed.groups.items():
@@ -190,7 +190,7 @@ def configuration() -> str:
         parts.append(f"## {typed}=\n\n{said[:1].upper()}{said[1:]}.")
         for name in names:
             header = summary(composed.header(group, name)[1])
-            parts.append(f"### {typed}={name}\n\n{header}\n\n{keys(composed.folder / group / f'{name}.yaml')}")
+            parts.append(f"### {typed}={name}\n\n{header}\n\n{keys(composed.path(f'{group}/{name}'))}")
     return "\n\n".join(parts)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from invariantnets.cli.suggest import explain
+from invariantnets.cli.usage import usage
 from programs import ROOT, SMALL, THIN, run
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -46,3 +48,27 @@ def test_versions_agree() -> None:
     (version,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert cited["version"] == version and cited["license"] == "Apache-2.0"
     assert f"## {version} " in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_a_folder_of_ones_own_is_in_the_help_and_in_what_a_wrong_word_is_answered(tmp_path: Path) -> None:
+    choices = tmp_path / "my = conf" / "constraint"
+    choices.mkdir(parents=True)
+    (choices / "unit_length.yaml").write_text(YAML)
+    train, own = ROOT / "conf" / "train.yaml", choices.parent
+    text = usage(train, "About.", ["+constraint=unit_length"], own)
+    assert re.search(r"^\* \+constraint=unit_length ", text, re.MULTILINE)
+    assert re.search(r"^ +model\.constraints\.unit_length\.weight=", text, re.MULTILINE)
+    asked = {
+        ("+constraint=unit_lenght",): "constraint has no choice 'unit_lenght'. Did you mean +constraint=unit_length?",
+        ("+constraint=unit_length", "model.constraints.unit_length.wieght=2"): (
+            "there is no key 'model.constraints.unit_length.wieght'. "
+            "Did you mean model.constraints.unit_length.weight=2?"
+        ),
+        ("+constraint=unit_length", "model.constraints.unit_length.weight=2"): None,
+    }
+    assert {words: explain(train, words, own) for words in asked} == asked
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    _, err = run("train.py", "--config-dir", "my_conf", "--help", cwd=tmp_path, code=2)
+    assert err == "error: --config-dir my_conf: there is no such folder\n"

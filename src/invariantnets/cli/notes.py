@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,44 +122,55 @@ class Composed:
         notes: what the files that it is composed of say; a file that comes later has the last word.
         choices: group → what is chosen of it (null: nothing), as Hydra names both.
         groups: every group there is → its choices.
-        folder: of the configuration files.
+        folders: of the configuration files: the program's, then one's own.
     """
 
     values: dict[str, Any]
     notes: Notes
     choices: dict[str, str | None]
     groups: dict[str, list[str]]
-    folder: Path
+    folders: Sequence[Path]
+
+    def path(self, name: str) -> Path | None:
+        """The file of ``train`` or ``group/choice``, as Hydra finds it; None if it is Hydra's own."""
+        return next((path for folder in self.folders if (path := folder / f"{name}.yaml").is_file()), None)
 
     def header(self, group: str, choice: str) -> tuple[str | None, list[str]]:
         """Package and header of one choice of a group. Without a header it is described as what it starts from."""
-        text = (self.folder / group / f"{choice}.yaml").read_text(encoding="utf-8")
+        path = self.path(f"{group}/{choice}")
+        assert path is not None
+        text = path.read_text(encoding="utf-8")
         package, header = read_header(text.splitlines())
         base = re.search(r"^defaults:\n +- (\w\S*)$", text, re.MULTILINE)
         return package, header or ([f"As {group}={base[1]}, with values of its own."] if base else [])
 
 
-def compose(conf: Path, overrides: Iterable[str] = ()) -> Composed:
+def compose(conf: Path, overrides: Iterable[str] = (), own: Path | None = None) -> Composed:
     """What Hydra composes of a program's configuration file and a command line.
+
+    Args:
+        conf: the program's.
+        overrides: the command line without flags.
+        own: a folder of further choices, as ``--config-dir`` names it.
 
     Raises:
         HydraException: the command line names what there is not.
     """
-    overrides = list(overrides)
-    folder = conf.parent.resolve()
-    with initialize_config_dir(str(folder), version_base="1.3"):
+    folders = [path.resolve() for path in (conf.parent, own) if path]
+    overrides = [*(f"hydra.searchpath=[{json.dumps(f'file://{path}')}]" for path in folders[1:]), *overrides]
+    with initialize_config_dir(str(folders[0]), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         defaults = loader.compute_defaults_list(conf.stem, overrides, RunMode.RUN).defaults
         config = loader.load_configuration(conf.stem, overrides, RunMode.RUN)
-        choices = dict(config.hydra.runtime.choices)
-        groups = {
-            group: loader.get_group_options(group)
-            for group in sorted(path.name for path in folder.iterdir() if path.is_dir())
-        }
-    notes = Notes()
+    notes, groups = Notes(), sorted(path.name for path in folders[0].iterdir() if path.is_dir())
+    options = {group: {file.stem for folder in folders for file in (folder / group).glob("*.yaml")} for group in groups}
+    choices = {group: choice for group, choice in config.hydra.runtime.choices.items() if "hydra/" not in group}
+    values = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(values, dict)
+    values.pop("hydra")
+    composed = Composed({}, notes, choices, {group: sorted(names) for group, names in options.items()}, folders)
     for default in defaults:
-        path = folder / f"{default.config_path}.yaml"
-        if not path.is_file():  # Hydra's own
+        if (path := composed.path(str(default.config_path))) is None:
             continue
         found, package = read_notes(path), (default.package or "").replace(_GLOBAL, "").strip(".")
         notes.groups.update(found.groups)
@@ -166,11 +178,8 @@ def compose(conf: Path, overrides: Iterable[str] = ()) -> Composed:
         notes.keys.update({joined(package, key): text for key, text in found.keys.items()})
         notes.inline.update(joined(package, key) for key in found.inline)
         notes.header = notes.header or found.header
-    values = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(values, dict)
-    values.pop("hydra")
-    own = {group: choice for group, choice in choices.items() if not group.startswith("hydra/")}
-    return Composed(dict(_leaves(values, notes.inline)), notes, own, groups, folder)
+    composed.values.update(_leaves(values, notes.inline))
+    return composed
 
 
 def _leaves(values: Mapping[Any, Any], inline: set[str], parent: str = "") -> Iterator[tuple[str, Any]]:

@@ -48,20 +48,22 @@ def run_main(main: Callable[[], object], conf: Path) -> None:
 def _run(main: Callable[[], object], conf: Path) -> None:
     whole_trace = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0") and ONE_LINE not in os.environ
     overrides: list[str] = []
+    own: Path | None = None
     try:
         sys.argv[1:] = spelt_out(sys.argv[1:])
         args, unknown = _parser().parse_known_args()
-        overrides = list(args.overrides)
+        overrides, own = list(args.overrides), Path(args.config_dir) if args.config_dir else None
         if unknown and not unknown[0].startswith("-"):
             raise InvariantNetsError(f"{unknown[0]!r} stands behind a flag: put flags such as -m before all key=value")
         if unknown:
             following = sys.argv[sys.argv.index(unknown[0]) + 1 :]
             raise InvariantNetsError(explain_flag(conf, unknown[0], following[0] if following else None))
+        if own and not own.is_dir():
+            raise InvariantNetsError(f"--config-dir {own}: there is no such folder")
         if args.help:
-            path = [f"hydra.searchpath=[file://{Path(args.config_dir).resolve()}]"] if args.config_dir else []
             if hasattr(signal, "SIGPIPE"):
                 signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader such as `head` may leave
-            print(usage(conf, inspect.getdoc(main) or "", path + overrides))
+            print(usage(conf, inspect.getdoc(main) or "", overrides, own))
             return
         if whole_trace:
             main()
@@ -80,7 +82,7 @@ def _run(main: Callable[[], object], conf: Path) -> None:
     except Exception as error:
         if whole_trace:
             raise
-        text = explain(conf, overrides) if isinstance(error, _COMMAND_LINE) else None
+        text = explain(conf, overrides, own) if isinstance(error, _COMMAND_LINE) else None
         if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
             nothing = next(word for word in overrides if re.fullmatch(r"[^.]+(@.+)?=null", word))  # Hydra names none
             text = f"{nothing}: it cannot be left out; --help lists what there is of it"

@@ -77,18 +77,19 @@ NOT_HAD = {
 }
 
 
-def explain(conf: Path, overrides: Sequence[str]) -> str | None:
+def explain(conf: Path, overrides: Sequence[str], own: Path | None = None) -> str | None:
     """The first word of a command line that the program cannot understand, and what was probably meant.
 
     Args:
         conf: the program's configuration file.
         overrides: the command line without flags.
+        own: a folder of further choices.
 
     Returns:
         A line; None if it is not for a key, a choice or a ``=`` that is not there.
     """
     parser = OverridesParser.create()
-    program = compose(conf)
+    program = compose(conf, (), own)
     parsed: list[Override] = []
     for text in overrides:
         if "=" not in text and not text.startswith("~"):
@@ -104,7 +105,7 @@ def explain(conf: Path, overrides: Sequence[str]) -> str | None:
         if (names := program.groups.get(override.key_or_group)) and override.value() in names
     ]
     with contextlib.suppress(HydraException):
-        program = compose(conf, chosen)
+        program = compose(conf, chosen, own)
     return next(filter(None, (_wrong_choice(each, program) or _wrong_key(each, program) for each in parsed)), None)
 
 
@@ -242,7 +243,8 @@ def _elsewhere(leaf: str, program: Composed) -> Iterator[tuple[str, str]]:
     for typed, names in sorted(_typed(program).items(), key=lambda item: program.choices.get(item[0]) is None):
         group, _, package = typed.lstrip("+").partition("@")
         for name in names:
-            path = program.folder / group / f"{name}.yaml"
+            path = program.path(f"{group}/{name}")
+            assert path is not None
             text = path.read_text(encoding="utf-8")
             if re.search(rf"^ *{re.escape(leaf)}: *[^ #]", text, re.MULTILINE):
                 own, _ = read_header(text.splitlines())

@@ -23,6 +23,7 @@ HOW = """\
   key=value      set a key; null: without it      group=choice   choose of a group; * is chosen
   +group=choice  add a choice to those that hold  -m key=1,2,3   a sweep: every combination
   --help model=… the keys of another choice       --cfg job      show the configuration, run nothing
+  --config-dir=mine  choices of your own, in files such as mine/constraint/unit_length.yaml
 """
 
 
@@ -69,18 +70,19 @@ def command(program: str) -> str:
     return f"invariantnets-{program}" if installed else f"python {program}.py"
 
 
-def usage(conf: Path, about: str, overrides: Iterable[str] = ()) -> str:
+def usage(conf: Path, about: str, overrides: Iterable[str] = (), own: Path | None = None) -> str:
     """The help of a program.
 
     Args:
         conf: its configuration file, whose header holds the examples.
         about: what it does, in a sentence.
         overrides: of the command line: choices that are made there are respected.
+        own: a folder of further choices.
 
     Raises:
         HydraException: the overrides name what there is not.
     """
-    composed = compose(conf, [text for text in overrides if not re.search(r"=.*,(?![^\[{(]*[\]})])", text)])
+    composed = compose(conf, [text for text in overrides if not re.search(r"=.*,(?![^\[{(]*[\]})])", text)], own)
     lines = [about, "", f"usage: {command(conf.stem)} [key=value | group=choice | flag] …", "", "examples:"]
     examples = [re.split(r" {2,}", line, maxsplit=1) for line in composed.notes.header]
     asked = [(typed.replace(f"python {conf.stem}.py", command(conf.stem)), *meaning) for typed, *meaning in examples]
