@@ -183,12 +183,13 @@ def test_what_cannot_be_released() -> None:
         quantise(table, "ip1", 1)
 
 
-@pytest.mark.parametrize("groups", [1, 3])
-def test_each_row_is_released_as_the_nearest_code_of_k_means(groups: int) -> None:
+@pytest.mark.parametrize(("groups", "axes"), [(1, None), (3, None), (1, 2), (2, 2)])
+def test_each_row_is_released_as_the_nearest_code_of_k_means(groups: int, axes: int | None) -> None:
     table = make_table()
-    x, found = table.features["ip1"], released(table, Codes(6, groups).fit(table, "ip1")).features["ip1"]
+    found = released(table, Codes(6, groups, axes).fit(table, "ip1")).features["ip1"]
+    x = (released(table, Lda(axes, 0.0).fit(table, "ip1")) if axes else table).features["ip1"]
     train = table.split == "train"
-    for columns in np.array_split(np.arange(12), groups):
+    for columns in np.array_split(np.arange(x.shape[1]), groups):
         codes = np.unique(found[train][:, columns], axis=0)
         assert len(codes) == 6
         nearest = ((x[:, None, columns] - codes) ** 2).sum(2).argmin(1)
@@ -238,6 +239,8 @@ def test_noise_has_its_size_and_is_the_same_for_the_same_row() -> None:
         (Codes(1), "release.codes=1: there must be two at least"),
         (Codes(5000), "release.codes=5000: 'ip1' has 300 different rows of split 'train'"),
         (Codes(5, groups=13), "release.groups=13: 'ip1' has 12 features; give 1 to 12"),
+        (Codes(5, groups=3, axes=2), "release.groups=3: 'ip1' has 2 axes; give 1 to 2"),
+        (Codes(5, axes=12), "release.axes=12: 300 training rows of 'ip1' in .* classes have .* axes"),
     ],
 )
 def test_codes_that_cannot_be_are_refused(release: Codes, said: str) -> None:

@@ -25,6 +25,7 @@ RELEASES = {
     "quantise": Quantise(3),
     "codes": Codes(5),
     "product": Codes(3, groups=2),
+    "codes along axes": Codes(5, axes=2),
     "noise": Noise(0.5, seed=7),
     "qleace": Qleace(("yaw",), groups=2),
     "inlp": Inlp(("yaw",), rounds=1),

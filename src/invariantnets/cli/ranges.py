@@ -119,6 +119,7 @@ RANGES: dict[str, Number | Word | Switch | Names | Columns | OfEach | Layers | P
     "release.features": Number(2, 1e5, whole=True),
     "release.supervised": Switch(),
     "release.width": Number(1, 1e5, whole=True),
+    "release.axes": Number(1, 1e5, whole=True),
     "release.steps": FROM_0,
     "release.batch": Number(2, 1e5, whole=True),
     **dict.fromkeys(("lda_draws.draws", "nuisance_neurons.draws"), Number(2, 1e6, whole=True)),

@@ -9,6 +9,7 @@ import numpy as np
 from invariantnets.errors import InvariantNetsError
 from invariantnets.features.checks import check_layer
 from invariantnets.features.table import FeatureTable
+from invariantnets.release.lda import along, fitted_axes
 from invariantnets.release.release import Release, fit_rows
 from invariantnets.statistics.moments import BLOCK_ROWS
 
@@ -33,21 +34,31 @@ def nearest_codes(x: np.ndarray, codebook: np.ndarray, edges: np.ndarray) -> np.
     return coded
 
 
+def codes_along_axes(
+    x: np.ndarray, codebook: np.ndarray, edges: np.ndarray, mean: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """`nearest_codes`, ``(K, A)``, of the rows `along` A axes."""
+    return nearest_codes(along(x, mean, weights), codebook, edges)
+
+
 @dataclass(frozen=True)
 class Codes:
     """The nearest of some codes: k-means of the training rows (one group), or product codes (Jégou et al. 2011).
 
     Told nothing of the nuisance, nor of the class. As many groups as features are levels of each feature, which
-    `Quantise` places with more care.
+    `Quantise` places with more care. Codes lie where features vary most, which may be by a nuisance. Along a few
+    discriminants (`Lda`), which are told the class, a class varies by one in each.
 
     Attributes:
         codes: how many, in each group.
         groups: of neighbouring features, each with codes of its own: ``codes ** groups`` are possible in all.
+        axes: along how many discriminants codes are placed, fewer than classes; None: in the features as they are.
         seed: of the starts of k-means, and of the rows it is placed on, where they are many.
     """
 
     codes: int = 20
     groups: int = 1
+    axes: int | None = None
     seed: int = 0
 
     def fit(self, table: FeatureTable, layer: str) -> Release:
@@ -59,18 +70,24 @@ class Codes:
 
         Raises:
             InvariantNetsError: fewer than two codes, more than there are different training rows, more groups than
-                features, no training row, or features that cannot be used.
+                features or axes, no training row, or features that cannot be used; with axes, as `Lda.fit`.
         """
         from sklearn.cluster import KMeans  # loaded by those who need codes
 
         part = table.part("train")
         check_layer(part, layer)
-        width = part.features[layer].shape[1]
+        width = entered = part.features[layer].shape[1]
         if self.codes < 2:
             raise InvariantNetsError(f"release.codes={self.codes}: there must be two at least")
-        if not 1 <= self.groups <= width:
-            raise InvariantNetsError(f"release.groups={self.groups}: {layer!r} has {width} features; give 1 to {width}")
         fit = fit_rows(part, self.seed).features[layer].astype(np.float64)
+        apply, axes, how = nearest_codes, {}, ""
+        if self.axes is not None:
+            axes, _, classes = fitted_axes(table, layer, self.axes, self.seed, "release.axes")
+            apply, fit, width = codes_along_axes, along(fit, **axes), self.axes
+            how = f" along the {self.axes} axes that tell {classes:,} classes apart"
+        if not 1 <= self.groups <= width:
+            what = "features" if self.axes is None else "axes"
+            raise InvariantNetsError(f"release.groups={self.groups}: {layer!r} has {width} {what}; give 1 to {width}")
         edges = np.linspace(0, width, self.groups + 1).astype(np.int64)
         codebook = np.empty((self.codes, width))
         for start, end in zip(edges[:-1], edges[1:], strict=True):
@@ -83,5 +100,5 @@ class Codes:
                 )
             found = KMeans(different, n_init=STARTS, random_state=self.seed).fit(columns).cluster_centers_
             codebook[:, start:end] = np.pad(found, ((0, self.codes - different), (0, 0)), mode="edge")
-        how = f"{self.codes} codes" if self.groups == 1 else f"{self.codes} codes in each of {self.groups} groups"
-        return Release(nearest_codes, {"codebook": codebook, "edges": edges}, layer, width, how, len(fit), table.meta)
+        how = f"{self.codes} codes" + (f" in each of {self.groups} groups" if self.groups > 1 else "") + how
+        return Release(apply, {"codebook": codebook, "edges": edges, **axes}, layer, entered, how, len(fit), table.meta)

@@ -17,10 +17,16 @@ from invariantnets.statistics.lengths import unit
 SHRINKAGE = 0.5  # chosen, as width and σ, on rendered strangers that no result is of
 
 
+def along(x: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """``W (v - m)`` of each row, v being the row at length one, ``(N, K)``. Rows of zeros stay zeros at that, ``-W m``."""
+    projected: np.ndarray = (unit(x) - mean) @ weights.T
+    return projected
+
+
 def discriminants(
     x: np.ndarray, mean: np.ndarray, weights: np.ndarray, sigma: np.ndarray, key: np.ndarray
 ) -> np.ndarray:
-    """``W (v - m)`` of each row, v being the row at length one, and noise. Rows of zeros stay zeros at that, ``-W m``.
+    """`along` the axes, and noise.
 
     Args:
         x: ``(N, D)`` features.
@@ -29,7 +35,7 @@ def discriminants(
         sigma: scalar, the standard deviation of the noise along each axis.
         key: of the noise, see `white_noise`.
     """
-    axes = (unit(x) - mean) @ weights.T
+    axes = along(x, mean, weights)
     return axes + sigma * white_noise(x, len(weights), key) if sigma else axes
 
 
@@ -56,6 +62,40 @@ def discriminant_axes(x: np.ndarray, label: np.ndarray, shrinkage: float) -> np.
     alike = np.trace(within) / x.shape[1] * np.eye(x.shape[1])
     axes: np.ndarray = eigh(apart.T @ apart / len(x), (1 - shrinkage) * within + shrinkage * alike)[1]
     return axes[:, ::-1].T
+
+
+def fitted_axes(
+    table: FeatureTable, layer: str, width: int, seed: int, asked: str = "release.width"
+) -> tuple[dict[str, np.ndarray], int, int]:
+    """The best `discriminant_axes` of (at most 20,000 of) the training rows; rows of zeros are left out.
+
+    Args:
+        table: with rows of split train, and a class.
+        layer: of the table.
+        width: how many.
+        seed: of the rows, where they are many.
+        asked: what the user calls the width.
+
+    Returns:
+        ``mean`` and ``weights`` of `along`, how many rows they are of, and how many classes.
+
+    Raises:
+        InvariantNetsError: as `Lda.fit`.
+    """
+    part = fit_rows(directed(table, layer), seed)
+    x = unit(part.features[layer]).astype(np.float64)
+    classes, size = np.unique(part.label, return_counts=True)
+    most, rows = min(len(classes) - 1, x.shape[1]), f"{len(x)} training rows of {layer!r}"
+    if not 1 <= width <= most:
+        raise InvariantNetsError(
+            f"{asked}={width}: {rows} in {len(classes)} classes have {most} axes that tell classes "
+            f"apart; give from 1 to {most}"
+        )
+    if size.max() < 2 or not np.ptp(x, axis=0).any():
+        raise InvariantNetsError(
+            f"{asked}: {rows} vary in no class: a class must have two rows that differ; release=pca needs none"
+        )
+    return {"mean": x.mean(0), "weights": discriminant_axes(x, part.label, SHRINKAGE)[:width]}, len(part), len(classes)
 
 
 @dataclass(frozen=True)
@@ -100,21 +140,8 @@ class Lda:
             InvariantNetsError: no width, one that is not below the number of classes, no class that has two rows, no
                 training row, or features that cannot be used.
         """
-        part = fit_rows(directed(table, layer), self.seed)
-        x = unit(part.features[layer]).astype(np.float64)
-        classes, size = np.unique(part.label, return_counts=True)
-        most, rows = min(len(classes) - 1, x.shape[1]), f"{len(x)} training rows of {layer!r}"
-        if not 1 <= self.width <= most:
-            raise InvariantNetsError(
-                f"release.width={self.width}: {rows} in {len(classes)} classes have {most} axes that tell classes "
-                f"apart; give from 1 to {most}"
-            )
-        if size.max() < 2 or not np.ptp(x, axis=0).any():
-            raise InvariantNetsError(
-                f"release=lda: {rows} vary in no class: a class must have two rows that differ; release=pca needs none"
-            )
-        weights = discriminant_axes(x, part.label, SHRINKAGE)[: self.width]
-        tensors = {"mean": x.mean(0), "weights": weights, "sigma": np.array(self.sigma), "key": key_of(self.seed)}
-        how = f"the {self.width} axes that tell {len(classes):,} classes apart"
+        axes, rows, classes = fitted_axes(table, layer, self.width, self.seed)
+        tensors = {**axes, "sigma": np.array(self.sigma), "key": key_of(self.seed)}
+        how = f"the {self.width} axes that tell {classes:,} classes apart"
         how += f", noise of σ {self.sigma:g}" if self.sigma else ""
-        return Release(discriminants, tensors, layer, x.shape[1], how, len(part), table.meta, self.sigma)
+        return Release(discriminants, tensors, layer, axes["mean"].size, how, rows, table.meta, self.sigma)
