@@ -16,14 +16,23 @@ from invariantnets.statistics.moments import BLOCK_ROWS
 STARTS = 3  # of k-means; the best is kept
 
 
-def nearest_codes(x: np.ndarray, codebook: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def nearest_codes(
+    x: np.ndarray,
+    codebook: np.ndarray,
+    edges: np.ndarray,
+    mean: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
     """Each group of features as the nearest of its codes.
 
     Args:
         x: ``(N, D)`` features.
         codebook: ``(K, D)``: in the columns of each group, its codes; those of a group that has fewer are repeated.
         edges: ``(G + 1,)`` where each group of columns begins, and where the last one ends.
+        mean, weights: of the axes that stand in the place of the features (`along`).
     """
+    if mean is not None and weights is not None:
+        x = along(x, mean, weights)
     coded = np.empty_like(x)
     for start, end in zip(edges[:-1], edges[1:], strict=True):
         codes = codebook[:, start:end].astype(x.dtype)
@@ -32,13 +41,6 @@ def nearest_codes(x: np.ndarray, codebook: np.ndarray, edges: np.ndarray) -> np.
             rows = slice(first, first + BLOCK_ROWS)
             coded[rows, start:end] = codes[(x[rows, start:end] @ codes.T - half).argmax(1)]
     return coded
-
-
-def codes_along_axes(
-    x: np.ndarray, codebook: np.ndarray, edges: np.ndarray, mean: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """`nearest_codes`, ``(K, A)``, of the rows `along` A axes."""
-    return nearest_codes(along(x, mean, weights), codebook, edges)
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,11 @@ class Codes:
         if self.codes < 2:
             raise InvariantNetsError(f"release.codes={self.codes}: there must be two at least")
         fit = fit_rows(part, self.seed).features[layer].astype(np.float64)
-        apply, axes, how = nearest_codes, {}, ""
+        axes: dict[str, np.ndarray] = {}
+        how = ""
         if self.axes is not None:
             axes, _, classes = fitted_axes(table, layer, self.axes, self.seed, "release.axes")
-            apply, fit, width = codes_along_axes, along(fit, **axes), self.axes
+            fit, width = along(fit, **axes), self.axes
             how = f" along the {self.axes} axes that tell {classes:,} classes apart"
         if not 1 <= self.groups <= width:
             what = "features" if self.axes is None else "axes"
@@ -101,4 +104,6 @@ class Codes:
             found = KMeans(different, n_init=STARTS, random_state=self.seed).fit(columns).cluster_centers_
             codebook[:, start:end] = np.pad(found, ((0, self.codes - different), (0, 0)), mode="edge")
         how = f"{self.codes} codes" + (f" in each of {self.groups} groups" if self.groups > 1 else "") + how
-        return Release(apply, {"codebook": codebook, "edges": edges, **axes}, layer, entered, how, len(fit), table.meta)
+        return Release(
+            nearest_codes, {"codebook": codebook, "edges": edges, **axes}, layer, entered, how, len(fit), table.meta
+        )
