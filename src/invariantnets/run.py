@@ -88,20 +88,14 @@ def _train(cfg: DictConfig, folder: Path, resume: Path | None, words: list[str])
     from invariantnets.subjects import from_checkpoint
     from invariantnets.training import fit
 
-    # A trained network may go on as another method's, released say; its file tells the one that it was trained by.
-    now = {key: value for key, value in plain(cfg).items() if key in ("method", "release")}
-
-    def best_of(*args: Any, **options: Any) -> Subject:
-        subject = from_checkpoint(cfg, *args, **options)
-        return replace(subject, config={**(subject.config or {}), **now})
+    network = partial(from_checkpoint, cfg, now={key: plain(cfg).get(key) for key in ("method", "release")})
 
     def evaluate_best(checkpoint: Path, folder: Path, data: BankedImages, loggers: Sequence[Logger]) -> None:
-        probe(cfg, best_of(checkpoint, data=data), folder, loggers=loggers, words=words)
+        probe(cfg, network(checkpoint, data=data), folder, loggers=loggers, words=words)
         if cfg.get("transfer"):
-            name, other = (cfg.transfer[key] for key in ("name", "data"))
-            own = {key: value for key, value in cfg.transfer.items() if key not in ("name", "data")}
-            elsewhere = OmegaConf.create({**cfg, **own})  # its own protocols, probes, analyses …
-            probe(elsewhere, best_of(checkpoint, (name, other)), folder / "transfer", words=words)
+            own = {key: value for key, value in cfg.transfer.items() if key not in ("name", "data")}  # protocols, probes …
+            other = network(checkpoint, (cfg.transfer.name, cfg.transfer.data))
+            probe(OmegaConf.create({**cfg, **own}), other, folder / "transfer", words=words)
 
     if cfg.evaluate:  # what cannot be made is refused now
         readers_of(cfg), cfg.get("release") and instantiate(cfg.release)

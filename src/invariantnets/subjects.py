@@ -38,7 +38,11 @@ PICTURES = 64  # of a network of any size that are in memory together, with all 
 
 
 def from_checkpoint(
-    cfg: DictConfig, path: Path, other: tuple[str, DictConfig] | None = None, data: BankedImages | None = None
+    cfg: DictConfig,
+    path: Path,
+    other: tuple[str, DictConfig] | None = None,
+    data: BankedImages | None = None,
+    now: Mapping[str, Any] | None = None,
 ) -> Subject:
     """A trained network; its data and configuration come with the checkpoint.
 
@@ -48,11 +52,14 @@ def from_checkpoint(
         other: name and configuration of data to look at in place of those it was trained on, read at
             the size of its images.
         data: its own, where they are at hand: to rotate all pictures once more takes as long as many a probe.
+        now: keys of its configuration that are otherwise by now: a trained network may go on as another method's,
+            released say, and its file tells the one that it was trained by.
 
     Raises:
         InvariantNetsError: people among the others whom the network was trained on.
     """
-    return opened(cfg, path, other, data)[0]
+    subject = opened(cfg, path, other, data)[0]
+    return replace(subject, config={**(subject.config or {}), **(now or {})})
 
 
 def opened(

@@ -186,7 +186,7 @@ def test_what_cannot_be_released() -> None:
 @pytest.mark.parametrize(("groups", "axes"), [(1, None), (3, None), (1, 2), (2, 2)])
 def test_each_row_is_released_as_the_nearest_code_of_k_means(groups: int, axes: int | None) -> None:
     table = make_table()
-    found = released(table, Codes(6, groups, axes).fit(table, "ip1")).features["ip1"]
+    found = released(table, Codes(6, groups, axes=axes).fit(table, "ip1")).features["ip1"]
     x = (released(table, Lda(axes, 0.0).fit(table, "ip1")) if axes else table).features["ip1"]
     train = table.split == "train"
     for columns in np.array_split(np.arange(x.shape[1]), groups):

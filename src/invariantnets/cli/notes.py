@@ -133,7 +133,7 @@ class Composed:
 
     def path(self, name: str) -> Path | None:
         """The file of ``train`` or ``group/choice``, as Hydra finds it; None if it is Hydra's own."""
-        return next((path for folder in self.folders if (path := folder / f"{name}.yaml").is_file()), None)
+        return _file(self.folders, name)
 
     def header(self, group: str, choice: str) -> tuple[str | None, list[str]]:
         """Package and header of one choice of a group. Without a header it is described as what it starts from."""
@@ -143,6 +143,10 @@ class Composed:
         package, header = read_header(text.splitlines())
         base = re.search(r"^defaults:\n +- (\w\S*)$", text, re.MULTILINE)
         return package, header or ([f"As {group}={base[1]}, with values of its own."] if base else [])
+
+
+def _file(folders: Iterable[Path], name: str) -> Path | None:
+    return next((path for folder in folders if (path := folder / f"{name}.yaml").is_file()), None)
 
 
 def compose(conf: Path, overrides: Iterable[str] = (), own: Path | None = None) -> Composed:
@@ -163,14 +167,16 @@ def compose(conf: Path, overrides: Iterable[str] = (), own: Path | None = None) 
         defaults = loader.compute_defaults_list(conf.stem, overrides, RunMode.RUN).defaults
         config = loader.load_configuration(conf.stem, overrides, RunMode.RUN)
     notes, groups = Notes(), sorted(path.name for path in folders[0].iterdir() if path.is_dir())
-    options = {group: {file.stem for folder in folders for file in (folder / group).glob("*.yaml")} for group in groups}
-    choices = {group: choice for group, choice in config.hydra.runtime.choices.items() if "hydra/" not in group}
+    options = {
+        group: sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")}) for group in groups
+    }
+    chosen = config.hydra.runtime.choices.items()
+    choices = {group: choice for group, choice in chosen if not group.startswith("hydra/")}
     values = OmegaConf.to_container(config, resolve=False)
     assert isinstance(values, dict)
     values.pop("hydra")
-    composed = Composed({}, notes, choices, {group: sorted(names) for group, names in options.items()}, folders)
     for default in defaults:
-        if (path := composed.path(str(default.config_path))) is None:
+        if (path := _file(folders, str(default.config_path))) is None:  # Hydra's own
             continue
         found, package = read_notes(path), (default.package or "").replace(_GLOBAL, "").strip(".")
         notes.groups.update(found.groups)
@@ -178,8 +184,7 @@ def compose(conf: Path, overrides: Iterable[str] = (), own: Path | None = None) 
         notes.keys.update({joined(package, key): text for key, text in found.keys.items()})
         notes.inline.update(joined(package, key) for key in found.inline)
         notes.header = notes.header or found.header
-    composed.values.update(_leaves(values, notes.inline))
-    return composed
+    return Composed(dict(_leaves(values, notes.inline)), notes, choices, options, folders)
 
 
 def _leaves(values: Mapping[Any, Any], inline: set[str], parent: str = "") -> Iterator[tuple[str, Any]]:

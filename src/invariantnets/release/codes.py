@@ -29,7 +29,8 @@ def nearest_codes(
         x: ``(N, D)`` features.
         codebook: ``(K, D)``: in the columns of each group, its codes; those of a group that has fewer are repeated.
         edges: ``(G + 1,)`` where each group of columns begins, and where the last one ends.
-        mean, weights: of the axes that stand in the place of the features (`along`).
+        mean: of the axes that stand in the place of the features, if any do (`along`).
+        weights: of these axes.
     """
     if mean is not None and weights is not None:
         x = along(x, mean, weights)
@@ -54,14 +55,14 @@ class Codes:
     Attributes:
         codes: how many, in each group.
         groups: of neighbouring features, each with codes of its own: ``codes ** groups`` are possible in all.
-        axes: along how many discriminants codes are placed, fewer than classes; None: in the features as they are.
         seed: of the starts of k-means, and of the rows it is placed on, where they are many.
+        axes: along how many discriminants codes are placed, fewer than classes; None: in the features as they are.
     """
 
     codes: int = 20
     groups: int = 1
-    axes: int | None = None
     seed: int = 0
+    axes: int | None = None
 
     def fit(self, table: FeatureTable, layer: str) -> Release:
         """Place the codes on the training rows.

@@ -18,7 +18,7 @@ SHRINKAGE = 0.5  # chosen, as width and σ, on rendered strangers that no result
 
 
 def along(x: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """``W (v - m)`` of each row, ``(N, K)``; v is the row at length one, a row of zeros stays zeros at that: ``-W m``."""
+    """``W (v - m)`` of each row, ``(N, K)``. v is the row at length one, or zeros where it is zeros."""
     projected: np.ndarray = (unit(x) - mean) @ weights.T
     return projected
 
