@@ -93,7 +93,7 @@ def _train(cfg: DictConfig, folder: Path, resume: Path | None, words: list[str])
     def evaluate_best(checkpoint: Path, folder: Path, data: BankedImages, loggers: Sequence[Logger]) -> None:
         probe(cfg, network(checkpoint, data=data), folder, loggers=loggers, words=words)
         if cfg.get("transfer"):
-            own = {key: value for key, value in cfg.transfer.items() if key not in ("name", "data")}  # protocols, probes …
+            own = {key: value for key, value in cfg.transfer.items() if key not in ("name", "data")}
             other = network(checkpoint, (cfg.transfer.name, cfg.transfer.data))
             probe(OmegaConf.create({**cfg, **own}), other, folder / "transfer", words=words)
 
