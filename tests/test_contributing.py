@@ -51,7 +51,7 @@ def test_versions_agree() -> None:
 
 
 def test_a_folder_of_ones_own_is_in_the_help_and_in_what_a_wrong_word_is_answered(tmp_path: Path) -> None:
-    choices = tmp_path / "my = conf" / "constraint"
+    choices = tmp_path / "my = cönf" / "constraint"
     choices.mkdir(parents=True)
     (choices / "unit_length.yaml").write_text(YAML)
     train, own = ROOT / "conf" / "train.yaml", choices.parent

@@ -131,15 +131,13 @@ class Composed:
     groups: dict[str, list[str]]
     folders: Sequence[Path]
 
-    def path(self, name: str) -> Path | None:
-        """The file of ``train`` or ``group/choice``, as Hydra finds it; None if it is Hydra's own."""
-        return _file(self.folders, name)
+    def path(self, name: str) -> Path:
+        """The file of ``train`` or ``group/choice``, as Hydra finds it."""
+        return _file(self.folders, name) or self.folders[0] / f"{name}.yaml"
 
     def header(self, group: str, choice: str) -> tuple[str | None, list[str]]:
         """Package and header of one choice of a group. Without a header it is described as what it starts from."""
-        path = self.path(f"{group}/{choice}")
-        assert path is not None
-        text = path.read_text(encoding="utf-8")
+        text = self.path(f"{group}/{choice}").read_text(encoding="utf-8")
         package, header = read_header(text.splitlines())
         base = re.search(r"^defaults:\n +- (\w\S*)$", text, re.MULTILINE)
         return package, header or ([f"As {group}={base[1]}, with values of its own."] if base else [])
@@ -161,7 +159,8 @@ def compose(conf: Path, overrides: Iterable[str] = (), own: Path | None = None) 
         HydraException: the command line names what there is not.
     """
     folders = [path.resolve() for path in (conf.parent, own) if path]
-    overrides = [*(f"hydra.searchpath=[{json.dumps(f'file://{path}')}]" for path in folders[1:]), *overrides]
+    places = [json.dumps(f"file://{path}", ensure_ascii=False) for path in folders[1:]]
+    overrides = [*(f"hydra.searchpath=[{place}]" for place in places), *overrides]
     with initialize_config_dir(str(folders[0]), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         defaults = loader.compute_defaults_list(conf.stem, overrides, RunMode.RUN).defaults

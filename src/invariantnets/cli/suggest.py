@@ -244,7 +244,6 @@ def _elsewhere(leaf: str, program: Composed) -> Iterator[tuple[str, str]]:
         group, _, package = typed.lstrip("+").partition("@")
         for name in names:
             path = program.path(f"{group}/{name}")
-            assert path is not None
             text = path.read_text(encoding="utf-8")
             if re.search(rf"^ *{re.escape(leaf)}: *[^ #]", text, re.MULTILINE):
                 own, _ = read_header(text.splitlines())
